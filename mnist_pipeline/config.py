@@ -1,0 +1,185 @@
+"""What each step does, as frozen, validated values; and the named presets.
+
+A field's description is what the command line, Prefect's parameter form and the stored
+``config.json`` show. Nothing here reads the environment or the disk.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+Device = Literal["auto", "cpu", "gpu"]
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Seconds = Annotated[float, Field(gt=0)]
+# One path segment that means the same on every file system and in every URL.
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+
+
+class Config(BaseModel):
+    """A frozen value: unknown fields, NaN and infinity are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
+
+
+class FetchConfig(Config):
+    """Where the dataset comes from and how patient the download is."""
+
+    dataset: str = "mnist"
+    """Name of a built-in dataset (mnist, digits) or path of a description (.toml)."""
+    source: str | None = None
+    """Mirror to read instead of the official source: https URL or file URL of a folder, or a directory."""
+    fall_back_to_digits: bool = False
+    """Where the official source cannot be reached and no source is named: use the embedded digits, loudly."""
+    connect_timeout: Seconds = 10
+    """Seconds to wait for a connection."""
+    read_timeout: Seconds = 30
+    """Seconds to wait for the next bytes."""
+    deadline: Seconds = 600
+    """Seconds for the whole download, retries included."""
+    attempts: int = Field(default=4, ge=1, le=20)
+    """Tries in all; only what can pass by itself is tried again."""
+
+
+class AugmentationConfig(Config):
+    """Random geometric changes of the training images, drawn anew for every batch. Zero is none."""
+
+    rotation: float = Field(default=0, ge=0, le=45)
+    """Largest rotation to either side, degrees."""
+    shift: float = Field(default=0, ge=0, le=8)
+    """Largest shift along each axis, pixels."""
+    zoom: float = Field(default=0, ge=0, le=0.5)
+    """Largest relative change of size."""
+    shear: float = Field(default=0, ge=0, le=45)
+    """Largest shear to either side, degrees."""
+
+
+class TrainConfig(Config):
+    """One training, completely described."""
+
+    preset: str = "codelab"
+    """The named preset that these values started from."""
+    architecture: Literal["codelab"] = "codelab"
+    """The network."""
+    train_rows: int | None = Field(default=None, ge=1)
+    """How many train rows to fit, of those that are not validation rows; none: all."""
+    validation_rows: int = Field(default=5_000, ge=0)
+    """How many train rows to hold out; capped at a fifth of the train rows."""
+    optimizer: Literal["adam", "sgd"] = "adam"
+    """The optimizer."""
+    learning_rate: float = Field(default=0.001, gt=0, le=10)
+    """Learning rate, or its peak where there is a schedule."""
+    schedule: Literal["constant", "cosine"] = "constant"
+    """How the learning rate moves over the training."""
+    batch_size: int = Field(default=512, ge=1, le=65_536)
+    """Images per step."""
+    epochs: int = Field(default=10, ge=1, le=10_000)
+    """Passes over the train rows."""
+    max_batches: int | None = Field(default=None, ge=1)
+    """Stop after this many batches in all; none: after the epochs."""
+    validate_every_batches: int | None = Field(default=None, ge=1)
+    """Measure the validation rows every so many batches as well; none: after each epoch."""
+    label_smoothing: float = Field(default=0, ge=0, lt=1)
+    """Share of each label that is spread over all classes."""
+    augmentation: AugmentationConfig = AugmentationConfig()
+    """Random changes of the training images."""
+    seed: Seed = 0
+    """Seed of weights, order and augmentation."""
+    device: Device = "auto"
+    """Where to train; gpu fails at once where none works."""
+
+
+class ExportConfig(Config):
+    """The ONNX file and the proof that it says what the Keras model says."""
+
+    opset: Literal[17, 18] = 17
+    """ONNX operator set."""
+    parity_images: int = Field(default=1_000, ge=1_000)
+    """Real train images on which both models are compared."""
+    parity_tolerance: float = Field(default=1e-5, gt=0, le=1e-2)
+    """Largest accepted absolute difference of a probability."""
+
+
+class EvaluateConfig(Config):
+    """The prediction pass over the test rows."""
+
+    device: Device = "auto"
+    """Where to run onnxruntime; gpu fails where CUDA does not really load."""
+    batch_size: int = Field(default=1_000, ge=1, le=65_536)
+    """Images per call."""
+
+
+class GateConfig(Config):
+    """What a candidate must reach before it becomes champion."""
+
+    min_accuracy: Fraction = 0.90
+    """Least accuracy over all test images."""
+    min_class_accuracy: Fraction = 0.80
+    """Least accuracy of every class."""
+    champion_margin: Fraction = 0.0
+    """How much accuracy the candidate may lose against the champion before it is refused."""
+    significance: float = Field(default=0.05, gt=0, lt=1)
+    """Level of the exact McNemar test of candidate against champion."""
+    promote_ties: bool = False
+    """Promote a candidate that is neither better nor worse than the champion."""
+    max_calibration_error: Fraction = 0.10
+    """Largest expected calibration error."""
+    max_latency_ms: float | None = Field(default=None, gt=0)
+    """Largest median latency of one image, milliseconds; none: not checked."""
+    max_bytes: int | None = Field(default=None, ge=1)
+    """Largest size of the ONNX file; none: not checked."""
+
+
+class PublishConfig(Config):
+    """Where the model is published, and the gate before it."""
+
+    model: Name | None = None
+    """Name in the registry; none: the dataset's name."""
+    gate: GateConfig = GateConfig()
+    """What the candidate must reach."""
+
+
+class PipelineConfig(Config):
+    """All steps of one run."""
+
+    fetch: FetchConfig = FetchConfig()
+    """The dataset."""
+    train: TrainConfig = TrainConfig()
+    """The training."""
+    export: ExportConfig = ExportConfig()
+    """The ONNX file."""
+    evaluate: EvaluateConfig = EvaluateConfig()
+    """The measurement."""
+    publish: PublishConfig = PublishConfig()
+    """Gate and registry."""
+
+
+PRESETS: Mapping[str, TrainConfig] = MappingProxyType(
+    {
+        config.preset: config
+        for config in (
+            TrainConfig(preset="codelab", train_rows=5_500, validation_rows=1_000),
+            TrainConfig(preset="codelab-full"),
+            TrainConfig(
+                preset="sgd-2018",
+                validation_rows=1_000,
+                optimizer="sgd",
+                learning_rate=0.15,
+                batch_size=64,
+                max_batches=100,
+                validate_every_batches=5,
+            ),
+            TrainConfig(
+                preset="standard",
+                schedule="cosine",
+                learning_rate=0.003,
+                batch_size=128,
+                epochs=12,
+                augmentation=AugmentationConfig(rotation=8, shift=1.5, zoom=0.08),
+            ),
+        )
+    }
+)
+DEFAULT_PRESET = "standard"

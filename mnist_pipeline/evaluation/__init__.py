@@ -1,0 +1,1 @@
+"""What a model is worth: metrics, the gate, and the reports."""

@@ -1,0 +1,168 @@
+"""The files of an evaluation, as frozen values: what is measured, written and read back.
+
+``evaluation.json`` is `Evaluation`, ``comparison.json`` is `Comparison`, ``gate.json`` is `Verdict`.
+Fractions are in [0, 1]; rows count from the first test row.
+"""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Record(BaseModel):
+    """A frozen part of a stored file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Interval(Record):
+    """A two-sided 95 % interval."""
+
+    low: float
+    high: float
+
+
+class ClassMetrics(Record):
+    """One class, one against the rest. ``accuracy`` is the codelab's: the recall of the class."""
+
+    label: int
+    name: str
+    samples: int
+    accuracy: float
+    precision: float
+    recall: float
+    f1: float
+
+
+class Mistake(Record):
+    """A test image that the model got wrong."""
+
+    row: int
+    true: int
+    predicted: int
+    confidence: float
+    """Probability of the predicted class."""
+    true_probability: float
+    """Probability of the true class."""
+
+
+class ConfusedPair(Record):
+    """How often one class was taken for another."""
+
+    true: int
+    predicted: int
+    count: int
+
+
+class ReliabilityBin(Record):
+    """The images whose confidence lies in (low, high]."""
+
+    low: float
+    high: float
+    count: int
+    confidence: float
+    """Mean confidence; 0 in an empty bin."""
+    accuracy: float
+    """Share that is right; 0 in an empty bin."""
+
+
+class CoveragePoint(Record):
+    """What is left when answers below the threshold become "no digit"."""
+
+    threshold: float
+    coverage: float
+    """Share of the images that are answered."""
+    accuracy: float
+    """Share of the answered that is right; 1 where none is answered."""
+
+
+class Latency(Record):
+    """Seconds of one call with so many images."""
+
+    batch: int
+    calls: int
+    median_ms: float
+    p95_ms: float
+
+
+class Evaluation(Record):
+    """One prediction pass of one model over all test rows of one dataset."""
+
+    accuracy: float
+    accuracy_interval: Interval
+    """Wilson score interval (Wilson 1927)."""
+    correct: int
+    samples: int
+    log_loss: float
+    """Mean negative log-likelihood, nats; probabilities clipped to [1e-7, 1]."""
+    provider: str
+    device: Literal["cpu", "gpu"]
+    class_names: list[str]
+    per_class: list[ClassMetrics]
+    confusion_matrix: list[list[int]]
+    """Rows: true label. Columns: prediction."""
+    mistakes: list[Mistake]
+    """Every mistake, the most confident first."""
+    confused_pairs: list[ConfusedPair]
+    """The most frequent first; at most 20."""
+    expected_calibration_error: float
+    """Guo et al. 2017, 15 equal bins of the confidence."""
+    reliability: list[ReliabilityBin]
+    coverage: list[CoveragePoint]
+    latency: list[Latency]
+    examples: list[int]
+    """Test rows of the 20 input examples, drawn with a fixed seed."""
+    model_sha256: str
+    dataset: str
+    dataset_digest: str
+    fallback: bool
+    """The embedded digits stood in for a dataset that could not be reached."""
+
+
+class ClassChange(Record):
+    """Accuracy of one class: candidate and champion."""
+
+    label: int
+    name: str
+    candidate: float
+    champion: float
+
+
+class Comparison(Record):
+    """Candidate and champion on the same test images in the same run."""
+
+    champion_version: str
+    champion_sha256: str
+    samples: int
+    candidate_accuracy: float
+    champion_accuracy: float
+    fixed: list[int]
+    """Rows that the champion got wrong and the candidate gets right."""
+    broken: list[int]
+    """Rows that the champion got right and the candidate gets wrong."""
+    p_value: float
+    """Exact two-sided McNemar test (binomial on the discordant pairs); 1 where there are none."""
+    per_class: list[ClassChange]
+
+
+class Check(Record):
+    """One condition of the gate."""
+
+    name: str
+    value: float | None
+    threshold: float | None
+    passed: bool
+    sentence: str
+    """For people: what was measured, what was asked, what follows."""
+
+
+class Verdict(Record):
+    """All checks, and what follows from them."""
+
+    promoted: bool
+    checks: list[Check]
+
+    @property
+    def reasons(self) -> list[str]:
+        """Why the candidate is refused; empty where it is not."""
+        return [check.sentence for check in self.checks if not check.passed]

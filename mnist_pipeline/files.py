@@ -1,0 +1,93 @@
+"""Bytes on disk: digests, and writes that are whole or did not happen."""
+
+import hashlib
+import json
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+
+def sha256_bytes(data: bytes | memoryview) -> str:
+    """Hex SHA-256 of ``data``."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def sha256_file(path: Path) -> str:
+    """Hex SHA-256 of the file's bytes, read in blocks."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def temporary_sibling(path: Path) -> Path:
+    """A name beside ``path`` that no other writer uses; hidden, so that listings pass over it."""
+    return path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+
+
+@contextmanager
+def open_atomic(path: Path) -> Iterator[BinaryIO]:
+    """A binary file that appears at ``path``, flushed to disk, when the block ends without an error.
+
+    The parent folder is created. If the block raises, nothing is left and an existing
+    file stays as it was.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = temporary_sibling(path)
+    try:
+        with temporary.open("xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    sync_directory(path.parent)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write ``data`` to ``path``, whole or not at all."""
+    with open_atomic(path) as file:
+        file.write(data)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write ``text`` as UTF-8 to ``path``, whole or not at all."""
+    write_bytes(path, text.encode())
+
+
+def render_json(value: Any) -> str:
+    """``value`` as indented JSON with a final newline; NaN and infinity are refused (RFC 8259)."""
+    return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def canonical_json(value: Any) -> bytes:
+    """``value`` as JSON bytes that are equal for equal values: sorted keys, no spaces."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write ``value`` as JSON to ``path``, whole or not at all."""
+    write_text(path, render_json(value))
+
+
+def read_json(path: Path) -> Any:
+    """The JSON value in the file.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it does not hold JSON.
+    """
+    return json.loads(path.read_bytes())
+
+
+def sync_directory(directory: Path) -> None:
+    """Flush the folder's entries, so that a rename in it survives a power cut (POSIX only)."""
+    if os.name != "posix":
+        return
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,107 @@
+"""What travels between steps: handles of files (folder, names, SHA-256) and a few numbers.
+
+Arrays and models stay on disk. Each step returns one of these; the flow passes it on, the
+run's journal stores it, and a later run trusts it only after ``verify``.
+"""
+
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict
+
+from mnist_pipeline.errors import IntegrityError
+from mnist_pipeline.files import sha256_file
+
+
+class Output(BaseModel):
+    """Files that a step wrote, and what it says of them.
+
+    Attributes:
+        directory: the folder that holds the files.
+        files: name relative to ``directory`` -> hex SHA-256 of its bytes.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    directory: Path
+    files: dict[str, str]
+
+    @staticmethod
+    def digests(*paths: Path) -> dict[str, str]:
+        """``files`` of an output that consists of ``paths``, which lie in one folder."""
+        return {path.name: sha256_file(path) for path in paths}
+
+    def verify(self) -> Self:
+        """Return self.
+
+        Raises:
+            IntegrityError: a file is missing or its bytes changed; names the first one.
+        """
+        for name, expected in self.files.items():
+            path = self.directory / name
+            if not path.is_file():
+                raise IntegrityError(f"{path} is missing; run the step that writes it again")
+            if (found := sha256_file(path)) != expected:
+                raise IntegrityError(f"{path} has SHA-256 {found}, recorded was {expected}; run its step again")
+        return self
+
+
+class FetchedDataset(Output):
+    """A decoded dataset: images.npy, labels.npy, dataset.json."""
+
+    name: str
+    digest: str
+    """Hex SHA-256 that identifies pixels, labels and split."""
+    train_rows: int
+    test_rows: int
+    source: str
+    """Where the bytes came from."""
+    fallback: bool = False
+    """The embedded digits stand in for a dataset that could not be reached."""
+
+
+class TrainedModel(Output):
+    """A trained Keras model: model.keras, history.json."""
+
+    preset: str
+    parameters: int
+    device: Literal["cpu", "gpu"]
+    best_epoch: int
+    """1-based epoch whose weights were kept."""
+    epochs: int
+    """Finished epochs."""
+    validation_accuracy: float | None
+    weights_sha256: str
+    """Digest of the weight values alone; equal for equal weights."""
+
+
+class ExportedModel(Output):
+    """A proven ONNX model: model.onnx, parity.json."""
+
+    opset: int
+    max_abs_difference: float
+    """Largest absolute difference of a probability between Keras and onnxruntime."""
+
+    @property
+    def sha256(self) -> str:
+        return self.files["model.onnx"]
+
+
+class EvaluatedModel(Output):
+    """Measurements on the test rows: evaluation.json, evaluation.csv, predictions.npy."""
+
+    accuracy: float
+    samples: int
+    provider: str
+    """The onnxruntime provider that really ran."""
+
+
+class PublishedModel(Output):
+    """A version in the registry: every file of the version directory."""
+
+    model: str
+    version: str
+    promoted: bool
+    """The gate let this candidate become champion."""
+    reasons: list[str]
+    """Why the gate refused; empty where it did not."""

@@ -1,0 +1,1 @@
+"""Published models: versions, aliases, history."""

@@ -1,0 +1,1 @@
+"""Batch scoring of images as people have them."""

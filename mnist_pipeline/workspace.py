@@ -1,0 +1,106 @@
+"""Every path that the program reads or writes, as properties. Nothing here touches the disk."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class RunDirectory:
+    """The files of one run."""
+
+    path: Path
+
+    @property
+    def id(self) -> str:
+        return self.path.name
+
+    @property
+    def config(self) -> Path:
+        return self.path / "config.json"
+
+    @property
+    def journal(self) -> Path:
+        """Which steps finished, with which inputs and files."""
+        return self.path / "run.json"
+
+    @property
+    def model_keras(self) -> Path:
+        return self.path / "model.keras"
+
+    @property
+    def history(self) -> Path:
+        return self.path / "history.json"
+
+    @property
+    def model_onnx(self) -> Path:
+        return self.path / "model.onnx"
+
+    @property
+    def parity(self) -> Path:
+        return self.path / "parity.json"
+
+    @property
+    def evaluation_json(self) -> Path:
+        return self.path / "evaluation.json"
+
+    @property
+    def evaluation_csv(self) -> Path:
+        return self.path / "evaluation.csv"
+
+    @property
+    def predictions(self) -> Path:
+        """float32 [test rows, classes]: the probabilities of the one prediction pass."""
+        return self.path / "predictions.npy"
+
+    @property
+    def comparison(self) -> Path:
+        """Candidate and champion on the same test images; absent where there is no champion."""
+        return self.path / "comparison.json"
+
+    @property
+    def gate(self) -> Path:
+        return self.path / "gate.json"
+
+    @property
+    def report_html(self) -> Path:
+        return self.path / "report.html"
+
+    @property
+    def report_md(self) -> Path:
+        return self.path / "report.md"
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """The folder that holds datasets, runs and published models."""
+
+    root: Path
+
+    @property
+    def datasets(self) -> Path:
+        return self.root / "datasets"
+
+    @property
+    def downloads(self) -> Path:
+        """Verified source files, by dataset name."""
+        return self.root / "datasets" / ".downloads"
+
+    @property
+    def runs(self) -> Path:
+        return self.root / "runs"
+
+    @property
+    def models(self) -> Path:
+        return self.root / "models"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Unfinished trainings, by the digest of what they depend on."""
+        return self.root / "runs" / ".checkpoints"
+
+    @property
+    def locks(self) -> Path:
+        return self.root / ".locks"
+
+    def run(self, run_id: str) -> RunDirectory:
+        return RunDirectory(self.runs / run_id)
