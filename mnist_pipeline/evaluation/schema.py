@@ -6,13 +6,7 @@ Fractions are in [0, 1]; rows count from the first test row.
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
-
-
-class Record(BaseModel):
-    """A frozen part of a stored file."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+from mnist_pipeline.records import Record
 
 
 class Interval(Record):

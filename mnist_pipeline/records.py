@@ -1,0 +1,103 @@
+"""The JSON files by which one room tells another what it did, as frozen values.
+
+``history.json`` is `History`, ``parity.json`` is `Parity`. Evaluation has its own: `evaluation.schema`.
+"""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Record(BaseModel):
+    """A frozen part of a stored file; NaN and infinity are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Layer(Record):
+    """One row of the model summary."""
+
+    name: str
+    kind: str
+    """Class of the layer."""
+    output_shape: list[int | None]
+    parameters: int
+    trainable: bool
+
+
+class Epoch(Record):
+    """Means over one pass of the train rows, and the validation figures after it."""
+
+    epoch: int
+    """1-based."""
+    loss: float
+    accuracy: float
+    val_loss: float | None
+    val_accuracy: float | None
+    learning_rate: float
+    """At the end of the epoch."""
+    seconds: float
+
+
+class Batches(Record):
+    """One entry a training batch, in order."""
+
+    loss: list[float]
+    accuracy: list[float]
+
+
+class Validation(Record):
+    """Validation figures between epochs (`TrainConfig.validate_every_batches`)."""
+
+    batch: int
+    """Batches trained so far."""
+    loss: float
+    accuracy: float
+
+
+class TrainingSeconds(Record):
+    """Where the time went. Imports and compilation are fixed costs, apart from fitting."""
+
+    imports: float
+    compile: float
+    fit: float
+
+
+class History(Record):
+    """One training, from the first batch to the last."""
+
+    config: dict[str, Any]
+    """The `TrainConfig` that was used."""
+    layers: list[Layer]
+    parameters: int
+    train_rows: int
+    validation_rows: int
+    device: Literal["cpu", "gpu"]
+    best_epoch: int
+    """1-based epoch whose weights were kept: best validation accuracy, then lowest validation loss; the last without validation."""
+    stopped: Literal["finished", "max_batches", "max_minutes"]
+    epochs: list[Epoch]
+    batches: Batches
+    validations: list[Validation]
+    seconds: TrainingSeconds
+    notes: list[str]
+    """What a reader of the run must know: an op that is not reproducible, rows that were fewer than asked."""
+
+
+class Parity(Record):
+    """Keras and onnxruntime on the same images."""
+
+    images: int
+    max_abs_difference: float
+    """Of any probability."""
+    mean_abs_difference: float
+    argmax_differences: int
+    tolerance: float
+    passed: bool
+    provider: str
+    opset: int
+    nodes: int
+    bytes: int
+    model_sha256: str
+    keras_sha256: str
+    """Of model.keras."""
