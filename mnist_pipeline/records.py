@@ -74,7 +74,8 @@ class History(Record):
     validation_rows: int
     device: Literal["cpu", "gpu"]
     best_epoch: int
-    """1-based epoch whose weights were kept: best validation accuracy, then lowest validation loss; the last without validation."""
+    """1-based epoch whose weights were kept: best validation accuracy, then lowest validation loss;
+    the last one where nothing is held out."""
     stopped: Literal["finished", "max_batches", "max_minutes"]
     epochs: list[Epoch]
     batches: Batches
