@@ -146,13 +146,13 @@ class PipelineConfig(Config):
 
     fetch: FetchConfig = FetchConfig()
     """The dataset."""
-    train: TrainConfig = TrainConfig()
+    training: TrainConfig = TrainConfig()
     """The training."""
     export: ExportConfig = ExportConfig()
     """The ONNX file."""
-    evaluate: EvaluateConfig = EvaluateConfig()
+    evaluation: EvaluateConfig = EvaluateConfig()
     """The measurement."""
-    publish: PublishConfig = PublishConfig()
+    publishing: PublishConfig = PublishConfig()
     """Gate and registry."""
 
 

@@ -31,6 +31,11 @@ class Output(BaseModel):
         """``files`` of an output that consists of ``paths``, which lie in one folder."""
         return {path.name: sha256_file(path) for path in paths}
 
+    @property
+    def identity(self) -> dict[str, str]:
+        """What a later step's result depends on: all files, unless a subclass knows better."""
+        return self.files
+
     def verify(self) -> Self:
         """Return self.
 
@@ -58,6 +63,12 @@ class FetchedDataset(Output):
     """Where the bytes came from."""
     fallback: bool = False
     """The embedded digits stand in for a dataset that could not be reached."""
+    reused: bool = False
+    """The decoded files were there already, and were verified."""
+
+    @property
+    def identity(self) -> dict[str, str]:
+        return {"dataset": self.name, "digest": self.digest}
 
 
 class TrainedModel(Output):
@@ -74,6 +85,10 @@ class TrainedModel(Output):
     weights_sha256: str
     """Digest of the weight values alone; equal for equal weights."""
 
+    @property
+    def identity(self) -> dict[str, str]:
+        return {"preset": self.preset, "weights": self.weights_sha256}
+
 
 class ExportedModel(Output):
     """A proven ONNX model: model.onnx, parity.json."""
@@ -85,6 +100,10 @@ class ExportedModel(Output):
     @property
     def sha256(self) -> str:
         return self.files["model.onnx"]
+
+    @property
+    def identity(self) -> dict[str, str]:
+        return {"model.onnx": self.sha256}
 
 
 class EvaluatedModel(Output):
