@@ -4,11 +4,14 @@ A field's description is what the command line, Prefect's parameter form and the
 ``config.json`` show. Nothing here reads the environment or the disk.
 """
 
+import tomllib
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from mnist_pipeline.errors import UsageError
 
 Device = Literal["auto", "cpu", "gpu"]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
@@ -183,3 +186,60 @@ PRESETS: Mapping[str, TrainConfig] = MappingProxyType(
     }
 )
 DEFAULT_PRESET = "standard"
+
+
+def build_config(*layers: Mapping[str, Any]) -> PipelineConfig:
+    """The configuration of a run from nested mappings; later layers win over earlier ones.
+
+    ``training.preset`` names the values that the other training fields start from.
+
+    Raises:
+        UsageError: a field is unknown or its value is not allowed; names the first one.
+    """
+    merged: dict[str, Any] = {}
+    for layer in layers:
+        merged = _merge(merged, layer)
+    training = merged.get("training", {})
+    preset = training.get("preset", DEFAULT_PRESET) if isinstance(training, Mapping) else DEFAULT_PRESET
+    if preset not in PRESETS:
+        raise UsageError(f"training.preset: {preset!r} is not a preset; there are: {', '.join(PRESETS)}")
+    try:
+        return PipelineConfig.model_validate(_merge({"training": PRESETS[preset].model_dump()}, merged))
+    except ValidationError as error:
+        raise UsageError(_first_problem(error)) from None
+
+
+def parse_assignment(text: str) -> dict[str, Any]:
+    """``training.epochs=3`` as ``{"training": {"epochs": 3}}``; the value is a TOML value, else text.
+
+    Raises:
+        UsageError: the text is not of that form.
+    """
+    field, equals, value = text.partition("=")
+    names = field.strip().split(".")
+    if not equals or len(names) < 2 or not all(names):
+        raise UsageError(f"--set {text}: not of the form section.field=value, such as training.epochs=3")
+    try:
+        nested: Any = tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        nested = value
+    for name in reversed(names):
+        nested = {name: nested}
+    return dict(nested)
+
+
+def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(below)
+    for name, value in above.items():
+        both = isinstance(value, Mapping) and isinstance(merged.get(name), Mapping)
+        merged[name] = _merge(merged[name], value) if both else value
+    return merged
+
+
+def _first_problem(error: ValidationError) -> str:
+    problems = error.errors(include_url=False)
+    first = problems[0]
+    field = ".".join(str(part) for part in first["loc"])
+    what = "is not a field of the configuration" if first["type"] == "extra_forbidden" else first["msg"]
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    return f"{field}: {what}, found {first['input']!r}{more}"

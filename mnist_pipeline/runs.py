@@ -10,7 +10,8 @@ import logging
 import secrets
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -21,7 +22,7 @@ from pydantic import ValidationError
 
 from mnist_pipeline import __version__
 from mnist_pipeline.config import Config
-from mnist_pipeline.errors import IntegrityError, PipelineError, UsageError
+from mnist_pipeline.errors import PipelineError, UsageError
 from mnist_pipeline.files import canonical_json, open_atomic, sha256_bytes, write_json
 from mnist_pipeline.outputs import Output
 from mnist_pipeline.records import Record
@@ -55,8 +56,8 @@ class RunRecord(Record):
     error: str | None
     started: datetime
     finished: datetime | None
-    version: str
-    """Of this package."""
+    code_version: str
+    """Version of this package."""
     steps: dict[str, StepRecord]
 
     @property
@@ -101,42 +102,72 @@ def installed_version(package: str) -> str:
         return "absent"
 
 
+@dataclass(frozen=True, slots=True)
 class Run:
-    """One run of the pipeline, and its journal on disk."""
+    """One run of the pipeline: a handle, whose journal is on disk."""
 
-    def __init__(self, workspace: Workspace, directory: RunDirectory, record: RunRecord, *, fresh: bool = False) -> None:
-        self.workspace = workspace
-        self.directory = directory
-        self.record = record
-        self._fresh = fresh
+    workspace: Workspace
+    directory: RunDirectory
+    fresh: bool = False
+    """Reuse nothing."""
 
-    @classmethod
-    def start(cls, workspace: Workspace, config: Config, *, fresh: bool = False) -> "Run":
-        """Create a run directory with its ``config.json``; ``fresh`` runs reuse nothing."""
+    @staticmethod
+    def start( workspace: Workspace, config: Config, *, fresh: bool = False) -> "Run":
+        """Create a run directory with its ``config.json`` and an empty journal."""
         now = datetime.now(UTC)
         directory = workspace.run(f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}")
         directory.path.mkdir(parents=True)
         write_json(directory.config, config.model_dump(mode="json"))
-        record = RunRecord(
-            run_id=directory.id, status="running", error=None, started=now, finished=None, version=__version__, steps={}
+        run = Run(workspace, directory, fresh)
+        run._save(
+            RunRecord(
+                run_id=directory.id,
+                status="running",
+                error=None,
+                started=now,
+                finished=None,
+                code_version=__version__,
+                steps={},
+            )
         )
-        run = cls(workspace, directory, record, fresh=fresh)
-        run._save(record)
         return run
 
-    @classmethod
-    def open(cls, workspace: Workspace, run_id: str | None = None) -> "Run":
+    @staticmethod
+    def open( workspace: Workspace, run_id: str | None = None) -> "Run":
         """An existing run; the latest one where no id is given.
 
         Raises:
             UsageError: there is no such run.
         """
-        found = list(runs(workspace))
-        matches = [run for run in found if run_id is None or run.record.run_id == run_id]
-        if not matches:
-            known = ", ".join(run.record.run_id for run in found[:5]) or "none yet"
-            raise UsageError(f"no run {run_id or ''} in {workspace.runs}; runs there: {known}".replace("  ", " "))
-        return matches[0]
+        found = {run.directory.id: run for run in runs(workspace)}
+        if run_id is None and found:
+            return next(iter(found.values()))
+        if run_id not in found:
+            wanted = f"no run {run_id!r}" if run_id else "no run"
+            known = ", ".join(list(found)[:5]) or "none"
+            raise UsageError(
+                f"{wanted} in {workspace.runs}; runs there: {known}; start one with: mnist-pipeline run-all"
+            )
+        return found[run_id]
+
+    @property
+    def record(self) -> RunRecord:
+        """The journal as it is now."""
+        return RunRecord.model_validate_json(self.directory.journal.read_bytes())
+
+    @contextmanager
+    def ending(self) -> Iterator[None]:
+        """Write into the journal that the run failed, and why, if the block raises."""
+        try:
+            yield
+        except BaseException as error:
+            reason = str(error) if isinstance(error, PipelineError) else repr(error)
+            self.finish("failed", reason)
+            raise
+
+    def finish(self, status: Status, error: str | None = None) -> None:
+        """Write how the run ended."""
+        self._save(self.record.model_copy(update={"status": status, "error": error, "finished": datetime.now(UTC)}))
 
     def output(self, step: str, kind: type[OutputT]) -> OutputT:
         """What a finished step of this run returned, verified.
@@ -145,9 +176,10 @@ class Run:
             UsageError: the step has not run.
             IntegrityError: its files changed.
         """
-        if step not in self.record.steps:
-            raise UsageError(f"run {self.record.run_id} has no finished step '{step}'; run: mnist-pipeline {step}")
-        return self._load(self.record.steps[step], kind).verify()
+        record = self.record.steps.get(step)
+        if record is None:
+            raise UsageError(f"run {self.directory.id} has no finished step {step!r}; run: mnist-pipeline {step}")
+        return self._load(record, kind).verify()
 
     def once(
         self,
@@ -168,23 +200,18 @@ class Run:
         }
         key = sha256_bytes(canonical_json(depends))
         started = time.perf_counter()
-        found = None if self._fresh else self._reuse(step, key, kind)
+        found = None if self.fresh else self._reuse(step, key, kind)
         output, origin = found or (work(key), None)
-        self._note(step, key, output, time.perf_counter() - started, origin)
+        self.note(step, key, output, time.perf_counter() - started, origin)
         return output
 
-    def record_step(self, step: str, output: Output, seconds: float, *, reused: bool) -> None:
-        """Enter a step that keeps its own cache."""
-        self._note(step, "", output, seconds, "cache" if reused else None)
-
-    def finish(self, status: Status, error: str | None = None) -> None:
-        """Write how the run ended."""
-        self._save(self.record.model_copy(update={"status": status, "error": error, "finished": datetime.now(UTC)}))
-
-    def _note(self, step: str, key: str, output: Output, seconds: float, origin: str | None) -> None:
-        dumped = output.model_dump(mode="json") | {"directory": self._relative(output.directory)}
-        record = StepRecord(key=key, output=dumped, seconds=round(seconds, 3), reused_from=origin)
-        self._save(self.record.model_copy(update={"steps": {**self.record.steps, step: record}}))
+    def note(self, step: str, key: str, output: Output, seconds: float, reused_from: str | None) -> None:
+        """Enter a finished step into the journal."""
+        directory = output.directory.relative_to(self.workspace.root).as_posix()
+        dumped = output.model_dump(mode="json") | {"directory": directory}
+        entry = StepRecord(key=key, output=dumped, seconds=round(seconds, 3), reused_from=reused_from)
+        record = self.record
+        self._save(record.model_copy(update={"steps": {**record.steps, step: entry}}))
 
     def _reuse(self, step: str, key: str, kind: type[OutputT]) -> tuple[OutputT, str] | None:
         for run in runs(self.workspace, mentioning=key):
@@ -192,10 +219,9 @@ class Run:
             if record is None or record.key != key:
                 continue
             try:
-                found = run._load(record, kind).verify()
-                return self._adopt(found), record.reused_from or run.record.run_id
+                return self._adopt(run._load(record, kind).verify()), record.reused_from or run.directory.id
             except (PipelineError, ValidationError, OSError) as error:
-                logger.warning("step %s of run %s cannot be reused: %s", step, run.record.run_id, error)
+                logger.warning("step %s of run %s cannot be reused: %s", step, run.directory.id, error)
         return None
 
     def _adopt(self, found: OutputT) -> OutputT:
@@ -211,12 +237,8 @@ class Run:
         output = record.output | {"directory": self.workspace.root / record.output["directory"]}
         return kind.model_validate(output)
 
-    def _relative(self, directory: Path) -> str:
-        return directory.relative_to(self.workspace.root).as_posix()
-
     def _save(self, record: RunRecord) -> None:
         write_json(self.directory.journal, record.model_dump(mode="json"))
-        self.record = record
 
 
 def runs(workspace: Workspace, *, mentioning: str = "") -> Iterator[Run]:
@@ -229,10 +251,8 @@ def runs(workspace: Workspace, *, mentioning: str = "") -> Iterator[Run]:
             continue
         try:
             journal = directory.journal.read_bytes()
-            if mentioning.encode() not in journal:
-                continue
-            record = RunRecord.model_validate_json(journal)
+            if mentioning.encode() in journal:
+                RunRecord.model_validate_json(journal)
+                yield Run(workspace, directory)
         except (ValidationError, OSError) as error:
             logger.warning("skipping the unreadable run %s: %s", path.name, str(error).splitlines()[0])
-            continue
-        yield Run(workspace, directory, record)

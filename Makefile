@@ -1,0 +1,28 @@
+# Shortcuts for the commands of README.md and .ci/run; nothing is defined here alone.
+.PHONY: setup run test lint format docs ci
+
+setup:
+	python3 -m venv .venv
+	.venv/bin/pip install -c constraints.txt -e '.[dev]'
+
+run:
+	.venv/bin/mnist-pipeline run-all
+
+test:
+	.venv/bin/pytest
+
+lint:
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+format:
+	.venv/bin/ruff check --fix .
+	.venv/bin/ruff format .
+
+docs:
+	.venv/bin/cog -r docs/commands.md
+
+ci:
+	bash .ci/run

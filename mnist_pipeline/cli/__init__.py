@@ -1,0 +1,8 @@
+"""The command line: parse, call the library or a flow once, print.
+
+Nothing heavy is imported before a command runs, so that ``--help`` answers at once.
+"""
+
+from mnist_pipeline.cli.app import app, main
+
+__all__ = ["app", "main"]

@@ -1,0 +1,57 @@
+"""The options that several commands share. Each one that makes sense in a deployment is an environment variable too."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class DeviceName(StrEnum):
+    """Where to compute."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    GPU = "gpu"
+
+
+Workspace = Annotated[
+    Path,
+    typer.Option("--workspace", envvar="MNIST_PIPELINE_WORKSPACE", help="Folder of datasets, runs and models."),
+]
+WORKSPACE = Path("artifacts")
+Preset = Annotated[
+    str | None,
+    typer.Option("--preset", envvar="MNIST_PIPELINE_PRESET", help="Named training; see train --list-presets."),
+]
+Dataset = Annotated[
+    str | None,
+    typer.Option("--dataset", envvar="MNIST_PIPELINE_DATASET", help="mnist, digits or a description (.toml)."),
+]
+Source = Annotated[
+    str | None,
+    typer.Option("--source", envvar="MNIST_PIPELINE_SOURCE", help="Mirror of the dataset: URL or directory."),
+]
+Device = Annotated[
+    DeviceName | None,
+    typer.Option("--device", envvar="MNIST_PIPELINE_DEVICE", help="Where to compute; gpu fails without one."),
+]
+Seed = Annotated[
+    int | None, typer.Option("--seed", envvar="MNIST_PIPELINE_SEED", help="Seed of weights, order, augmentation.")
+]
+Epochs = Annotated[int | None, typer.Option("--epochs", help="Passes over the train rows.")]
+BatchSize = Annotated[int | None, typer.Option("--batch-size", help="Images per training step.")]
+LearningRate = Annotated[float | None, typer.Option("--learning-rate", help="Learning rate, or its peak.")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="FIELD=VALUE", help="Any field, such as training.label_smoothing=0.1; repeatable."),
+]
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option("--config", envvar="MNIST_PIPELINE_CONFIG", help="TOML file with the same fields.", dir_okay=False),
+]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Do every step again, reuse nothing.")]
+RunId = Annotated[str | None, typer.Argument(metavar="[RUN]", help="Run id; the latest run where none is given.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout; progress and logs go to stderr.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress; errors only.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show the library's log.")]

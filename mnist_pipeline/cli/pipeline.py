@@ -1,0 +1,281 @@
+"""The pipeline, whole and in single steps."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mnist_pipeline.cli import options
+from mnist_pipeline.cli.options import WORKSPACE
+from mnist_pipeline.cli.terminal import Terminal
+from mnist_pipeline.errors import UsageError
+
+if TYPE_CHECKING:
+    from mnist_pipeline.config import PipelineConfig
+    from mnist_pipeline.runs import Run
+
+REFUSED = 3
+
+
+def run_all(
+    ctx: typer.Context,
+    workspace: options.Workspace = WORKSPACE,
+    preset: options.Preset = None,
+    dataset: options.Dataset = None,
+    source: options.Source = None,
+    device: options.Device = None,
+    seed: options.Seed = None,
+    epochs: options.Epochs = None,
+    batch_size: options.BatchSize = None,
+    learning_rate: options.LearningRate = None,
+    assignments: options.Set = None,
+    file: options.ConfigFile = None,
+    fresh: options.Fresh = False,
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+) -> None:
+    """Fetch, train, export, evaluate and publish, as a Prefect flow.
+
+    Finished steps of earlier runs are reused where nothing that they depend on changed.
+    Without PREFECT_API_URL a local Prefect server runs as long as the command.
+    """
+    terminal = ctx.obj = Terminal(as_json=as_json, quiet=quiet, verbose=verbose)
+    training = {"preset": preset, "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
+    config = _configure(file, assignments, dataset, source, device, training | {"seed": seed})
+    flows_training = _training_flows()
+    with terminal.progress() as report_progress, flows_training.listening(report_progress):
+        summary = flows_training.run_all(config, workspace.resolve(), fresh=fresh)
+    _show_summary(terminal, summary.model_dump(mode="json"))
+    if summary.status == "refused":
+        raise typer.Exit(REFUSED)
+
+
+def fetch(
+    ctx: typer.Context,
+    workspace: options.Workspace = WORKSPACE,
+    dataset: options.Dataset = None,
+    source: options.Source = None,
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+) -> None:
+    """Download, verify and decode the dataset into the workspace."""
+    terminal = ctx.obj = Terminal(as_json=as_json, quiet=quiet, verbose=verbose)
+    from mnist_pipeline.data.fetch import fetch_dataset
+    from mnist_pipeline.workspace import Workspace
+
+    config = _configure(None, None, dataset, source, None, {})
+    with terminal.progress() as report_progress:
+        found = fetch_dataset(config.fetch, Workspace(workspace.resolve()), report_progress)
+    terminal.result(
+        found.model_dump(mode="json"),
+        f"{found.name} {found.digest[:12]}: {found.train_rows} train and {found.test_rows} test rows",
+        f"{found.directory}",
+    )
+
+
+def train(
+    ctx: typer.Context,
+    list_presets: Annotated[bool, typer.Option("--list-presets", help="Show the named trainings and exit.")] = False,
+    workspace: options.Workspace = WORKSPACE,
+    preset: options.Preset = None,
+    dataset: options.Dataset = None,
+    source: options.Source = None,
+    device: options.Device = None,
+    seed: options.Seed = None,
+    epochs: options.Epochs = None,
+    batch_size: options.BatchSize = None,
+    learning_rate: options.LearningRate = None,
+    assignments: options.Set = None,
+    file: options.ConfigFile = None,
+    fresh: options.Fresh = False,
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+) -> None:
+    """Start a run: fetch the dataset and train the Keras model."""
+    terminal = ctx.obj = Terminal(as_json=as_json, quiet=quiet, verbose=verbose)
+    if list_presets:
+        _show_presets(terminal)
+        return
+    from mnist_pipeline import steps
+    from mnist_pipeline.runs import Run
+    from mnist_pipeline.workspace import Workspace
+
+    training = {"preset": preset, "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
+    config = _configure(file, assignments, dataset, source, device, training | {"seed": seed})
+    steps.require_devices(config)
+    run = Run.start(Workspace(workspace.resolve()), config, fresh=fresh)
+    with run.ending(), terminal.progress() as report_progress:
+        data = steps.fetch(config.fetch, run, report_progress)
+        trained = steps.train(config.training, data, run, report_progress)
+        run.finish("finished")
+    accuracy = "not measured" if trained.validation_accuracy is None else f"{trained.validation_accuracy:.2%}"
+    terminal.result(
+        {"run_id": run.directory.id} | trained.model_dump(mode="json"),
+        f"run {run.directory.id}: {trained.parameters:,} parameters on {trained.device}",
+        f"validation accuracy {accuracy}, best epoch {trained.best_epoch} of {trained.epochs}",
+        f"{run.directory.model_keras}",
+    )
+
+
+def export(
+    ctx: typer.Context,
+    run_id: options.RunId = None,
+    workspace: options.Workspace = WORKSPACE,
+    fresh: options.Fresh = False,
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+) -> None:
+    """Export a run's Keras model to ONNX, and prove that both say the same."""
+    terminal = ctx.obj = Terminal(as_json=as_json, quiet=quiet, verbose=verbose)
+    from mnist_pipeline import steps
+
+    run, config = _open(workspace, run_id, fresh)
+    dataset, trained = steps.fetched(run), steps.trained(run)
+    exported = steps.export(config.export, dataset, trained, run)
+    terminal.result(
+        {"run_id": run.directory.id} | exported.model_dump(mode="json"),
+        f"run {run.directory.id}: largest difference to Keras {exported.max_abs_difference:.1e}",
+        f"{run.directory.model_onnx}",
+    )
+
+
+def evaluate(
+    ctx: typer.Context,
+    run_id: options.RunId = None,
+    workspace: options.Workspace = WORKSPACE,
+    fresh: options.Fresh = False,
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+) -> None:
+    """Measure a run's ONNX model on every test image."""
+    terminal = ctx.obj = Terminal(as_json=as_json, quiet=quiet, verbose=verbose)
+    from mnist_pipeline import steps
+
+    run, config = _open(workspace, run_id, fresh)
+    dataset, exported = steps.fetched(run), steps.exported(run)
+    with terminal.progress() as report_progress:
+        evaluated = steps.evaluate(config.evaluation, dataset, exported, run, report_progress)
+    terminal.result(
+        {"run_id": run.directory.id} | evaluated.model_dump(mode="json"),
+        f"run {run.directory.id}: accuracy {evaluated.accuracy:.2%} on {evaluated.samples} test images",
+        f"{evaluated.provider}; {run.directory.evaluation_json}",
+    )
+
+
+def publish(
+    ctx: typer.Context,
+    run_id: options.RunId = None,
+    workspace: options.Workspace = WORKSPACE,
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+) -> None:
+    """Publish a run's model as a version; it becomes champion if the gate lets it."""
+    terminal = ctx.obj = Terminal(as_json=as_json, quiet=quiet, verbose=verbose)
+    from mnist_pipeline import steps
+
+    run, config = _open(workspace, run_id, fresh=False)
+    with terminal.progress() as report_progress:
+        published = steps.publish(
+            config.publishing,
+            steps.fetched(run),
+            steps.trained(run),
+            steps.exported(run),
+            steps.evaluated(run),
+            run,
+            report_progress,
+        )
+        run.finish("promoted" if published.promoted else "refused")
+    _show_summary(terminal, steps.summarise(run).model_dump(mode="json"))
+    if not published.promoted:
+        raise typer.Exit(REFUSED)
+
+
+def _training_flows() -> Any:
+    """The module of the flow, with a Prefect API that answers."""
+    from mnist_pipeline.errors import MissingExtraError
+
+    try:
+        from flows import local_server
+
+        server = local_server.start()
+        from flows import training
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] == "prefect":
+            raise MissingExtraError("run-all", "flows") from None
+        raise
+    if server is not None:
+        server.wait()
+    return training
+
+
+def _configure(
+    file: Path | None,
+    assignments: list[str] | None,
+    dataset: str | None,
+    source: str | None,
+    device: options.DeviceName | None,
+    training: Mapping[str, Any],
+) -> "PipelineConfig":
+    """Later wins: preset, file, --set, named options."""
+    from mnist_pipeline.config import build_config, parse_assignment
+
+    where = {"device": device.value} if device else {}
+    named = {
+        "fetch": _given({"dataset": dataset, "source": source, "fall_back_to_digits": dataset is None}),
+        "training": _given(training) | where,
+        "evaluation": where,
+    }
+    return build_config(_read_config(file), *(parse_assignment(text) for text in assignments or ()), named)
+
+
+def _read_config(file: Path | None) -> dict[str, Any]:
+    import tomllib
+
+    if file is None:
+        return {}
+    try:
+        return tomllib.loads(file.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"--config {file}: {error}") from None
+
+
+def _given(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _open(workspace: Path, run_id: str | None, fresh: bool) -> "tuple[Run, PipelineConfig]":
+    from dataclasses import replace
+
+    from mnist_pipeline.config import build_config
+    from mnist_pipeline.files import read_json
+    from mnist_pipeline.runs import Run
+    from mnist_pipeline.workspace import Workspace
+
+    run = Run.open(Workspace(workspace.resolve()), run_id)
+    return replace(run, fresh=fresh), build_config(read_json(run.directory.config))
+
+
+def _show_summary(terminal: Terminal, summary: Mapping[str, Any]) -> None:
+    reused = ", ".join(summary["reused"]) or "nothing"
+    terminal.result(
+        summary,
+        f"{summary['status']}: {summary['model']} {summary['version']}, accuracy {summary['accuracy']:.2%}",
+        *(f"refused because: {reason}" for reason in summary["reasons"]),
+        f"model   {summary['onnx']}",
+        f"report  {summary['report']}",
+        f"run     {summary['run_id']}, reused: {reused}",
+    )
+
+
+def _show_presets(terminal: Terminal) -> None:
+    from mnist_pipeline.config import PRESETS
+
+    rows = [config.model_dump(mode="json") for config in PRESETS.values()]
+    terminal.table(rows, columns=["preset", "architecture", "optimizer", "learning_rate", "batch_size", "epochs"])

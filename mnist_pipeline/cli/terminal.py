@@ -1,0 +1,132 @@
+"""What a command says, and where: results on stdout, everything else on stderr."""
+
+import json
+import logging
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.markup import escape
+from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+from rich.table import Table
+
+from mnist_pipeline.progress import Progress, ReportProgress, no_progress
+
+LINE_SECONDS = 10.0
+
+
+class Terminal:
+    """The two streams of a command, as its ``--json``, ``--quiet`` and ``--verbose`` want them."""
+
+    def __init__(self, *, as_json: bool = False, quiet: bool = False, verbose: bool = False) -> None:
+        self.as_json = as_json
+        self._quiet = quiet
+        self._out = Console(soft_wrap=True, highlight=False)
+        self._err = Console(stderr=True, soft_wrap=True, highlight=False)
+        self._show_logs(logging.ERROR if quiet else logging.DEBUG if verbose else logging.WARNING)
+
+    def _show_logs(self, level: int) -> None:
+        logger = logging.getLogger("mnist_pipeline")
+        logger.setLevel(min(level, logging.INFO))  # Prefect's API handler takes INFO whatever is shown here
+        for handler in [handler for handler in logger.handlers if isinstance(handler, RichHandler)]:
+            logger.removeHandler(handler)
+        shown = RichHandler(console=self._err, show_path=False, show_time=False, markup=False)
+        shown.setLevel(level)
+        logger.addHandler(shown)
+
+    def say(self, line: str) -> None:
+        """A line of news for people."""
+        if not self._quiet:
+            self._err.print(escape(line))
+
+    def warn(self, line: str) -> None:
+        """A line that must be seen, even with ``--quiet``."""
+        self._err.print(f"[bold yellow]warning:[/] {escape(line)}")
+
+    def fail(self, error: str) -> None:
+        """Why the command ends; with ``--json`` an object on stdout as well."""
+        self._err.print(f"[bold red]error:[/] {escape(error)}")
+        if self.as_json:
+            self._print_json({"status": "failed", "error": error})
+
+    def result(self, value: Mapping[str, Any] | Sequence[Any], *lines: str) -> None:
+        """The command's result: one JSON object with ``--json``, else the lines for people."""
+        if self.as_json:
+            self._print_json(value)
+        else:
+            for line in lines:
+                self._out.print(escape(line))
+
+    def table(self, value: Sequence[Mapping[str, Any]], *, title: str = "", columns: Sequence[str] = ()) -> None:
+        """Rows with the same keys: a JSON array with ``--json``, else a table of the named columns."""
+        if self.as_json:
+            self._print_json(value)
+            return
+        table = Table(title=title or None, title_justify="left")
+        names = columns or (list(value[0]) if value else [])
+        for name in names:
+            table.add_column(name.replace("_", " "), overflow="fold")
+        for row in value:
+            table.add_row(*(escape("" if row[name] is None else str(row[name])) for name in names))
+        self._out.print(table)
+
+    def _print_json(self, value: Any) -> None:
+        sys.stdout.write(json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n")
+        sys.stdout.flush()
+
+    @contextmanager
+    def progress(self) -> Iterator[ReportProgress]:
+        """A bar on a terminal, a line now and then in a log, nothing with ``--quiet``."""
+        if self._quiet:
+            yield no_progress
+        elif not self._err.is_terminal:
+            yield _Lines(self._err)
+        else:
+            columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[figures]}"))
+            with Bar(*columns, TimeRemainingColumn(), console=self._err, transient=True) as bar:
+                yield _Bars(bar)
+
+
+class _Bars:
+    """One bar per activity; the finished ones are taken away."""
+
+    def __init__(self, bar: Bar) -> None:
+        self._bar = bar
+        self._activity = ""
+        self._task = bar.add_task("", visible=False, figures="")
+
+    def __call__(self, progress: Progress) -> None:
+        if progress.activity != self._activity:
+            self._activity = progress.activity
+            self._bar.remove_task(self._task)
+            self._task = self._bar.add_task(escape(progress.activity), total=progress.total, figures="")
+        self._bar.update(self._task, completed=progress.done, total=progress.total, figures=_figures(progress))
+
+
+class _Lines:
+    """A plain line when an activity starts, ends, and every `LINE_SECONDS`."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._activity = ""
+        self._last = 0.0
+
+    def __call__(self, progress: Progress) -> None:
+        now = time.monotonic()
+        ended = progress.total is not None and progress.done >= progress.total
+        if progress.activity == self._activity and not ended and now - self._last < LINE_SECONDS:
+            return
+        self._activity, self._last = progress.activity, now
+        of = "" if progress.total is None else f"/{progress.total:.0f}"
+        self._console.print(
+            escape(f"{progress.activity}: {progress.done:.0f}{of} {progress.unit} {_figures(progress)}".rstrip())
+        )
+
+
+def _figures(progress: Progress) -> str:
+    return "  ".join(f"{name} {value:.4g}" for name, value in progress.figures.items())

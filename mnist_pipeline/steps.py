@@ -1,0 +1,126 @@
+"""The pipeline on one page: fetch, train, export, evaluate, publish.
+
+Each step takes a frozen config, the handles of what it reads and the run that it belongs to,
+and returns a frozen handle. No step knows the next one. A step whose config, inputs, code and
+packages are those of an earlier run is not done again (`runs.Run.once`).
+"""
+
+import shutil
+import time
+
+from mnist_pipeline.config import EvaluateConfig, ExportConfig, FetchConfig, TrainConfig
+from mnist_pipeline.data.fetch import fetch_dataset
+from mnist_pipeline.evaluation.evaluate import evaluate_model
+from mnist_pipeline.export import export_model
+from mnist_pipeline.outputs import EvaluatedModel, ExportedModel, FetchedDataset, TrainedModel
+from mnist_pipeline.progress import ReportProgress, no_progress
+from mnist_pipeline.runs import Run, Sources
+from mnist_pipeline.training.fit import train_model
+
+TRAINING = Sources(("data/dataset.py", "training", "config.py"), ("tensorflow", "keras", "numpy"))
+EXPORT = Sources(
+    ("export.py", "inference.py"), ("tensorflow", "keras", "tf2onnx", "onnx", "onnxruntime-gpu", "onnxruntime")
+)
+EVALUATION = Sources(("evaluation", "inference.py"), ("onnxruntime-gpu", "onnxruntime", "numpy"))
+
+
+def fetch(config: FetchConfig, run: Run, report_progress: ReportProgress = no_progress) -> FetchedDataset:
+    """Download, verify and decode the dataset; a verified copy in the workspace is used as it is."""
+    started = time.perf_counter()
+    dataset = fetch_dataset(config, run.workspace, report_progress)
+    run.note("fetch", dataset.digest, dataset, time.perf_counter() - started, "cache" if dataset.reused else None)
+    return dataset
+
+
+def train(
+    config: TrainConfig, dataset: FetchedDataset, run: Run, report_progress: ReportProgress = no_progress
+) -> TrainedModel:
+    """Fit the Keras model on the train rows; an interrupted training goes on from its last epoch."""
+
+    def work(key: str) -> TrainedModel:
+        checkpoints = run.workspace.checkpoints / key
+        trained = train_model(config, dataset, run.directory, checkpoints, report_progress)
+        shutil.rmtree(checkpoints, ignore_errors=True)
+        return trained
+
+    return run.once("train", TrainedModel, config=config, inputs=[dataset], sources=TRAINING, work=work)
+
+
+def export(config: ExportConfig, dataset: FetchedDataset, trained: TrainedModel, run: Run) -> ExportedModel:
+    """Write the ONNX model and prove that it says what the Keras model says."""
+
+    def work(_: str) -> ExportedModel:
+        return export_model(config, dataset, trained, run.directory)
+
+    return run.once("export", ExportedModel, config=config, inputs=[dataset, trained], sources=EXPORT, work=work)
+
+
+def evaluate(
+    config: EvaluateConfig,
+    dataset: FetchedDataset,
+    exported: ExportedModel,
+    run: Run,
+    report_progress: ReportProgress = no_progress,
+) -> EvaluatedModel:
+    """Measure the ONNX model on every test row."""
+
+    def work(_: str) -> EvaluatedModel:
+        return evaluate_model(config, dataset, exported, run.directory, report_progress)
+
+    return run.once(
+        "evaluate", EvaluatedModel, config=config, inputs=[dataset, exported], sources=EVALUATION, work=work
+    )
+
+
+class Summary(Record):
+    """How a run ended, for people and scripts: what ``run-all --json`` prints."""
+
+    run_id: str
+    status: str
+    model: str
+    version: str
+    promoted: bool
+    reasons: list[str]
+    accuracy: float
+    dataset: str
+    fallback: bool
+    onnx: Path
+    report: Path
+    reused: list[str]
+    seconds: dict[str, float]
+    """Step -> seconds, of this run."""
+
+
+def summarise(run: Run) -> Summary:
+    """The summary of a run whose steps are all finished."""
+    record = run.record
+    dataset = run.output("fetch", FetchedDataset)
+    evaluated = run.output("evaluate", EvaluatedModel)
+    published = run.output("publish", PublishedModel)
+    return Summary(
+        run_id=record.run_id,
+        status=record.status,
+        model=published.model,
+        version=published.version,
+        promoted=published.promoted,
+        reasons=published.reasons,
+        accuracy=evaluated.accuracy,
+        dataset=dataset.name,
+        fallback=dataset.fallback,
+        onnx=published.directory / "model.onnx",
+        report=published.directory / "report.html",
+        reused=record.reused,
+        seconds={name: step.seconds for name, step in record.steps.items()},
+    )
+
+
+def require_devices(config: PipelineConfig) -> None:
+    """Before any work: every device that is asked for by name works here.
+
+    Raises:
+        DeviceError: it does not.
+    """
+    if config.training.device == "gpu":
+        require_device("gpu")
+    if config.evaluation.device == "gpu" and (problem := gpu_problem()):
+        raise DeviceError(f"--device gpu: onnxruntime cannot use CUDA here: {problem}; use --device auto or cpu")
