@@ -1,0 +1,274 @@
+"""The folder of a decoded dataset: images.npy, labels.npy, dataset.json; written whole, verified when found.
+
+It appears under its final name in one rename; the name ends in the first twelve digits of the
+dataset's digest, so two datasets never share a folder and equal ones always do.
+"""
+
+import hashlib
+import logging
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from mnist_pipeline.data.checks import DataChecks, check_rows
+from mnist_pipeline.data.description import (
+    IMAGE_SIDE,
+    DatasetDescription,
+    Rows,
+    dataset_digest,
+)
+from mnist_pipeline.data.sprite import encode_labels
+from mnist_pipeline.errors import DataError, IntegrityError
+from mnist_pipeline.files import sha256_bytes, sha256_file, sync_directory, temporary_sibling, write_json
+from mnist_pipeline.outputs import FetchedDataset
+from mnist_pipeline.progress import Progress, ReportProgress
+from mnist_pipeline.records import Record
+
+IMAGES, LABELS, CARD = "images.npy", "labels.npy", "dataset.json"
+_logger = logging.getLogger(__name__)
+
+
+class SourceFile(Record):
+    """A file that the dataset was decoded from."""
+
+    name: str
+    bytes: int
+    sha256: str
+
+
+class DatasetCard(Record):
+    """``dataset.json``: what the dataset is, where it came from, and what was counted in it."""
+
+    name: str
+    title: str
+    digest: str
+    """Identifies pixels, labels, split and class names (`description.dataset_digest`)."""
+    source: str
+    """Where the bytes came from; without credentials."""
+    source_files: list[SourceFile]
+    """Empty where the source is embedded."""
+    created: datetime
+    rows: Rows
+    image_size: tuple[int, int]
+    """Height and width in pixels."""
+    class_names: tuple[str, ...]
+    pixels_sha256: str
+    """Of the pixels, uint8 [rows, 28, 28] in C order."""
+    labels_sha256: str
+    """Of the one-hot labels, uint8 [rows, 10] in C order."""
+    files: dict[str, str]
+    """Name -> hex SHA-256 of images.npy (uint8 [rows, 28, 28]) and labels.npy (class indices, uint8 [rows])."""
+    checks: DataChecks
+
+
+def dataset_folder(datasets: Path, name: str, digest: str) -> Path:
+    """Where the dataset of that name and digest lies, or would lie."""
+    return datasets / f"{name}-{digest[:12]}"
+
+
+def read_card(directory: Path) -> DatasetCard:
+    """The card of the dataset in ``directory``.
+
+    Raises:
+        IntegrityError: there is none, or it is broken.
+    """
+    return _parse_card(directory / CARD, _read(directory / CARD))
+
+
+def open_stored(directory: Path) -> tuple[DatasetCard, FetchedDataset]:
+    """The dataset in ``directory``, every byte of it hashed once.
+
+    Raises:
+        IntegrityError: a file is missing, or its bytes are not those that the card records.
+    """
+    text = _read(directory / CARD)
+    card = _parse_card(directory / CARD, text)
+    found = {name: _digest_of(directory / name) for name in (IMAGES, LABELS)}
+    for name, digest in found.items():
+        if digest != card.files.get(name):
+            raise IntegrityError(f"{directory / name} has SHA-256 {digest}, recorded was {card.files.get(name)}")
+    return card, FetchedDataset(
+        directory=directory,
+        files={**found, CARD: sha256_bytes(text)},
+        name=card.name,
+        digest=card.digest,
+        train_rows=card.rows.train,
+        test_rows=card.rows.test,
+        source=card.source,
+    )
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise IntegrityError(f"{path} is missing; fetch the dataset again") from error
+
+
+def _digest_of(path: Path) -> str:
+    try:
+        return sha256_file(path)
+    except FileNotFoundError as error:
+        raise IntegrityError(f"{path} is missing; fetch the dataset again") from error
+
+
+def _parse_card(path: Path, text: bytes) -> DatasetCard:
+    try:
+        return DatasetCard.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise IntegrityError(f"{path} is not a dataset card: {first['loc']}: {first['msg']}") from error
+
+
+def store_dataset(
+    datasets: Path,
+    description: DatasetDescription,
+    blocks: Iterable[NDArray[np.uint8]],
+    labels: NDArray[np.uint8],
+    *,
+    source: str,
+    source_files: list[SourceFile],
+    report_progress: ReportProgress,
+) -> Path:
+    """Write a dataset and return its folder. Whole or not at all; an equal, sound folder is left as it is.
+
+    Args:
+        datasets: the folder of all datasets.
+        description: what the content must turn out to be.
+        blocks: the images in order, uint8 [k, 28, 28] each.
+        labels: class indices, uint8 [rows].
+        source: where the bytes came from, for the card.
+        source_files: for the card.
+        report_progress: told of every block that was decoded.
+
+    Raises:
+        DataError: a digest is not the pinned one. ``blocks`` may raise it too.
+    """
+    with _scratch_folder(datasets, description.name) as scratch:
+        pixels, images_file = _write_images(scratch / IMAGES, blocks, description.rows.total, report_progress)
+        labels_digest = sha256_bytes(encode_labels(labels))
+        _refuse_other("pixels", description.digests.pixels, pixels, source)
+        _refuse_other("labels", description.digests.labels, labels_digest, source)
+        _write_labels(scratch / LABELS, labels)
+        card = DatasetCard(
+            name=description.name,
+            title=description.title,
+            digest=dataset_digest(pixels, labels_digest, description.rows, description.class_names),
+            source=source,
+            source_files=source_files,
+            created=datetime.now(UTC),
+            rows=description.rows,
+            image_size=description.image_size,
+            class_names=description.class_names,
+            pixels_sha256=pixels,
+            labels_sha256=labels_digest,
+            files={IMAGES: images_file, LABELS: sha256_file(scratch / LABELS)},
+            checks=check_rows(_map(scratch / IMAGES), labels, description.rows.train),
+        )
+        _warn_of_doubts(card)
+        write_json(scratch / CARD, card.model_dump(mode="json"))
+        return _put_in_place(scratch, dataset_folder(datasets, card.name, card.digest))
+
+
+@contextmanager
+def _scratch_folder(datasets: Path, name: str) -> Iterator[Path]:
+    """A new hidden folder beside the datasets; whatever is still in it at the end is removed."""
+    datasets.mkdir(parents=True, exist_ok=True)
+    scratch = temporary_sibling(datasets / name)
+    scratch.mkdir()
+    try:
+        yield scratch
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _write_images(
+    path: Path, blocks: Iterable[NDArray[np.uint8]], rows: int, report_progress: ReportProgress
+) -> tuple[str, str]:
+    """Write the .npy file block by block; the digests of the pixels alone and of the whole file.
+
+    Written rather than memory-mapped: a full disk then is an error and not a signal that kills the process.
+    """
+    pixels, whole = hashlib.sha256(), hashlib.sha256()
+    done = 0
+    with path.open("xb") as file:
+        header = {"descr": "|u1", "fortran_order": False, "shape": (rows, IMAGE_SIDE, IMAGE_SIDE)}
+        np.lib.format.write_array_header_1_0(file, header)
+        file.flush()
+        whole.update(path.read_bytes())
+        for block in blocks:
+            data = np.ascontiguousarray(block).data
+            pixels.update(data)
+            whole.update(data)
+            file.write(data)
+            done += len(block)
+            report_progress(Progress("decode images", done, rows, "images"))
+        file.flush()
+        os.fsync(file.fileno())
+    if done != rows:
+        raise DataError(f"found {done:,} images, expected {rows:,}")
+    return pixels.hexdigest(), whole.hexdigest()
+
+
+def _map(path: Path) -> NDArray[np.uint8]:
+    images: NDArray[np.uint8] = np.load(path, mmap_mode="r", allow_pickle=False)
+    return images
+
+
+def _write_labels(path: Path, labels: NDArray[np.uint8]) -> None:
+    header = {"descr": "|u1", "fortran_order": False, "shape": labels.shape}
+    with path.open("xb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        file.write(labels.tobytes())
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _refuse_other(what: str, expected: str | None, found: str, source: str) -> None:
+    if expected is not None and found != expected:
+        raise DataError(f"the {what} from {source} have SHA-256 {found}, expected {expected}")
+
+
+def _warn_of_doubts(card: DatasetCard) -> None:
+    """Say what does not make the data wrong, but whoever trains on it should know."""
+    checks = card.checks
+    if checks.duplicates_across.count:
+        train_row, test_row = checks.duplicates_across.pairs[0]
+        _logger.warning(
+            "%s: %d test images are among the train images too (first: test row %d is train row %d)",
+            card.name, checks.duplicates_across.count, test_row, train_row,
+        )  # fmt: skip
+    for split, counts in (("train", checks.counts.train), ("test", checks.counts.test)):
+        absent = [name for name, count in zip(card.class_names, counts, strict=True) if not count]
+        if absent:
+            _logger.warning("%s: no %s image of class %s", card.name, split, ", ".join(absent))
+
+
+def _put_in_place(scratch: Path, final: Path) -> Path:
+    """Give the finished folder its name. A folder that is there is kept if it is sound, else replaced."""
+    sync_directory(scratch)
+    if final.exists():
+        try:
+            open_stored(final)
+        except IntegrityError as error:
+            _logger.warning("replacing the damaged dataset %s: %s", final, error)
+            _remove(final)
+        else:
+            return final
+    scratch.rename(final)
+    sync_directory(final.parent)
+    return final
+
+
+def _remove(directory: Path) -> None:
+    """Take the folder's name away in one step, then its content: nobody sees half of it."""
+    doomed = temporary_sibling(directory)
+    directory.replace(doomed)
+    shutil.rmtree(doomed)
