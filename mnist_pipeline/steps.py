@@ -7,14 +7,26 @@ packages are those of an earlier run is not done again (`runs.Run.once`).
 
 import shutil
 import time
+from pathlib import Path
 
-from mnist_pipeline.config import EvaluateConfig, ExportConfig, FetchConfig, TrainConfig
+from mnist_pipeline.config import (
+    EvaluateConfig,
+    ExportConfig,
+    FetchConfig,
+    PipelineConfig,
+    PublishConfig,
+    TrainConfig,
+)
 from mnist_pipeline.data.fetch import fetch_dataset
+from mnist_pipeline.errors import DeviceError
 from mnist_pipeline.evaluation.evaluate import evaluate_model
 from mnist_pipeline.export import export_model
-from mnist_pipeline.outputs import EvaluatedModel, ExportedModel, FetchedDataset, TrainedModel
+from mnist_pipeline.inference import gpu_problem
+from mnist_pipeline.outputs import EvaluatedModel, ExportedModel, FetchedDataset, PublishedModel, TrainedModel
 from mnist_pipeline.progress import ReportProgress, no_progress
+from mnist_pipeline.records import Record
 from mnist_pipeline.runs import Run, Sources
+from mnist_pipeline.training.devices import require_device
 from mnist_pipeline.training.fit import train_model
 
 TRAINING = Sources(("data/dataset.py", "training", "config.py"), ("tensorflow", "keras", "numpy"))

@@ -9,7 +9,6 @@ import typer
 from mnist_pipeline.cli import options
 from mnist_pipeline.cli.options import WORKSPACE
 from mnist_pipeline.cli.terminal import Terminal
-from mnist_pipeline.errors import UsageError
 
 if TYPE_CHECKING:
     from mnist_pipeline.config import PipelineConfig
@@ -42,8 +41,18 @@ def run_all(
     Without PREFECT_API_URL a local Prefect server runs as long as the command.
     """
     terminal = ctx.obj = Terminal(as_json=as_json, quiet=quiet, verbose=verbose)
-    training = {"preset": preset, "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
-    config = _configure(file, assignments, dataset, source, device, training | {"seed": seed})
+    from mnist_pipeline.cli.configure import configure
+
+    training = {
+        "preset": preset,
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "learning_rate": learning_rate,
+        "seed": seed,
+    }
+    config = configure(
+        file=file, assignments=assignments, dataset=dataset, source=source, device=device, training=training
+    )
     flows_training = _training_flows()
     with terminal.progress() as report_progress, flows_training.listening(report_progress):
         summary = flows_training.run_all(config, workspace.resolve(), fresh=fresh)
@@ -63,10 +72,11 @@ def fetch(
 ) -> None:
     """Download, verify and decode the dataset into the workspace."""
     terminal = ctx.obj = Terminal(as_json=as_json, quiet=quiet, verbose=verbose)
+    from mnist_pipeline.cli.configure import configure
     from mnist_pipeline.data.fetch import fetch_dataset
     from mnist_pipeline.workspace import Workspace
 
-    config = _configure(None, None, dataset, source, None, {})
+    config = configure(dataset=dataset, source=source)
     with terminal.progress() as report_progress:
         found = fetch_dataset(config.fetch, Workspace(workspace.resolve()), report_progress)
     terminal.result(
@@ -101,11 +111,20 @@ def train(
         _show_presets(terminal)
         return
     from mnist_pipeline import steps
+    from mnist_pipeline.cli.configure import configure
     from mnist_pipeline.runs import Run
     from mnist_pipeline.workspace import Workspace
 
-    training = {"preset": preset, "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
-    config = _configure(file, assignments, dataset, source, device, training | {"seed": seed})
+    training = {
+        "preset": preset,
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "learning_rate": learning_rate,
+        "seed": seed,
+    }
+    config = configure(
+        file=file, assignments=assignments, dataset=dataset, source=source, device=device, training=training
+    )
     steps.require_devices(config)
     run = Run.start(Workspace(workspace.resolve()), config, fresh=fresh)
     with run.ending(), terminal.progress() as report_progress:
@@ -213,41 +232,6 @@ def _training_flows() -> Any:
     if server is not None:
         server.wait()
     return training
-
-
-def _configure(
-    file: Path | None,
-    assignments: list[str] | None,
-    dataset: str | None,
-    source: str | None,
-    device: options.DeviceName | None,
-    training: Mapping[str, Any],
-) -> "PipelineConfig":
-    """Later wins: preset, file, --set, named options."""
-    from mnist_pipeline.config import build_config, parse_assignment
-
-    where = {"device": device.value} if device else {}
-    named = {
-        "fetch": _given({"dataset": dataset, "source": source, "fall_back_to_digits": dataset is None}),
-        "training": _given(training) | where,
-        "evaluation": where,
-    }
-    return build_config(_read_config(file), *(parse_assignment(text) for text in assignments or ()), named)
-
-
-def _read_config(file: Path | None) -> dict[str, Any]:
-    import tomllib
-
-    if file is None:
-        return {}
-    try:
-        return tomllib.loads(file.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise UsageError(f"--config {file}: {error}") from None
-
-
-def _given(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if value is not None}
 
 
 def _open(workspace: Path, run_id: str | None, fresh: bool) -> "tuple[Run, PipelineConfig]":

@@ -1,0 +1,99 @@
+"""What works on this machine and what does not: every check tries the thing itself."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Literal
+
+from mnist_pipeline.config import FetchConfig
+from mnist_pipeline.data.description import load_description
+from mnist_pipeline.data.download import unreachable
+from mnist_pipeline.errors import PipelineError
+from mnist_pipeline.files import write_bytes
+from mnist_pipeline.inference import gpu_problem
+from mnist_pipeline.records import Record
+from mnist_pipeline.runs import installed_version
+from mnist_pipeline.training.devices import require_device
+from mnist_pipeline.workspace import Workspace
+
+PACKAGES = ("numpy", "pillow", "onnx", "onnxruntime-gpu", "onnxruntime", "tensorflow", "keras", "tf2onnx", "prefect")
+NEEDED = {"tensorflow": "train", "keras": "train", "tf2onnx": "train", "prefect": "flows"}
+
+
+class Finding(Record):
+    """One thing that was tried."""
+
+    name: str
+    state: Literal["ok", "note", "broken"]
+    """A note does not stop the main job; what is broken does."""
+    detail: str
+
+
+def diagnose(config: FetchConfig, workspace: Workspace) -> Iterator[Finding]:
+    """Try, one after the other, everything that ``run-all`` needs."""
+    yield Finding(name="python", state="ok", detail=sys.version.split()[0])
+    yield from (_package(name) for name in PACKAGES)
+    yield _tried("tensorflow devices", _tensorflow_devices)
+    yield _tried("onnxruntime", _onnxruntime_provider)
+    yield _data_source(config)
+    yield _tried("workspace", lambda: _writable(workspace.root))
+    yield _prefect_server()
+
+
+def _package(name: str) -> Finding:
+    version = installed_version(name)
+    if version != "absent":
+        return Finding(name=name, state="ok", detail=version)
+    if name in NEEDED:
+        return Finding(name=name, state="broken", detail=f"absent; pip install 'mnist-pipeline[{NEEDED[name]}]'")
+    return Finding(name=name, state="note", detail="absent")
+
+
+def _tried(name: str, attempt: Callable[[], str]) -> Finding:
+    try:
+        return Finding(name=name, state="ok", detail=attempt())
+    except (PipelineError, OSError, ImportError) as error:
+        return Finding(name=name, state="broken", detail=str(error))
+
+
+def _tensorflow_devices() -> str:
+    return f"{require_device('auto')} (training takes this one)"
+
+
+def _onnxruntime_provider() -> str:
+    import onnxruntime
+
+    offered = ", ".join(onnxruntime.get_available_providers())
+    problem = gpu_problem()
+    return f"CUDA does not load: {problem}; the CPU works" if problem else f"CUDA loads; offered: {offered}"
+
+
+def _data_source(config: FetchConfig) -> Finding:
+    problem = unreachable(load_description(config.dataset), config)
+    if problem is None:
+        return Finding(name="data source", state="ok", detail=config.source or "the official one")
+    state: Literal["note", "broken"] = "note" if config.fall_back_to_digits else "broken"
+    follows = "; run-all would fall back to the embedded digits" if config.fall_back_to_digits else ""
+    return Finding(name="data source", state=state, detail=f"{problem}{follows}")
+
+
+def _writable(root: Path) -> str:
+    probe = root / ".doctor"
+    write_bytes(probe, b"")
+    probe.unlink()
+    return str(root)
+
+
+def _prefect_server() -> Finding:
+    url = os.environ.get("PREFECT_API_URL")
+    if not url:
+        return Finding(name="prefect server", state="ok", detail="none named; run-all starts a local one")
+
+    def answers() -> str:
+        import urllib.request
+
+        with urllib.request.urlopen(f"{url.rstrip('/')}/health", timeout=10):  # noqa: S310 - the user's own setting
+            return url
+
+    return _tried("prefect server", answers)

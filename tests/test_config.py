@@ -1,0 +1,84 @@
+"""Configs: what wins, and what is refused with which words."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from mnist_pipeline.config import (
+    DEFAULT_PRESET,
+    PRESETS,
+    PipelineConfig,
+    TrainConfig,
+    build_config,
+    parse_assignment,
+)
+from mnist_pipeline.errors import UsageError
+
+
+def test_without_layers_the_default_preset_is_used_whole():
+    assert build_config().training == PRESETS[DEFAULT_PRESET]
+
+
+def test_a_preset_is_the_base_and_later_layers_win():
+    config = build_config(
+        {"training": {"preset": "codelab", "epochs": 3, "seed": 7}}, parse_assignment("training.epochs=4")
+    )
+    assert config.training == PRESETS["codelab"].model_copy(update={"epochs": 4, "seed": 7})
+
+
+def test_nested_fields_are_merged_and_not_replaced():
+    config = build_config(
+        parse_assignment("publishing.gate.min_accuracy=0.5"), parse_assignment("publishing.gate.promote_ties=true")
+    )
+    assert (config.publishing.gate.min_accuracy, config.publishing.gate.promote_ties) == (0.5, True)
+
+
+def test_a_stored_config_is_read_back_unchanged():
+    config = build_config({"training": {"preset": "sgd-2018", "learning_rate": 0.2}})
+    assert build_config(config.model_dump(mode="json")) == config
+
+
+@pytest.mark.parametrize(
+    ("assignment", "message"),
+    [
+        ("training.epochs=0", "training.epochs: Input should be greater than or equal to 1, found 0"),
+        ("training.batch_size=-1", "training.batch_size: Input should be greater than or equal to 1, found -1"),
+        ("training.learning_rate=nan", "training.learning_rate: Input should be a finite number, found nan"),
+        ("publishing.gate.min_accuracy=nan", "publishing.gate.min_accuracy: Input should be a finite number"),
+        ("training.device=tpu", "training.device: Input should be 'auto', 'cpu' or 'gpu', found 'tpu'"),
+        ("training.speed=1", "training.speed: is not a field of the configuration, found 1"),
+        ("training.preset=best", "training.preset: 'best' is not a preset; there are: codelab, codelab-full"),
+        ("publishing.model=../x", "publishing.model: String should match pattern"),
+        ("training=1", "--set training=1: not of the form section.field=value"),
+        ("training.epochs", "--set training.epochs: not of the form section.field=value"),
+    ],
+)
+def test_nonsense_is_refused_in_one_line_that_names_field_and_value(assignment, message):
+    with pytest.raises(UsageError) as caught:
+        build_config(parse_assignment(assignment))
+    assert str(caught.value).startswith(message)
+    assert "\n" not in str(caught.value)
+
+
+@given(st.sampled_from(["epochs", "batch_size", "train_rows", "max_batches"]), st.integers(max_value=0))
+def test_counts_below_one_are_never_accepted(field, value):
+    with pytest.raises(ValidationError):
+        TrainConfig.model_validate({field: value})
+
+
+@given(st.text(min_size=1).filter(lambda text: text not in PRESETS))
+def test_a_preset_that_does_not_exist_is_a_usage_error(name):
+    with pytest.raises(UsageError, match="is not a preset"):
+        build_config({"training": {"preset": name}})
+
+
+def test_every_field_tells_what_it_is():
+    schema = PipelineConfig.model_json_schema()
+    undescribed = [
+        f"{name}.{field}"
+        for name, definition in schema["$defs"].items()
+        for field, facts in definition.get("properties", {}).items()
+        if "description" not in facts
+    ]
+    assert undescribed == []
