@@ -55,3 +55,11 @@ RunId = Annotated[str | None, typer.Argument(metavar="[RUN]", help="Run id; the 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout; progress and logs go to stderr.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress; errors only.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show the library's log.")]
+ModelName = Annotated[
+    str | None,
+    typer.Option("--name", envvar="MNIST_PIPELINE_MODEL", help="Name of the model; not needed where there is one."),
+]
+Registry = Annotated[
+    str | None,
+    typer.Option("--registry", envvar="MNIST_PIPELINE_REGISTRY", help="Registry; the workspace's own where none."),
+]
