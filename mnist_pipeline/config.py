@@ -6,6 +6,7 @@ A field's description is what the command line, Prefect's parameter form and the
 
 import tomllib
 from collections.abc import Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
@@ -142,6 +143,12 @@ class PublishConfig(Config):
     """Name in the registry; none: the dataset's name."""
     gate: GateConfig = GateConfig()
     """What the candidate must reach."""
+    golden_images: int = Field(default=64, ge=1, le=10_000)
+    """Test images whose stored predictions a fresh process must reproduce from the staged model."""
+    validation_timeout: Seconds = 120
+    """Seconds for that process."""
+    sign_key: Path | None = None
+    """PEM file of the Ed25519 private key that signs the manifest; none: not signed."""
 
 
 class PipelineConfig(Config):

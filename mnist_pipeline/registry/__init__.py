@@ -1,1 +1,30 @@
-"""Published models: versions, aliases, history."""
+"""Published models: immutable versions, aliases, history.
+
+Everything that other rooms use is here; the files behind it: ``manifest``, ``history`` and
+``card`` are pure; ``storage`` and ``remote`` hold the bytes; ``store`` is the registry itself.
+"""
+
+from mnist_pipeline.registry.audit import Finding
+from mnist_pipeline.registry.history import Change, History, parse_when
+from mnist_pipeline.registry.manifest import CHAMPION, Facts, GateSummary, Lineage, Manifest, Metrics, digest_of
+from mnist_pipeline.registry.staging import Stage
+from mnist_pipeline.registry.store import ANY, PublishedVersion, Registry, VersionSummary
+
+__all__ = [
+    "ANY",
+    "CHAMPION",
+    "Change",
+    "Facts",
+    "Finding",
+    "GateSummary",
+    "History",
+    "Lineage",
+    "Manifest",
+    "Metrics",
+    "PublishedVersion",
+    "Registry",
+    "Stage",
+    "VersionSummary",
+    "digest_of",
+    "parse_when",
+]

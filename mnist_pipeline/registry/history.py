@@ -1,0 +1,218 @@
+"""history.jsonl: every change of a model's versions and aliases, one JSON line each, in order. Pure.
+
+The history is the truth from which aliases are derived; ``aliases.json`` repeats it for other
+programs. A change counts once its line ends with a newline: what a killed writer left behind
+the last newline never happened. Every line carries a checksum of itself and of the line before,
+so that a changed, lost or inserted line is noticed.
+"""
+
+import datetime as dt
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
+from typing import Literal
+
+from pydantic import AwareDatetime, ConfigDict, Field, ValidationError
+
+from mnist_pipeline.errors import IntegrityError, RegistryError, UsageError
+from mnist_pipeline.files import render_json
+from mnist_pipeline.records import Record
+from mnist_pipeline.registry.manifest import CHAMPION
+
+HISTORY_FILE = "history.jsonl"
+ALIASES_FILE = "aliases.json"
+_CHECK_DIGITS = 16
+_LINE = re.compile(rb'\{"check":"([0-9a-f]{16})",(.*)')
+
+
+class Publication(Record):
+    """What the history keeps of a published version: enough to list it, and the digests of its manifest."""
+
+    manifest_sha256: str
+    signature_sha256: str | None
+    created: AwareDatetime
+    accuracy: float
+    samples: int
+    dataset: str
+    preset: str
+    bytes: int
+    """Size of model.onnx."""
+    promoted: bool
+    """The gate let it become champion."""
+
+
+class Change(Record):
+    """One line of the history.
+
+    publish: version ``to`` appeared. promote, rollback: ``alias`` moved from ``from`` to ``to``.
+    prune: version ``from`` was deleted.
+    """
+
+    model_config = ConfigDict(validate_by_name=True, validate_by_alias=True, serialize_by_alias=True)
+
+    time: AwareDatetime
+    """UTC, microseconds; never before the line above."""
+    action: Literal["publish", "promote", "rollback", "prune"]
+    alias: str | None
+    before: str | None = Field(alias="from")
+    after: str | None = Field(alias="to")
+    who: str
+    run: str | None
+    """The pipeline run that made the change; none: a person did."""
+    reason: str
+    publication: Publication | None = None
+    """Of a publish."""
+
+
+@dataclass(frozen=True)
+class History:
+    """All changes of one model, oldest first."""
+
+    changes: tuple[Change, ...]
+    check: str
+    """Checksum in the last line; empty where there is no line."""
+
+    @classmethod
+    def parse(cls, data: bytes, where: str) -> "History":
+        """Read history.jsonl; bytes behind the last newline are ignored.
+
+        Raises:
+            IntegrityError: a line is not what was written; names it.
+        """
+        changes = []
+        check = ""
+        for number, line in enumerate(whole_lines(data).splitlines(), 1):
+            match = _LINE.fullmatch(line)
+            if not match or match[1].decode() != _checksum(check, match[2]):
+                raise _damaged(where, number)
+            try:
+                changes.append(Change.model_validate_json(b"{" + match[2]))
+            except ValidationError:
+                raise _damaged(where, number) from None
+            check = match[1].decode()
+        return cls(tuple(changes), check)
+
+    def plus(self, changes: Iterable[Change]) -> "History":
+        """This history as it will read once ``changes`` are appended."""
+        return History((*self.changes, *changes), self.check)
+
+    def encode(self, additions: Iterable[Change]) -> bytes:
+        """The lines to append for ``additions``."""
+        check, lines = self.check, []
+        for change in additions:
+            body = change.model_dump_json(exclude_none=False).encode().removeprefix(b"{")
+            check = _checksum(check, body)
+            lines.append(b'{"check":"%s",%s\n' % (check.encode(), body))
+        return b"".join(lines)
+
+    @cached_property
+    def aliases(self) -> dict[str, str]:
+        """Alias -> version, now."""
+        return {change.alias: change.after for change in self.changes if change.alias and change.after}
+
+    @cached_property
+    def published(self) -> dict[str, Change]:
+        """Version -> its last publish, of all versions that are not pruned."""
+        found: dict[str, Change] = {}
+        for change in self.changes:
+            if change.action == "publish" and change.after:
+                found[change.after] = change
+            elif change.action == "prune" and change.before:
+                found.pop(change.before, None)
+        return found
+
+    def moves(self, alias: str) -> list[Change]:
+        """The changes of one alias, oldest first."""
+        return [change for change in self.changes if change.alias == alias]
+
+    def at(self, when: dt.datetime, alias: str = CHAMPION) -> Change | None:
+        """The change that made ``alias`` what it was at ``when`` (that instant included)."""
+        earlier = [change for change in self.moves(alias) if change.time <= when]
+        return earlier[-1] if earlier else None
+
+    def rollback_target(self, alias: str = CHAMPION) -> str | None:
+        """The version that a rollback of ``alias`` leads to; None where there is none.
+
+        Promotions are a stack: a promotion puts a version on it, a rollback takes the top away.
+        So a second rollback goes one further back, and a promotion after a rollback is undone to
+        the version that was rolled back to. Versions that were pruned meanwhile are passed over.
+        """
+        stack = _stack(self.moves(alias))
+        current = self.aliases.get(alias)
+        return next((version for version in reversed(stack) if version != current and version in self.published), None)
+
+    @cached_property
+    def protected(self) -> frozenset[str]:
+        """What must not be deleted: what an alias names or would name after a rollback, and the last two champions."""
+        champions = dict.fromkeys(change.after for change in reversed(self.moves(CHAMPION)) if change.after)
+        targets = [target for alias in self.aliases if (target := self.rollback_target(alias))]
+        return frozenset([*self.aliases.values(), *targets, *list(champions)[:2]])
+
+    def render_aliases(self) -> bytes:
+        """The bytes of aliases.json."""
+        return render_json(dict(sorted(self.aliases.items()))).encode()
+
+
+def _stack(moves: Iterable[Change]) -> list[str]:
+    stack: list[str] = []
+    for change in moves:
+        if change.after is None:
+            continue
+        if change.action == "rollback":
+            while stack and stack[-1] != change.after:
+                stack.pop()
+        if not stack or stack[-1] != change.after:
+            stack.append(change.after)
+    return stack
+
+
+def _checksum(previous: str, body: bytes) -> str:
+    return sha256(previous.encode() + body).hexdigest()[:_CHECK_DIGITS]
+
+
+def _damaged(where: str, number: int) -> IntegrityError:
+    return IntegrityError(
+        f"{where} line {number} is not what was written; restore the file from a copy "
+        "(versions can still be named by their digits)"
+    )
+
+
+def whole_lines(data: bytes) -> bytes:
+    """``data`` up to its last newline."""
+    return data[: data.rfind(b"\n") + 1]
+
+
+def parse_when(text: str) -> dt.datetime:
+    """An instant from ``2026-11-01`` (the end of that day, UTC) or an ISO 8601 time (UTC where it names no zone).
+
+    Raises:
+        UsageError: it is neither.
+    """
+    try:
+        if re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
+            day = dt.date.fromisoformat(text)
+            return dt.datetime.combine(day, dt.time.max, dt.UTC)
+        when = dt.datetime.fromisoformat(text)
+    except ValueError:
+        raise UsageError(f"{text!r} is neither a date (2026-11-01) nor a time (2026-11-01T12:00:00Z)") from None
+    return when if when.tzinfo else when.replace(tzinfo=dt.UTC)
+
+
+Decide = Callable[[History, dt.datetime], list[Change]]
+"""What to add to a history at a time. May be called again where another writer was faster."""
+
+
+def check_expected(history: History, alias: str, expected: str | None) -> None:
+    """Return if ``alias`` names ``expected`` (None: nothing).
+
+    Raises:
+        RegistryError: it does not; says who moved it.
+    """
+    current = history.aliases.get(alias)
+    if current == expected:
+        return
+    last = history.moves(alias)[-1] if history.moves(alias) else None
+    by = f"; {last.who} moved it at {last.time:%Y-%m-%dT%H:%M:%SZ} ({last.reason})" if last else ""
+    raise RegistryError(f"{alias} is {current or 'not set'}, expected was {expected or 'not set'}{by}; compare again")
