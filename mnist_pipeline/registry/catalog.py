@@ -5,6 +5,7 @@ from mnist_pipeline.files import sha256_bytes
 from mnist_pipeline.registry.history import HISTORY_FILE, History, Publication
 from mnist_pipeline.registry.manifest import (
     MANIFEST_FILE,
+    MODEL_FILE,
     Manifest,
     check_alias_name,
     check_model_name,
@@ -70,7 +71,8 @@ def read_publication(storage: Storage, model: str, version: str) -> Publication 
         samples=manifest.metrics.samples,
         dataset=manifest.lineage.dataset,
         preset=manifest.lineage.preset,
-        bytes=manifest.files["model.onnx"].bytes,
+        run=manifest.lineage.run,
+        bytes=manifest.files[MODEL_FILE].bytes,
         promoted=manifest.gate.promoted,
     )
 

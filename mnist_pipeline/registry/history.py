@@ -37,6 +37,7 @@ class Publication(Record):
     samples: int
     dataset: str
     preset: str
+    run: str
     bytes: int
     """Size of model.onnx."""
     promoted: bool

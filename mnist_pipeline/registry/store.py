@@ -12,6 +12,7 @@ next change finishes what was begun.
 
 import datetime as dt
 import getpass
+import logging
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -31,7 +32,7 @@ from mnist_pipeline.registry.catalog import (
     read_manifest,
     read_publication,
 )
-from mnist_pipeline.registry.history import Change, Decide, History, check_expected
+from mnist_pipeline.registry.history import ALIASES_FILE, Change, Decide, History, check_expected
 from mnist_pipeline.registry.manifest import (
     CHAMPION,
     MODEL_FILE,
@@ -44,6 +45,8 @@ from mnist_pipeline.registry.manifest import (
 )
 from mnist_pipeline.registry.staging import Stage, staged_folder, writing
 from mnist_pipeline.registry.storage import LocalStorage, Storage
+
+logger = logging.getLogger(__name__)
 
 
 class Unchecked(Enum):
@@ -92,6 +95,7 @@ class VersionSummary(Record):
     samples: int
     dataset: str
     preset: str
+    run: str
     bytes: int
     """Size of model.onnx."""
     promoted: bool
@@ -422,13 +426,20 @@ class Registry:
             data = self.storage.append_history(model, addition)
             while True:
                 history = parse_history(model, data)
-                aliases = history.render_aliases()
-                if self.storage.read_aliases(model) != aliases:
-                    self.storage.write_aliases(model, aliases)
+                self._write_aliases(model, history)
                 # Where writers cannot be kept out, a slow one may have put older aliases over a faster one's.
                 if (again := self.storage.read_history(model)) == data:
                     return history
                 data = again
+
+    def _write_aliases(self, model: str, history: History) -> None:
+        """Let aliases.json follow. The change has happened already: failing here would deny it."""
+        aliases = history.render_aliases()
+        try:
+            if self.storage.read_aliases(model) != aliases:
+                self.storage.write_aliases(model, aliases)
+        except (OSError, RegistryError) as error:
+            logger.warning("%s/%s is behind until the next change: %s", model, ALIASES_FILE, error)
 
     def _unrecorded(self, model: str, history: History, now: dt.datetime) -> list[Change]:
         """Lines for versions that are there without one: their writer was killed between folder and history."""
