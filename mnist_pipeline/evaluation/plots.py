@@ -1,0 +1,460 @@
+"""The charts, drawn by matplotlib, each from the record that it shows and a palette.
+
+Only matplotlib's object-oriented interface is used: no window, no pyplot, no state that outlives a
+call. The same record gives the same bytes: no date, and identifiers salted by the chart's name.
+"""
+
+import io
+import itertools
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mnist_pipeline.errors import MissingExtraError
+from mnist_pipeline.evaluation.schema import Evaluation
+from mnist_pipeline.evaluation.svg import inline_svg
+from mnist_pipeline.records import History
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True, slots=True)
+class Palette:
+    """The colours of a chart, by what they stand for."""
+
+    paper: str
+    ink: str
+    muted: str
+    rule: str
+    first: str
+    """Training; the candidate."""
+    second: str
+    """Validation; the other run."""
+    right: str
+    """The diagonal of the confusion matrix."""
+    wrong: str
+    mark: str
+    """The one thing to look at: a threshold, the kept epoch."""
+
+
+PAPER = Palette(
+    paper="#ffffff",
+    ink="#1c2126",
+    muted="#5b6570",
+    rule="#d8dce0",
+    first="#1f5fbf",
+    second="#b3541e",
+    right="#1f5fbf",
+    wrong="#c2410c",
+    mark="#7a3db8",
+)
+"""For PNG and SVG files: on white."""
+
+# Stand-ins that no drawing uses otherwise; `inline_svg` replaces each by the page's CSS variable.
+TOKENS = Palette(
+    **{part.name: f"#0{number:x}0b0c" for number, part in enumerate(fields(Palette), start=1)},
+)
+VARIABLES: Mapping[str, str] = {getattr(TOKENS, part.name): f"--chart-{part.name}" for part in fields(Palette)}
+
+Place = Literal["upper left", "upper right", "lower left", "lower right", "center left"]
+Draw = Callable[[Palette], "Figure"]
+Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One line of a chart; a missing value is NaN."""
+
+    name: str
+    x: Values
+    y: Values
+    second: bool = False
+    """Drawn in the second colour, dashed, so that it is told apart without colour too."""
+
+
+# ---------------------------------------------------------------- the charts
+
+
+def loss_by_epoch(history: History, palette: Palette) -> "Figure":
+    """Loss of the train and validation rows after each epoch."""
+    figure, axes = _figure(palette)
+    draw_loss_by_epoch(axes, history, palette)
+    return figure
+
+
+def accuracy_by_epoch(history: History, palette: Palette) -> "Figure":
+    """Accuracy of the train and validation rows after each epoch, on 0 to 1, with the top magnified."""
+    figure, axes = _figure(palette)
+    draw_accuracy_by_epoch(axes, history, palette)
+    return figure
+
+
+def loss_by_batch(history: History, palette: Palette) -> "Figure":
+    """Training loss of each batch."""
+    figure, axes = _figure(palette)
+    draw_by_batch(axes, history, "loss", palette)
+    return figure
+
+
+def accuracy_by_batch(history: History, palette: Palette) -> "Figure":
+    """Training accuracy of each batch, on 0 to 1."""
+    figure, axes = _figure(palette)
+    draw_by_batch(axes, history, "accuracy", palette)
+    return figure
+
+
+def learning_curves(history: History, palette: Palette) -> "Figure":
+    """The codelab's four charts on one sheet."""
+    figure, grid = _figure(palette, 7.6, 5.2, rows=2, columns=2)
+    draw_loss_by_epoch(grid[0, 0], history, palette)
+    draw_accuracy_by_epoch(grid[0, 1], history, palette)
+    draw_by_batch(grid[1, 0], history, "loss", palette)
+    draw_by_batch(grid[1, 1], history, "accuracy", palette)
+    titles = ("Loss by epoch", "Accuracy by epoch", "Loss by batch", "Accuracy by batch")
+    for axes, title in zip(grid.flat, titles, strict=True):
+        axes.set_title(title, loc="left", fontsize=10, color=palette.ink)
+    return figure
+
+
+def learning_rate(history: History, palette: Palette) -> "Figure":
+    """Learning rate at the end of each epoch."""
+    figure, axes = _figure(palette)
+    x = np.array([epoch.epoch for epoch in history.epochs], dtype=np.float64)
+    y = np.array([epoch.learning_rate for epoch in history.epochs])
+    axes.plot(x, y, color=palette.first, linewidth=1.6, marker="o", markersize=3)
+    axes.set_ylim(bottom=0)
+    _label(axes, "epoch", "learning rate")
+    _whole_ticks(axes)
+    return figure
+
+
+def reliability(evaluation: Evaluation, palette: Palette) -> "Figure":
+    """Reliability diagram: accuracy against confidence, with how many images each bin holds below it."""
+    figure, (upper, lower) = _figure(palette, 5.0, 4.4, rows=2, ratios=(3, 1), share_x=True)
+    bins = [part for part in evaluation.reliability if part.count]
+    upper.plot([0, 1], [0, 1], color=palette.muted, linewidth=1, linestyle=(0, (2, 2)), label="perfectly calibrated")
+    upper.plot(
+        [part.confidence for part in bins],
+        [part.accuracy for part in bins],
+        color=palette.first,
+        linewidth=1.6,
+        marker="o",
+        markersize=4,
+        label="this model",
+    )
+    upper.set_ylim(0, 1.02)
+    _label(upper, "", "accuracy in the bin")
+    _legend(upper, palette, "upper left")
+    lower.bar(
+        [part.low for part in evaluation.reliability],
+        [part.count for part in evaluation.reliability],
+        width=[part.high - part.low for part in evaluation.reliability],
+        align="edge",
+        color=palette.first,
+        alpha=0.35,
+        edgecolor=palette.paper,
+        linewidth=0.6,
+    )
+    lower.set_yscale("symlog", linthresh=1)
+    ticks = _powers_of_ten(max((part.count for part in evaluation.reliability), default=1))
+    lower.set_yticks(ticks, [f"{tick:,}" for tick in ticks])
+    lower.minorticks_off()
+    lower.set_xlim(0, 1)
+    _label(lower, "confidence", "images")
+    return figure
+
+
+def coverage(evaluation: Evaluation, threshold: float | None, palette: Palette) -> "Figure":
+    """Coverage and accuracy of what is answered, against the threshold below which it is "no digit"."""
+    figure, axes = _figure(palette, 5.0, 3.4)
+    x = np.array([point.threshold for point in evaluation.coverage])
+    answered = Series("share answered", x, np.array([point.coverage for point in evaluation.coverage]), second=True)
+    right = Series("right among the answered", x, np.array([point.accuracy for point in evaluation.coverage]))
+    for series in (right, answered):
+        _line(axes, series, palette, marker=None)
+    low = min([*answered.y.tolist(), *right.y.tolist()], default=0.0)
+    axes.set_ylim(max(0.0, math.floor(low * 20 - 0.2) / 20), 1.005)
+    axes.set_xlim(0, 1)
+    if threshold is not None:
+        axes.axvline(threshold, color=palette.mark, linewidth=1.4)
+        side = "right" if threshold > 0.5 else "left"
+        axes.annotate(
+            f"scoring uses {threshold:.2f}",
+            (threshold, 0.04),
+            xycoords=("data", "axes fraction"),
+            xytext=(-5 if side == "right" else 5, 0),
+            textcoords="offset points",
+            ha=side,
+            color=palette.mark,
+        )
+    _label(axes, "least confidence that is answered", "share of images")
+    _legend(axes, palette, "center left")
+    return figure
+
+
+def confusion_matrix(evaluation: Evaluation, palette: Palette) -> "Figure":
+    """Counts: true class down, predicted class across; the diagonal set apart, zeros quiet."""
+    classes = len(evaluation.class_names)
+    side = max(4.6, 0.46 * classes + 1.2)
+    figure, axes = _figure(palette, side + 0.4, side)
+    matrix = np.array(evaluation.confusion_matrix, dtype=np.int64).reshape(classes, classes)
+    errors = matrix - np.diag(np.diag(matrix))
+    strongest = max(1, int(errors.max(initial=0)))
+    for true, predicted in itertools.product(range(classes), repeat=2):
+        number = int(matrix[true, predicted])
+        if true == predicted:
+            _cell(axes, predicted, true, palette.right, 0.22)
+        elif number:
+            _cell(axes, predicted, true, palette.wrong, 0.12 + 0.5 * math.sqrt(number / strongest))
+        colour = palette.ink if number else palette.muted
+        weight = "bold" if true == predicted else "normal"
+        axes.text(predicted, true, str(number), ha="center", va="center", color=colour, fontsize=8, fontweight=weight)
+    axes.set_xlim(-0.5, classes - 0.5)
+    axes.set_ylim(classes - 0.5, -0.5)
+    names = [f"{label} {name}" for label, name in enumerate(evaluation.class_names)]
+    axes.set_xticks(range(classes), names, rotation=45, ha="right")
+    axes.set_yticks(range(classes), names)
+    axes.tick_params(length=0)
+    axes.grid(visible=False)
+    axes.set_aspect("equal")
+    _label(axes, "predicted", "true")
+    return figure
+
+
+def accuracy_of_two(one: History, other: History, palette: Palette) -> "Figure":
+    """Validation accuracy by epoch of two runs; training accuracy where nothing was held out."""
+    figure, axes = _figure(palette)
+    for name, history, second in (("A", one, False), ("B", other, True)):
+        held_out = _column(history, "val_accuracy")
+        shown = held_out if np.isfinite(held_out).any() else _column(history, "accuracy")
+        _line(axes, Series(name, _column(history, "epoch"), shown, second=second), palette)
+    _fraction_axis(axes)
+    _label(axes, "epoch", "validation accuracy")
+    _whole_ticks(axes)
+    _legend(axes, palette, "lower right")
+    return figure
+
+
+# ---------------------------------------------------------------- what charts are made of
+
+
+def draw_loss_by_epoch(axes: "Axes", history: History, palette: Palette) -> None:
+    x = _column(history, "epoch")
+    for series in (
+        Series("train", x, _column(history, "loss")),
+        Series("validation", x, _column(history, "val_loss"), second=True),
+    ):
+        _line(axes, series, palette)
+    axes.set_ylim(bottom=0)
+    _kept_epoch(axes, history, palette)
+    _label(axes, "epoch", "loss")
+    _whole_ticks(axes)
+    _legend(axes, palette, "upper right")
+
+
+def draw_accuracy_by_epoch(axes: "Axes", history: History, palette: Palette) -> None:
+    x = _column(history, "epoch")
+    both = (
+        Series("train", x, _column(history, "accuracy")),
+        Series("validation", x, _column(history, "val_accuracy"), second=True),
+    )
+    for series in both:
+        _line(axes, series, palette)
+    _fraction_axis(axes)
+    _kept_epoch(axes, history, palette)
+    _label(axes, "epoch", "accuracy")
+    _whole_ticks(axes)
+    _legend(axes, palette, "lower left")
+    _magnify(axes, both, palette)
+
+
+def draw_by_batch(axes: "Axes", history: History, figure_name: str, palette: Palette) -> None:
+    y = np.array(getattr(history.batches, figure_name), dtype=np.float64)
+    x = np.arange(1, len(y) + 1, dtype=np.float64)
+    window = len(y) // 60
+    if window > 1:
+        axes.plot(x, y, color=palette.first, linewidth=0.6, alpha=0.35, label="each batch")
+        mean = np.convolve(y, np.ones(window) / window, mode="valid")
+        axes.plot(x[window - 1 :], mean, color=palette.first, linewidth=1.6, label=f"mean of the last {window}")
+        _legend(axes, palette, "upper right" if figure_name == "loss" else "lower right")
+    else:
+        axes.plot(x, y, color=palette.first, linewidth=1.2)
+    if figure_name == "accuracy":
+        _fraction_axis(axes)
+    else:
+        axes.set_ylim(bottom=0)
+    _label(axes, "batch", figure_name)
+
+
+def _column(history: History, name: str) -> Values:
+    values = [getattr(epoch, name) for epoch in history.epochs]
+    return np.array([math.nan if value is None else value for value in values], dtype=np.float64)
+
+
+def _line(axes: "Axes", series: Series, palette: Palette, marker: str | None = "o") -> None:
+    if not np.isfinite(series.y).any():
+        return
+    axes.plot(
+        series.x,
+        series.y,
+        label=series.name,
+        color=palette.second if series.second else palette.first,
+        linestyle=(0, (4, 2)) if series.second else "solid",
+        linewidth=1.6,
+        marker=marker,
+        markersize=3,
+    )
+
+
+def _kept_epoch(axes: "Axes", history: History, palette: Palette) -> None:
+    axes.axvline(history.best_epoch, color=palette.mark, linewidth=1, linestyle=(0, (1, 2)), label="kept epoch")
+
+
+def _magnify(axes: "Axes", both: Sequence[Series], palette: Palette) -> None:
+    """An inset over the empty lower half, where most of the curve lies too close to 1 to be read."""
+    values = np.concatenate([series.y[np.isfinite(series.y)] for series in both])
+    low = next((edge for edge in (0.99, 0.98, 0.95, 0.9) if np.mean(values >= edge) >= 0.5), None)
+    if low is None or len(both[0].x) < 3:
+        return
+    inset = axes.inset_axes((0.45, 0.14, 0.52, 0.52))
+    _dress(inset, palette)
+    for series in both:
+        _line(inset, series, palette)
+    inset.set_ylim(low, 1)
+    inset.tick_params(labelsize=7)
+    inset.set_title(f"magnified: {low:g} to 1", fontsize=7, loc="right", color=palette.muted, pad=2)
+    _whole_ticks(inset)
+
+
+def _cell(axes: "Axes", x: int, y: int, colour: str, strength: float) -> None:
+    from matplotlib.patches import Rectangle
+
+    axes.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=colour, alpha=strength, linewidth=0))
+
+
+def _fraction_axis(axes: "Axes") -> None:
+    """0 to 1, as the codelab draws it; a little more, so that a line at 1 is seen whole."""
+    axes.set_ylim(0, 1.02)
+    axes.set_yticks([0, 0.2, 0.4, 0.6, 0.8, 1])
+
+
+def _whole_ticks(axes: "Axes") -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True, min_n_ticks=1))
+
+
+def _powers_of_ten(largest: int) -> list[int]:
+    return [0, *(10**power for power in range(0, len(str(largest)), 2))]
+
+
+def _label(axes: "Axes", x: str, y: str) -> None:
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+
+
+def _legend(axes: "Axes", palette: Palette, place: Place) -> None:
+    axes.legend(loc=place, frameon=False, labelcolor=palette.ink, handlelength=1.8, borderaxespad=0.3)
+
+
+def _figure(
+    palette: Palette,
+    width: float = 5.0,
+    height: float = 3.1,
+    *,
+    rows: int = 1,
+    columns: int = 1,
+    ratios: tuple[int, ...] | None = None,
+    share_x: bool = False,
+) -> tuple["Figure", Any]:
+    """A dressed figure, inches; its axes as matplotlib's ``subplots`` gives them."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained", facecolor=palette.paper)
+    axes = figure.subplots(rows, columns, sharex=share_x, height_ratios=ratios)
+    for one in figure.axes:
+        _dress(one, palette)
+    return figure, axes
+
+
+def _dress(axes: "Axes", palette: Palette) -> None:
+    axes.set_facecolor(palette.paper)
+    for side, spine in axes.spines.items():
+        spine.set_visible(side in ("left", "bottom"))
+        spine.set_color(palette.rule)
+    axes.tick_params(colors=palette.muted, labelcolor=palette.muted, length=3, width=0.6)
+    axes.xaxis.label.set_color(palette.muted)
+    axes.yaxis.label.set_color(palette.muted)
+    axes.grid(visible=True, axis="y", color=palette.rule, linewidth=0.6)
+    axes.set_axisbelow(True)
+
+
+# ---------------------------------------------------------------- bytes and text
+
+
+def to_png(draw: Draw) -> bytes:
+    """The chart as PNG, on white, 160 dots an inch."""
+    with _house_style("png"):
+        buffer = io.BytesIO()
+        draw(PAPER).savefig(buffer, format="png", dpi=160, metadata={"Software": None})
+        return buffer.getvalue()
+
+
+def to_svg(draw: Draw, name: str) -> str:
+    """The chart as an SVG document of its own, on white. ``name`` salts its identifiers."""
+    with _house_style(name):
+        return _svg_text(draw(PAPER))
+
+
+def to_inline_svg(draw: Draw, name: str, label: str) -> str:
+    """The chart as an ``<svg>`` element whose colours are the page's CSS variables ``--chart-*``.
+
+    Args:
+        draw: draws the chart with a palette.
+        name: salts the identifiers; unique in the page.
+        label: text alternative.
+    """
+    with _house_style(name):
+        return inline_svg(_svg_text(draw(TOKENS)), label=label, colours=VARIABLES)
+
+
+def _svg_text(figure: "Figure") -> str:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    return buffer.getvalue().decode()
+
+
+@contextmanager
+def _house_style(salt: str) -> Iterator[None]:
+    """The library's own defaults and ours over them, whatever a matplotlibrc says; restored afterwards.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+    """
+    try:
+        import matplotlib
+    except ImportError as error:
+        raise MissingExtraError("drawing a report", "report") from error
+
+    defaults = {key: value for key, value in matplotlib.rcParamsDefault.items() if not key.startswith("backend")}
+    ours: dict[Any, Any] = {
+        "svg.fonttype": "none",
+        "svg.hashsalt": salt,
+        "font.family": ["DejaVu Sans"],  # ships with matplotlib: the same metrics everywhere
+        "font.size": 9,
+        "axes.titlesize": 10,
+        "legend.fontsize": 8.5,
+        "path.simplify_threshold": 0.5,
+        "text.parse_math": False,  # a class name with two dollar signs is no formula
+    }
+    with matplotlib.rc_context():
+        matplotlib.rcParams.update(defaults)
+        matplotlib.rcParams.update(ours)
+        yield

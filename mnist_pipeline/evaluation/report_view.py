@@ -1,0 +1,222 @@
+"""What the reports derive from their inputs: sentences, shown images, levels of shading. Pure.
+
+HTML and Markdown both tell it with these, so that they cannot tell it differently.
+"""
+
+import base64
+import io
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from PIL import Image as PillowImage
+
+from mnist_pipeline.evaluation import report_format as fmt
+from mnist_pipeline.evaluation.report_inputs import CHANGES_SHOWN, MISTAKES_SHOWN, Image, ReportInputs
+from mnist_pipeline.evaluation.schema import Comparison, Evaluation, Latency, Mistake
+from mnist_pipeline.records import History, Parity
+
+SHADES = 6
+"""Levels by which the cells of the confusion matrix are shaded; 0 is not."""
+
+Outcome = Literal["promoted", "refused", "open"]
+HEADLINES: Mapping[Outcome, str] = {
+    "promoted": "Promoted to champion",
+    "refused": "Refused",
+    "open": "Not judged yet",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Digit:
+    """One shown test image."""
+
+    row: int
+    source: str | None
+    """PNG data URI; none where the dataset is not at hand."""
+    true: str | None
+    """Name of the true class; none where it is not known."""
+    predicted: str | None
+    """Name of the predicted class; none where it is not known."""
+    confidence: float | None = None
+
+    @property
+    def wrong(self) -> bool:
+        return self.predicted is not None and self.predicted != self.true
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """The part of a list that a report shows, and how long the whole is."""
+
+    digits: tuple[Digit, ...]
+    total: int
+
+
+def outcome(inputs: ReportInputs) -> Outcome:
+    if inputs.verdict is None:
+        return "open"
+    return "promoted" if inputs.verdict.promoted else "refused"
+
+
+def warnings(inputs: ReportInputs) -> list[str]:
+    """What a reader must know before any number, most important first."""
+    found = []
+    if inputs.evaluation.fallback:
+        found.append(
+            "This is not the dataset that was asked for. Its source could not be reached, and the small embedded "
+            f'set "{inputs.evaluation.dataset}" stood in for it. Every number below is about that set.'
+        )
+    if inputs.history.validation_rows == 0:
+        found.append("No validation rows were held out: the last epoch was kept, and no curve shows overfitting.")
+    return found
+
+
+def confidence_interval(evaluation: Evaluation) -> str:
+    interval = evaluation.accuracy_interval
+    return f"{fmt.percent(interval.low)} to {fmt.percent(interval.high)}"
+
+
+def change_sentence(comparison: Comparison) -> str:
+    """How the candidate stands against the champion, with the paired test."""
+    difference = comparison.candidate_accuracy - comparison.champion_accuracy
+    moved = f"{fmt.count(len(comparison.fixed))} fixed, {fmt.count(len(comparison.broken))} broken"
+    return f"{fmt.points(difference)} points ({moved}; exact McNemar test: p {fmt.probability(comparison.p_value)})"
+
+
+def curve_summary(history: History) -> str:
+    """The learning curves in words: their text alternative."""
+    if not history.epochs:
+        return "No epoch was finished."
+    first, last = history.epochs[0], history.epochs[-1]
+    text = (
+        f"Over {fmt.count(len(history.epochs))} epochs the training loss goes from {fmt.decimal(first.loss)} to "
+        f"{fmt.decimal(last.loss)} and the training accuracy from {fmt.percent(first.accuracy)} to "
+        f"{fmt.percent(last.accuracy)}."
+    )
+    best = next((epoch for epoch in history.epochs if epoch.epoch == history.best_epoch), None)
+    if best is not None and best.val_accuracy is not None and best.val_loss is not None:
+        text += (
+            f" Epoch {best.epoch} was kept, with a validation accuracy of {fmt.percent(best.val_accuracy)} "
+            f"and a validation loss of {fmt.decimal(best.val_loss)}."
+        )
+    return text
+
+
+def shades(evaluation: Evaluation) -> list[list[int]]:
+    """Level 0 to `SHADES` of each cell of the confusion matrix off the diagonal, by the root of its count."""
+    matrix = evaluation.confusion_matrix
+    strongest = max(
+        (number for true, row in enumerate(matrix) for predicted, number in enumerate(row) if true != predicted),
+        default=0,
+    )
+    return [[math.ceil(SHADES * math.sqrt(min(n, strongest) / strongest)) if n else 0 for n in row] for row in matrix]
+
+
+def example_digits(inputs: ReportInputs) -> Shown:
+    return _shown(inputs, inputs.evaluation.examples, len(inputs.evaluation.examples))
+
+
+def mistake_digits(inputs: ReportInputs) -> Shown:
+    rows = [mistake.row for mistake in inputs.evaluation.mistakes]
+    return _shown(inputs, rows, MISTAKES_SHOWN)
+
+
+def fixed_digits(inputs: ReportInputs) -> Shown:
+    return _shown(inputs, inputs.comparison.fixed if inputs.comparison else [], CHANGES_SHOWN)
+
+
+def broken_digits(inputs: ReportInputs) -> Shown:
+    return _shown(inputs, inputs.comparison.broken if inputs.comparison else [], CHANGES_SHOWN)
+
+
+def _shown(inputs: ReportInputs, rows: list[int], most: int) -> Shown:
+    mistakes = {mistake.row: mistake for mistake in inputs.evaluation.mistakes}
+    return Shown(tuple(_digit(inputs, row, mistakes.get(row)) for row in rows[:most]), len(rows))
+
+
+def _digit(inputs: ReportInputs, row: int, mistake: Mistake | None) -> Digit:
+    names = inputs.evaluation.class_names
+    image = inputs.images.get(row)
+    source = None if image is None else png_data_uri(image)
+    if mistake is not None:
+        return Digit(row, source, names[mistake.true], names[mistake.predicted], mistake.confidence)
+    label = inputs.labels.get(row)
+    name = None if label is None else names[label]
+    return Digit(row, source, name, name)  # a row that is no mistake was read as what it is
+
+
+def png_data_uri(image: Image) -> str:
+    """A grey image, uint8 [height, width], as a PNG data URI."""
+    buffer = io.BytesIO()
+    PillowImage.fromarray(image).save(buffer, format="PNG", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def flat_config(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Dotted names and values as JSON, in the order of the config."""
+    for name, value in config.items():
+        if isinstance(value, Mapping) and value:
+            yield from flat_config(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", json.dumps(value, ensure_ascii=False)
+
+
+def lineage(inputs: ReportInputs) -> list[tuple[str, str]]:
+    """What was made from what: name and hex SHA-256."""
+    evaluation, parity = inputs.evaluation, inputs.parity
+    known = [
+        ("dataset", evaluation.dataset_digest),
+        ("model.keras", parity.keras_sha256),
+        ("model.onnx", parity.model_sha256),
+    ]
+    if inputs.comparison is not None:
+        known.append((f"champion {inputs.comparison.champion_version}", inputs.comparison.champion_sha256))
+    return known + [(name, digest) for name, digest in inputs.run.files.items() if name not in dict(known)]
+
+
+NO_CHAMPION = "There was no champion of this dataset to compare with."
+
+
+def champion_sentence(inputs: ReportInputs) -> str:
+    """Of the comparison, or why there is none."""
+    return NO_CHAMPION if inputs.comparison is None else change_sentence(inputs.comparison)
+
+
+def rejection(evaluation: Evaluation) -> float | None:
+    """The confidence below which scoring answers "no digit"; none where the evaluation names none."""
+    threshold: float | None = getattr(evaluation, "rejection", None)
+    return threshold
+
+
+def rejection_sentence(evaluation: Evaluation) -> str:
+    """What the threshold of scoring does to the test images."""
+    threshold = rejection(evaluation)
+    if threshold is None:
+        return 'No threshold for "no digit" is set: scoring answers every image.'
+    reached = [point for point in evaluation.coverage if point.threshold <= threshold]
+    text = f'Scoring answers "no digit" below a confidence of {fmt.decimal(threshold, 2)}.'
+    if not reached:
+        return text
+    point = reached[-1]
+    return (
+        f"{text} Of the test images that leaves {fmt.percent(point.coverage)} answered, "
+        f"{fmt.percent(point.accuracy)} of them right."
+    )
+
+
+def parity_sentence(parity: Parity) -> str:
+    """The proof that the ONNX model says what the Keras model says."""
+    return (
+        f"On {fmt.count(parity.images)} images the ONNX and the Keras model differ by at most "
+        f"{fmt.scientific(parity.max_abs_difference)} in any probability (allowed: {fmt.scientific(parity.tolerance)}) "
+        f"and in {fmt.count(parity.argmax_differences)} answers: {'passed' if parity.passed else 'failed'}."
+    )
+
+
+def common_batches(a: Evaluation, b: Evaluation) -> list[tuple[Latency, Latency]]:
+    """The latencies of two evaluations that were measured with the same number of images a call."""
+    of_b = {one.batch: one for one in b.latency}
+    return [(one, of_b[one.batch]) for one in a.latency if one.batch in of_b]
