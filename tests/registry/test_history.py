@@ -1,0 +1,122 @@
+import datetime as dt
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mnist_pipeline.errors import IntegrityError
+from mnist_pipeline.registry.history import Change, History, parse_when
+
+EMPTY = History((), "")
+texts = st.text(st.characters(codec="utf-8"), max_size=20)
+versions = st.sampled_from([f"{n:012x}" for n in range(4)])
+
+
+@st.composite
+def changes(draw: st.DrawFn) -> Change:
+    return Change(
+        time=draw(st.datetimes(timezones=st.just(dt.UTC))),
+        action=draw(st.sampled_from(["promote", "rollback"])),
+        alias="champion",
+        before=draw(st.none() | versions),
+        after=draw(versions),
+        who=draw(texts),
+        run=draw(st.none() | texts),
+        reason=draw(texts),
+    )
+
+
+@given(st.lists(changes(), max_size=8), st.lists(changes(), max_size=3))
+def test_what_is_appended_is_read_back(first: list[Change], second: list[Change]) -> None:
+    data = EMPTY.encode(first)
+    history = History.parse(data, "h")
+    assert list(history.changes) == first
+    assert list(History.parse(data + history.encode(second), "h").changes) == [*first, *second]
+
+
+@given(st.lists(changes(), min_size=1, max_size=4), st.data())
+def test_wherever_a_writer_was_killed_whole_lines_count_and_no_others(
+    written: list[Change], data: st.DataObject
+) -> None:
+    encoded = EMPTY.encode(written)
+    cut = data.draw(st.integers(0, len(encoded)))
+    kept = History.parse(encoded[:cut], "h").changes
+    assert list(kept) == written[: encoded[:cut].count(b"\n")]
+
+
+@given(st.lists(changes(), min_size=2, max_size=4), st.data())
+def test_no_line_can_be_changed_left_out_or_put_in(written: list[Change], data: st.DataObject) -> None:
+    lines = EMPTY.encode(written).splitlines(keepends=True)
+    victim = data.draw(st.integers(0, len(lines) - 2))
+    position = data.draw(st.integers(0, len(lines[victim]) - 2))
+    flipped = bytearray(lines[victim])
+    flipped[position] ^= 1
+    for forged in (
+        [*lines[:victim], bytes(flipped), *lines[victim + 1 :]],
+        [*lines[:victim], *lines[victim + 1 :]],
+        [*lines[:victim], lines[-1], *lines[victim:]],
+    ):
+        with pytest.raises(IntegrityError, match=r"h line \d+ is not what was written"):
+            History.parse(b"".join(forged), "h")
+
+
+def promotions(*names: str) -> History:
+    start = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+    publications = [
+        Change(time=start, action="publish", alias=None, before=None, after=name, who="w", run=None, reason="r")
+        for name in sorted(set(names))
+    ]
+    moves = [
+        Change(
+            time=start + dt.timedelta(days=day),
+            action="promote",
+            alias="champion",
+            before=None,
+            after=name,
+            who="w",
+            run=None,
+            reason="r",
+        )
+        for day, name in enumerate(names)
+    ]
+    return EMPTY.plus([*publications, *moves])
+
+
+@pytest.mark.parametrize(
+    ("promoted", "walk"),
+    [("", ""), ("A", ""), ("AB", "A"), ("ABC", "BA"), ("ABA", "BA"), ("AABB", "A"), ("ABAB", "ABA")],
+)
+def test_rollbacks_undo_promotions_from_the_last_to_the_first(promoted: str, walk: str) -> None:
+    history, walked = promotions(*promoted), ""
+    while target := history.rollback_target():
+        walked += target
+        last = history.changes[-1]
+        history = history.plus([last.model_copy(update={"action": "rollback", "after": target})])
+    assert walked == walk
+
+
+def test_a_rollback_passes_over_pruned_versions() -> None:
+    history = promotions(*"ABC")
+    pruned = history.changes[0].model_copy(update={"action": "prune", "before": "B", "after": None})
+    assert history.plus([pruned]).rollback_target() == "A"
+
+
+def test_protected_are_aliases_the_way_back_and_the_last_two_champions() -> None:
+    history = promotions(*"ABCD")
+    assert history.protected == {"C", "D"}
+    back = history.changes[-1].model_copy(update={"action": "rollback", "after": "C"})
+    assert history.plus([back]).protected == {"B", "C", "D"}
+    other = history.changes[-1].model_copy(update={"alias": "candidate", "after": "A"})
+    assert history.plus([other]).protected == {"A", "C", "D"}
+
+
+def test_a_date_means_its_end_in_utc() -> None:
+    history = promotions("A", "B")
+    assert [
+        getattr(history.at(parse_when(day)), "after", None) for day in ("2025-12-31", "2026-01-01", "2026-01-02")
+    ] == [
+        None,
+        "A",
+        "B",
+    ]
+    assert parse_when("2026-01-02T01:00:00+01:00") == dt.datetime(2026, 1, 2, tzinfo=dt.UTC)
