@@ -1,6 +1,16 @@
 """Fixtures that several rooms share."""
 
+import hashlib
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import numpy as np
 import pytest
+from numpy.typing import NDArray
+from PIL import Image
 
 from mnist_pipeline.config import FetchConfig
 from mnist_pipeline.data.fetch import fetch_dataset
@@ -16,3 +26,123 @@ def digits_dataset(tmp_path_factory: pytest.TempPathFactory) -> FetchedDataset:
     """
     workspace = Workspace(tmp_path_factory.mktemp("digits-workspace"))
     return fetch_dataset(FetchConfig(dataset="digits"), workspace)
+
+
+@dataclass(frozen=True)
+class SmallSprite:
+    """A made-up sprite of 24 train and 8 test images: a folder as a server or a mirror has it, and its description."""
+
+    folder: Path
+    images: NDArray[np.uint8]
+    labels: NDArray[np.uint8]
+
+    @property
+    def png(self) -> Path:
+        return self.folder / "images.png"
+
+    @property
+    def one_hot(self) -> Path:
+        return self.folder / "labels.bin"
+
+    def describe(self, *, pinned: bool = True, source: str = ".", name: str = "small") -> str:
+        """Write a description whose source is this folder, and return its path for `FetchConfig.dataset`."""
+        digests = (
+            f'[digests]\npixels = "{hashlib.sha256(self.images.tobytes()).hexdigest()}"\n'
+            f'labels = "{hashlib.sha256(self.one_hot.read_bytes()).hexdigest()}"\n'
+        )
+        path = self.folder / f"{name}-{'pinned' if pinned else 'open'}.toml"
+        path.write_text(
+            f'name = "{name}"\ntitle = "Made up"\nsource = "{source}"\n'
+            'class_names = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"]\n'
+            "[rows]\ntrain = 24\ntest = 8\n"
+            '[files]\nimages = "images.png"\nlabels = "labels.bin"\n' + (digests if pinned else "")
+        )
+        return str(path)
+
+
+@pytest.fixture
+def small_sprite(tmp_path: Path) -> SmallSprite:
+    """A valid sprite in a folder of its own; a test may damage it."""
+    folder = tmp_path / "mirror"
+    folder.mkdir()
+    random = np.random.default_rng(1)
+    images = random.integers(0, 256, (32, 28, 28), dtype=np.uint8)
+    labels = (np.arange(32) % 10).astype(np.uint8)
+    sprite = SmallSprite(folder, images, labels)
+    Image.fromarray(images.reshape(32, 784)).save(sprite.png)
+    sprite.one_hot.write_bytes(np.eye(10, dtype=np.uint8)[labels].tobytes())
+    return sprite
+
+
+Answer = Callable[[BaseHTTPRequestHandler], None]
+
+
+@dataclass
+class LoopbackServer:
+    """A real HTTP server on the loopback interface, whose answers a test writes.
+
+    Attributes:
+        url: of the served folder.
+        requests: paths asked for, in order.
+        answers: path -> what to do for its first, second ... request; the last one stays. Where there
+            is none, the file of that name in the folder is sent.
+    """
+
+    url: str
+    requests: list[str] = field(default_factory=list)
+    answers: dict[str, list[Answer]] = field(default_factory=dict)
+
+    @staticmethod
+    def reply(body: bytes, status: int = 200, **headers: str) -> Answer:
+        """A whole answer; underscores in header names stand for hyphens."""
+
+        def answer(handler: BaseHTTPRequestHandler) -> None:
+            handler.send_response(status)
+            for name, value in headers.items():
+                handler.send_header(name.replace("_", "-"), value)
+            handler.send_header("Content-Length", str(len(body)))
+            handler.end_headers()
+            handler.wfile.write(body)
+
+        return answer
+
+
+@pytest.fixture
+def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Path], LoopbackServer]]:
+    """Start a `LoopbackServer` for a folder."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    running: list[ThreadingHTTPServer] = []
+
+    def start(folder: Path) -> LoopbackServer:
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                state.requests.append(self.path)
+                answers = state.answers.get(self.path, [])
+                if answers:
+                    (answers.pop(0) if len(answers) > 1 else answers[0])(self)
+                elif (folder / self.path[1:]).is_file():
+                    state.reply((folder / self.path[1:]).read_bytes())(self)
+                else:
+                    self.send_error(404)
+
+            def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
+                pass
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        server.daemon_threads = True
+        server.handle_error = lambda *_: None  # type: ignore[method-assign]  # clients that hang up are the point
+        running.append(server)
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        state = LoopbackServer(f"http://127.0.0.1:{server.server_port}/")
+        return state
+
+    yield start
+    for server in running:
+        server.shutdown()
+        server.server_close()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--update-golden", action="store_true", help="write the golden files, do not compare"
+    )

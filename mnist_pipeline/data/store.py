@@ -7,6 +7,7 @@ dataset's digest, so two datasets never share a folder and equal ones always do.
 import hashlib
 import logging
 import os
+import re
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -82,8 +83,8 @@ def read_card(directory: Path) -> DatasetCard:
     return _parse_card(directory / CARD, _read(directory / CARD))
 
 
-def open_stored(directory: Path) -> tuple[DatasetCard, FetchedDataset]:
-    """The dataset in ``directory``, every byte of it hashed once.
+def open_stored(directory: Path) -> FetchedDataset:
+    """The handle of the dataset in ``directory``, every byte of it hashed once.
 
     Raises:
         IntegrityError: a file is missing, or its bytes are not those that the card records.
@@ -94,7 +95,7 @@ def open_stored(directory: Path) -> tuple[DatasetCard, FetchedDataset]:
     for name, digest in found.items():
         if digest != card.files.get(name):
             raise IntegrityError(f"{directory / name} has SHA-256 {digest}, recorded was {card.files.get(name)}")
-    return card, FetchedDataset(
+    return FetchedDataset(
         directory=directory,
         files={**found, CARD: sha256_bytes(text)},
         name=card.name,
@@ -102,6 +103,29 @@ def open_stored(directory: Path) -> tuple[DatasetCard, FetchedDataset]:
         train_rows=card.rows.train,
         test_rows=card.rows.test,
         source=card.source,
+    )
+
+
+def find_decoded(
+    datasets: Path, description: DatasetDescription, source_files: list[SourceFile]
+) -> FetchedDataset | None:
+    """A sound dataset that was decoded from these very files under an equal description; None where there is none."""
+    for folder in sorted(datasets.glob(f"{description.name}-*")):
+        try:
+            card = read_card(folder)
+            if card.source_files == source_files and _agrees(card, description):
+                return open_stored(folder)
+        except IntegrityError as error:
+            _logger.warning("%s", error)
+    return None
+
+
+def _agrees(card: DatasetCard, description: DatasetDescription) -> bool:
+    pinned = description.digests
+    return (
+        (card.name, card.rows, card.class_names) == (description.name, description.rows, description.class_names)
+        and card.pixels_sha256 == (pinned.pixels or card.pixels_sha256)
+        and card.labels_sha256 == (pinned.labels or card.labels_sha256)
     )
 
 
@@ -151,7 +175,7 @@ def store_dataset(
     Raises:
         DataError: a digest is not the pinned one. ``blocks`` may raise it too.
     """
-    with _scratch_folder(datasets, description.name) as scratch:
+    with scratch_folder(datasets, description.name) as scratch:
         pixels, images_file = _write_images(scratch / IMAGES, blocks, description.rows.total, report_progress)
         labels_digest = sha256_bytes(encode_labels(labels))
         _refuse_other("pixels", description.digests.pixels, pixels, source)
@@ -178,15 +202,37 @@ def store_dataset(
 
 
 @contextmanager
-def _scratch_folder(datasets: Path, name: str) -> Iterator[Path]:
-    """A new hidden folder beside the datasets; whatever is still in it at the end is removed."""
-    datasets.mkdir(parents=True, exist_ok=True)
-    scratch = temporary_sibling(datasets / name)
+def scratch_folder(parent: Path, name: str) -> Iterator[Path]:
+    """A new hidden folder in ``parent``; if it is still there at the end, it is removed."""
+    parent.mkdir(parents=True, exist_ok=True)
+    scratch = temporary_sibling(parent / name)
     scratch.mkdir()
     try:
         yield scratch
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def remove_leftovers(parent: Path, name: str) -> None:
+    """Remove what writers of ``name`` that were killed left in ``parent``. Call it where no other writer can be."""
+    if not parent.is_dir():
+        return
+    pattern = re.compile(rf"\.{re.escape(name)}(-[0-9a-f]{{12}})?\.[0-9]+-[0-9a-f]{{8}}\.tmp")
+    for entry in parent.iterdir():
+        if pattern.fullmatch(entry.name):
+            shutil.rmtree(entry, ignore_errors=True)
+
+
+def replace_folder(new: Path, final: Path) -> None:
+    """Give the finished folder ``new`` its name, in place of a folder that may bear it."""
+    sync_directory(new)
+    if final.exists():
+        # Its name goes away in one step, then its content: nobody sees half of it.
+        doomed = temporary_sibling(final)
+        final.replace(doomed)
+        shutil.rmtree(doomed)
+    new.rename(final)
+    sync_directory(final.parent)
 
 
 def _write_images(
@@ -253,22 +299,12 @@ def _warn_of_doubts(card: DatasetCard) -> None:
 
 def _put_in_place(scratch: Path, final: Path) -> Path:
     """Give the finished folder its name. A folder that is there is kept if it is sound, else replaced."""
-    sync_directory(scratch)
     if final.exists():
         try:
             open_stored(final)
         except IntegrityError as error:
             _logger.warning("replacing the damaged dataset %s: %s", final, error)
-            _remove(final)
         else:
             return final
-    scratch.rename(final)
-    sync_directory(final.parent)
+    replace_folder(scratch, final)
     return final
-
-
-def _remove(directory: Path) -> None:
-    """Take the folder's name away in one step, then its content: nobody sees half of it."""
-    doomed = temporary_sibling(directory)
-    directory.replace(doomed)
-    shutil.rmtree(doomed)
