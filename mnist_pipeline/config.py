@@ -71,12 +71,20 @@ class TrainConfig(Config):
     """How many train rows to fit, of those that are not validation rows; none: all."""
     validation_rows: int = Field(default=5_000, ge=0)
     """How many train rows to hold out; capped at a fifth of the train rows."""
-    optimizer: Literal["adam", "sgd"] = "adam"
+    members: int = Field(default=1, ge=1, le=16)
+    """Networks that are trained one after the other and averaged inside the saved model."""
+    optimizer: Literal["adam", "sgd", "rmsprop"] = "adam"
     """The optimizer."""
+    momentum: float = Field(default=0, ge=0, lt=1)
+    """Nesterov momentum; sgd only."""
+    weight_decay: float = Field(default=0, ge=0, le=1)
+    """Decoupled weight decay, relative to the learning rate; kernels of all optimizers."""
     learning_rate: float = Field(default=0.001, gt=0, le=10)
     """Learning rate, or its peak where there is a schedule."""
     schedule: Literal["constant", "cosine"] = "constant"
-    """How the learning rate moves over the training."""
+    """How the learning rate moves over the training; cosine: from its peak to zero."""
+    warmup: float = Field(default=0, ge=0, lt=1)
+    """Share of a cosine schedule in which the learning rate first rises to its peak."""
     batch_size: int = Field(default=512, ge=1, le=65_536)
     """Images per step."""
     epochs: int = Field(default=10, ge=1, le=10_000)
@@ -89,6 +97,14 @@ class TrainConfig(Config):
     """Share of each label that is spread over all classes."""
     augmentation: AugmentationConfig = AugmentationConfig()
     """Random changes of the training images."""
+    max_minutes: float | None = Field(default=None, gt=0)
+    """Stop fitting after so many minutes in all, with the best weights so far; none: no limit."""
+    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
+    """Number format of the computations; weights and the saved model are float32 in each."""
+    strategy: Literal["single", "mirrored"] = "single"
+    """One device, or every one of its kind with equal shares of each batch (TensorFlow only)."""
+    tensorboard: bool = False
+    """Write TensorBoard logs into the run's folder as well (TensorFlow only)."""
     seed: Seed = 0
     """Seed of weights, order and augmentation."""
     device: Device = "auto"

@@ -29,7 +29,9 @@ class Epoch(Record):
     """Means over one pass of the train rows, and the validation figures after it."""
 
     epoch: int
-    """1-based."""
+    """1-based; counts through all members."""
+    member: int = 1
+    """1-based; more than one in an ensemble."""
     loss: float
     accuracy: float
     val_loss: float | None

@@ -1,0 +1,90 @@
+"""What an interrupted training leaves, so that the next one goes on: one file, whole or absent."""
+
+import logging
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from mnist_pipeline.files import canonical_json, open_atomic
+from mnist_pipeline.records import Record
+from mnist_pipeline.training.journal import Journal
+from mnist_pipeline.training.weights import Arrays
+
+logger = logging.getLogger(__name__)
+
+
+class Stored(Record):
+    """The text part of the file."""
+
+    fingerprint: str
+    journal: Journal
+
+
+FILE = "training.npz"
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A training after one of its epochs.
+
+    Attributes:
+        journal: what was measured so far.
+        finished: kept weights of the members that are done.
+        best: weights of the member's best epoch so far; empty before its first epoch.
+        state: weights, statistics and seed states of the member in training; empty before its first epoch.
+        optimizer: variables of its optimizer.
+    """
+
+    journal: Journal
+    finished: list[Arrays] = field(default_factory=list)
+    best: Arrays = field(default_factory=list)
+    state: Arrays = field(default_factory=list)
+    optimizer: Arrays = field(default_factory=list)
+
+
+def save(folder: Path, fingerprint: str, checkpoint: Checkpoint) -> None:
+    """Write the checkpoint into ``folder``; ``fingerprint`` names the training that may go on from it."""
+    stored = Stored(fingerprint=fingerprint, journal=checkpoint.journal)
+    text = canonical_json(stored.model_dump(mode="json"))
+    arrays = {"json": np.frombuffer(text, dtype=np.uint8)}
+    groups = {"best": checkpoint.best, "state": checkpoint.state, "optimizer": checkpoint.optimizer}
+    groups |= {f"member{i}": weights for i, weights in enumerate(checkpoint.finished)}
+    for name, group in groups.items():
+        arrays |= {f"{name}/{i}": array for i, array in enumerate(group)}
+    with open_atomic(folder / FILE) as file:
+        np.savez(file, allow_pickle=False, **arrays)
+
+
+def load(folder: Path, fingerprint: str) -> Checkpoint | None:
+    """The checkpoint in ``folder``; None where there is none, or none of this very training, or a broken one."""
+    path = folder / FILE
+    if not path.exists():
+        return None
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+        record = Stored.model_validate_json(arrays.pop("json").tobytes())
+    except (OSError, EOFError, KeyError, ValueError, ValidationError, zipfile.BadZipFile) as error:
+        logger.warning("%s is not a whole checkpoint (%s); training starts anew", path, error)
+        return None
+    if record.fingerprint != fingerprint:
+        logger.warning("%s is of another training; training starts anew", path)
+        return None
+    members = 1 + max((int(name.split("/")[0][6:]) for name in arrays if name.startswith("member")), default=-1)
+    return Checkpoint(
+        journal=record.journal,
+        finished=[_group(arrays, f"member{i}") for i in range(members)],
+        best=_group(arrays, "best"),
+        state=_group(arrays, "state"),
+        optimizer=_group(arrays, "optimizer"),
+    )
+
+
+def _group(arrays: dict[str, NDArray[Any]], name: str) -> Arrays:
+    places = sorted(int(key.split("/")[1]) for key in arrays if key.startswith(f"{name}/"))
+    return [arrays[f"{name}/{place}"] for place in places]

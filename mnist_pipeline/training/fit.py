@@ -1,0 +1,100 @@
+"""Train a model: from a fetched dataset to model.keras and history.json."""
+
+import importlib.metadata
+import logging
+from pathlib import Path
+from typing import Any
+
+from mnist_pipeline.config import TrainConfig
+from mnist_pipeline.data.dataset import Dataset
+from mnist_pipeline.files import canonical_json, sha256_bytes, write_json
+from mnist_pipeline.outputs import FetchedDataset, Output, TrainedModel
+from mnist_pipeline.progress import ReportProgress, no_progress
+from mnist_pipeline.records import History, TrainingSeconds
+from mnist_pipeline.training.backend import import_seconds, load_keras
+from mnist_pipeline.training.devices import FoundDevice, require_device, training_scope
+from mnist_pipeline.training.guards import check_learned
+from mnist_pipeline.training.journal import best_epoch
+from mnist_pipeline.training.loop import Training
+from mnist_pipeline.training.member import Material
+from mnist_pipeline.training.saving import combine, save_model
+from mnist_pipeline.training.summary import render_summary, summarize
+from mnist_pipeline.training.weights import weights_digest
+from mnist_pipeline.workspace import RunDirectory
+
+logger = logging.getLogger(__name__)
+
+
+def train_model(
+    config: TrainConfig,
+    dataset: FetchedDataset,
+    run: RunDirectory,
+    checkpoints: Path,
+    report_progress: ReportProgress = no_progress,
+) -> TrainedModel:
+    """Fit the network that ``config`` describes, and write ``run.model_keras`` and ``run.history``.
+
+    After every epoch the training's state is written to ``checkpoints``; what an interrupted
+    training of the same config and dataset left there is gone on from.
+
+    Raises:
+        DeviceError: ``config.device`` does not work; before any work.
+        TrainingError: the loss became infinite, or nothing was learned.
+        MissingExtraError: Keras is not installed.
+    """
+    device = require_device(config.device)
+    data = Dataset.open(dataset.directory, train_rows=config.train_rows, validation_rows=config.validation_rows)
+    material = Material.of(data)
+    training = Training(config, material, device, checkpoints, fingerprint(config, dataset, device))
+    with training_scope(device, config.strategy):
+        kept = training.run(report_progress)
+    model = combine(config.architecture, kept)
+    accuracy = training.validation_accuracy(model)
+    notes = [*training.notes(), *check_learned(accuracy, data.validation.labels)]
+    history = _history(config, training, model, device, notes)
+    logger.info("%s", render_summary(history.layers))
+    save_model(model, run.model_keras)
+    write_json(run.history, history.model_dump(mode="json"))
+    return TrainedModel(
+        directory=run.path,
+        files=Output.digests(run.model_keras, run.history),
+        preset=config.preset,
+        parameters=history.parameters,
+        device=device,
+        best_epoch=history.best_epoch,
+        epochs=len(history.epochs),
+        validation_accuracy=accuracy,
+        weights_sha256=weights_digest(model.get_weights()),
+    )
+
+
+def fingerprint(config: TrainConfig, dataset: FetchedDataset, device: FoundDevice) -> str:
+    """Hex SHA-256 of everything that a checkpoint's numbers depend on, and that a resumed training must share."""
+    backend = load_keras().backend.backend()
+    parts = {
+        "config": config.model_dump(mode="json", exclude={"max_minutes", "tensorboard", "device", "preset"}),
+        "dataset": dataset.digest,
+        "device": device,
+        "backend": backend,
+        "versions": [importlib.metadata.version("keras"), importlib.metadata.version(backend)],
+    }
+    return sha256_bytes(canonical_json(parts))
+
+
+def _history(config: TrainConfig, training: Training, model: Any, device: FoundDevice, notes: list[str]) -> History:
+    journal = training.journal
+    return History(
+        config=config.model_dump(mode="json"),
+        layers=summarize(model),
+        parameters=model.count_params(),
+        train_rows=training.material.train,
+        validation_rows=training.material.validation,
+        device=device,
+        best_epoch=best_epoch(journal.epochs).epoch,
+        stopped=journal.stopped or "finished",
+        epochs=journal.epochs,
+        batches=journal.batches,
+        validations=journal.validations,
+        seconds=TrainingSeconds(imports=import_seconds(), compile=training.compile_seconds, fit=journal.fit_seconds),
+        notes=notes,
+    )

@@ -1,0 +1,160 @@
+"""One network in training: its Keras objects, and what is done with them."""
+
+import math
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mnist_pipeline.config import TrainConfig
+from mnist_pipeline.data.dataset import Dataset, to_one_hot
+from mnist_pipeline.errors import TrainingError
+from mnist_pipeline.training.architectures import build_model
+from mnist_pipeline.training.backend import load_keras
+from mnist_pipeline.training.devices import FoundDevice
+from mnist_pipeline.training.optimizers import build_optimizer
+from mnist_pipeline.training.plan import Plan, Rows, derived_seed
+from mnist_pipeline.training.reporting import BatchReport
+from mnist_pipeline.training.weights import Arrays
+
+# Batches that run without Python in between; more than a few gain nothing on the CPU and make the progress jerky.
+STEPS_PER_EXECUTION = {"cpu": 8, "gpu": 64}
+VALIDATION_BATCH = 1_000
+WEIGHTS, DRAWS = range(2)
+"""Uses of a member's seed."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Material:
+    """The rows to learn from, and behind them the rows to validate with.
+
+    Attributes:
+        images: uint8 [train + validation, 28, 28].
+        one_hot: float32 [train + validation, 10].
+        train: number of train rows.
+    """
+
+    images: NDArray[np.uint8]
+    one_hot: NDArray[np.float32]
+    train: int
+
+    @classmethod
+    def of(cls, data: Dataset) -> "Material":
+        images = np.concatenate([data.train.images, data.validation.images])
+        labels = np.concatenate([data.train.labels, data.validation.labels])
+        return cls(images, to_one_hot(labels), len(data.train))
+
+    @property
+    def validation(self) -> int:
+        """Number of validation rows."""
+        return len(self.images) - self.train
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Means over some rows."""
+
+    loss: float
+    accuracy: float
+
+
+class Member:
+    """A network, its optimizer and the compiled step, on the device of the surrounding scope."""
+
+    def __init__(self, config: TrainConfig, material: Material, plan: Plan, device: FoundDevice) -> None:
+        from mnist_pipeline.training.trainee import BatchTrace, Trainee
+
+        keras = load_keras()
+        self.config = config
+        self.material = material
+        self.plan = plan
+        self.core = build_model(config.architecture, derived_seed(plan.seed, WEIGHTS), config.precision)
+        self.trainee = Trainee(self.core, material.images, config.augmentation, derived_seed(plan.seed, DRAWS))
+        self.trace = BatchTrace(
+            min(plan.validate_every or plan.batches_per_epoch, plan.batches), config.label_smoothing
+        )
+        self.trainee.compile(
+            optimizer=build_optimizer(config, plan.batches),
+            loss=keras.losses.CategoricalCrossentropy(label_smoothing=config.label_smoothing),
+            metrics=["accuracy", self.trace],
+            steps_per_execution=STEPS_PER_EXECUTION[device],
+            jit_compile=device == "gpu",
+        )
+        self.trainee.optimizer.build(self.trainee.trainable_variables)
+
+    def snapshot(self) -> tuple[Arrays, Arrays]:
+        """Copies of the network's state and of the optimizer's."""
+        return _values(self.trainee.state), _values(self.trainee.optimizer.variables)
+
+    def restore(self, state: Arrays, optimizer: Arrays) -> None:
+        """Go on from a `snapshot`."""
+        for variables, arrays in ((self.trainee.state, state), (self.trainee.optimizer.variables, optimizer)):
+            for variable, array in zip(variables, arrays, strict=True):
+                variable.assign(array)
+
+    def weights(self) -> Arrays:
+        """Copies of the weights of the network alone, in the order of ``get_weights``."""
+        return [np.array(array) for array in self.core.get_weights()]
+
+    def compile(self) -> float:
+        """Compile the training and validation steps; changes nothing that training sees. Returns seconds."""
+        started = time.perf_counter()
+        state, optimizer = self.snapshot()
+        size, rest = self.plan.batch_size, self.plan.rows % self.plan.batch_size
+        self._fit(np.arange(min(size + rest, self.plan.rows)), [])
+        self.validate()
+        self.restore(state, optimizer)
+        return time.perf_counter() - started
+
+    def watch(self, first_batch: int, report: BatchReport, deadline: float) -> Any:
+        """A `trainee.Watch` for one call of `fit`."""
+        from mnist_pipeline.training.trainee import Watch
+
+        return Watch(first_batch, report, self.trace, deadline)
+
+    def learning_rate(self, step: int) -> float:
+        """Of the 0-based ``step``."""
+        from mnist_pipeline.training.trainee import learning_rate
+
+        return learning_rate(self.trainee, step)
+
+    def fit(self, rows: Rows, watch: Any) -> list[Figures]:
+        """Train on the train rows in this order; figures of each batch.
+
+        Raises:
+            TrainingError: the loss became infinite or not a number.
+        """
+        self._fit(rows, [watch])
+        return [Figures(batch.loss, batch.accuracy) for batch in self.trace.figures(watch.trained)]
+
+    def validate(self) -> Figures | None:
+        """Means over the validation rows; None where there are none.
+
+        Raises:
+            TrainingError: the loss is infinite or not a number.
+        """
+        if not self.material.validation:
+            return None
+        rows = np.arange(self.material.train, len(self.material.images), dtype=np.int32)
+        found = self.trainee.evaluate(
+            rows, self.material.one_hot[rows], batch_size=VALIDATION_BATCH, verbose=0, return_dict=True
+        )
+        if not math.isfinite(found["loss"]):
+            raise TrainingError(f"the validation loss became {found['loss']:g}; lower the learning rate")
+        return Figures(float(found["loss"]), float(found["accuracy"]))
+
+    def _fit(self, rows: Rows, callbacks: list[Any]) -> None:
+        self.trainee.fit(
+            rows.astype(np.int32),
+            self.material.one_hot[rows],
+            batch_size=self.plan.batch_size,
+            shuffle=False,
+            verbose=0,
+            callbacks=callbacks,
+        )
+
+
+def _values(variables: list[Any]) -> Arrays:
+    return [np.array(variable.numpy()) for variable in variables]

@@ -1,0 +1,36 @@
+"""The optimizer and its learning rate, from the config."""
+
+import math
+from typing import Any
+
+from mnist_pipeline.config import TrainConfig
+from mnist_pipeline.training.backend import load_keras
+
+WARMUP_START = 0.04
+"""Share of the peak at which a warm-up begins."""
+
+
+def build_optimizer(config: TrainConfig, steps: int) -> Any:
+    """A Keras optimizer whose learning rate runs its whole schedule in ``steps`` steps."""
+    keras = load_keras()
+    rate = build_schedule(config, steps)
+    if config.optimizer == "sgd":
+        return keras.optimizers.SGD(rate, momentum=config.momentum, nesterov=config.momentum > 0)
+    if config.optimizer == "rmsprop":
+        return keras.optimizers.RMSprop(rate)
+    if config.weight_decay:
+        return keras.optimizers.AdamW(rate, weight_decay=config.weight_decay)
+    return keras.optimizers.Adam(rate)
+
+
+def build_schedule(config: TrainConfig, steps: int) -> Any:
+    """The learning rate as a function of the step; a number where it is constant."""
+    keras = load_keras()
+    warmup = math.floor(config.warmup * steps)
+    if config.schedule == "constant":
+        return config.learning_rate
+    if not warmup:
+        return keras.optimizers.schedules.CosineDecay(config.learning_rate, steps)
+    return keras.optimizers.schedules.CosineDecay(
+        config.learning_rate * WARMUP_START, steps - warmup, warmup_target=config.learning_rate, warmup_steps=warmup
+    )

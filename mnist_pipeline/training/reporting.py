@@ -1,0 +1,56 @@
+"""From trained batches to `Progress`: often enough to be live, seldom enough to cost nothing."""
+
+import time
+from collections.abc import Callable, Mapping
+
+from mnist_pipeline.progress import Progress, ReportProgress
+from mnist_pipeline.records import Epoch
+from mnist_pipeline.training.plan import Plan
+
+BatchReport = Callable[[int, Mapping[str, float]], None]
+"""Called with the number of batches trained so far and the running means of the epoch."""
+INTERVAL = 0.1
+"""Least seconds between two reports."""
+
+
+class Reporter:
+    """Reports one member's training: its batches, throttled, and each of its epochs."""
+
+    def __init__(self, report_progress: ReportProgress, plan: Plan, member: int, members: int) -> None:
+        self._report_progress = report_progress
+        self._plan = plan
+        self._name = f"member {member}/{members}, " if members > 1 else ""
+        self._last = -INTERVAL
+        self._started: tuple[float, int] | None = None
+
+    def batches(self, trained: int, figures: Mapping[str, float]) -> None:
+        """``trained`` batches are done, in all epochs; ``figures`` are the running means of this one."""
+        now = time.monotonic()
+        if self._started is None:
+            self._started = (now, trained)
+        if now - self._last < INTERVAL:
+            return
+        self._last = now
+        epoch = (trained - 1) // self._plan.batches_per_epoch + 1
+        self._send(epoch, trained - self._plan.batches_before(epoch), {**figures, **self._left(now, trained)})
+
+    def epoch(self, measured: Epoch, place: int) -> None:
+        """The member's 1-based epoch ``place`` is done."""
+        figures = {"loss": measured.loss, "accuracy": measured.accuracy}
+        if measured.val_loss is not None and measured.val_accuracy is not None:
+            figures |= {"val_loss": measured.val_loss, "val_accuracy": measured.val_accuracy}
+        self._send(place, self._size(place), figures)
+
+    def _left(self, now: float, trained: int) -> dict[str, float]:
+        """Seconds until the member is done, at the speed so far; validations count as they happened."""
+        if self._started is None or trained == self._started[1]:
+            return {}
+        since, first = self._started
+        return {"seconds_left": (now - since) / (trained - first) * (self._plan.batches - trained)}
+
+    def _send(self, epoch: int, done: int, figures: Mapping[str, float]) -> None:
+        activity = f"{self._name}epoch {epoch}/{self._plan.epochs}"
+        self._report_progress(Progress(activity, done, self._size(epoch), "batches", figures))
+
+    def _size(self, epoch: int) -> int:
+        return min(self._plan.batches_per_epoch, self._plan.batches - self._plan.batches_before(epoch))

@@ -1,0 +1,41 @@
+"""The model summary: layer, output shape, parameters, trainable."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from mnist_pipeline.records import Layer
+
+
+def summarize(model: Any) -> list[Layer]:
+    """One row for each layer that computes, in order; those of an ensemble's members by ``member/layer``."""
+    return [
+        Layer(
+            name=name,
+            kind=type(layer).__name__,
+            output_shape=list(layer.output.shape),
+            parameters=layer.count_params(),
+            trainable=bool(layer.trainable and layer.trainable_weights),
+        )
+        for name, layer in _flat(model, "")
+    ]
+
+
+def render_summary(layers: Sequence[Layer]) -> str:
+    """The summary as a table of plain text."""
+    head = ("Layer", "Kind", "Output shape", "Parameters", "Trainable")
+    rows = [
+        (row.name, row.kind, str(tuple(row.output_shape)), f"{row.parameters:,}", "yes" if row.trainable else "no")
+        for row in layers
+    ]
+    widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in (head, *rows)]
+    total = sum(row.parameters for row in layers)
+    return "\n".join([*(line.rstrip() for line in lines), f"{total:,} parameters in all"])
+
+
+def _flat(model: Any, prefix: str) -> Iterator[tuple[str, Any]]:
+    for layer in model.layers:
+        if hasattr(layer, "layers"):
+            yield from _flat(layer, f"{prefix}{layer.name}/")
+        elif type(layer).__name__ != "InputLayer":
+            yield prefix + layer.name, layer

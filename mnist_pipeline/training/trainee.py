@@ -1,0 +1,145 @@
+"""The Keras side of a training: the model around the model, the trace of its batches, and the watch over them.
+
+This module imports Keras when it is imported: import it inside functions, after `backend.load_keras`.
+Only the Keras 3 API is used, so that each of its backends trains.
+"""
+
+import math
+import time
+from typing import Any, NamedTuple
+
+import keras  # noqa: TID253 - the classes below derive from Keras'; see the module's docstring
+import numpy as np
+from numpy.typing import NDArray
+
+from mnist_pipeline.config import AugmentationConfig
+from mnist_pipeline.errors import TrainingError
+from mnist_pipeline.training.augmentation import random_coordinates, sample
+from mnist_pipeline.training.reporting import BatchReport
+
+ops = keras.ops
+
+
+class Trainee(keras.Model):  # type: ignore[misc]
+    """Row numbers in, probabilities out: gathers, scales and augments the images on the device, then asks ``core``.
+
+    Attributes:
+        core: float32 [N, 28, 28, 1] in [0, 1] -> float32 [N, 10]; all that is kept of a training.
+        images: uint8 [rows, 28, 28] on the device.
+    """
+
+    def __init__(self, core: Any, images: NDArray[np.uint8], augmentation: AugmentationConfig, seed: int) -> None:
+        super().__init__(name="trainee")
+        self.core = core
+        self.images = self.add_weight(
+            name="images",
+            shape=images.shape,
+            dtype="uint8",
+            trainable=False,
+            autocast=False,
+            initializer=lambda _, dtype: ops.convert_to_tensor(images, dtype=dtype),
+        )
+        self.augmentation = augmentation
+        self.draws = keras.random.SeedGenerator(seed)
+
+    def call(self, rows: Any, training: bool = False) -> Any:
+        """float32 [N, 10], from int32 [N] row numbers of ``images``."""
+        images = ops.cast(ops.take(self.images, rows, axis=0), "float32") / 255.0
+        if training and self.augmentation != AugmentationConfig():
+            images = sample(images, random_coordinates(self.augmentation, ops.shape(images)[0], self.draws))
+        return self.core(ops.expand_dims(images, -1), training=training)
+
+    @property
+    def state(self) -> list[Any]:
+        """Every variable that training changes but for the optimizer's: weights, statistics, seed states."""
+        return [v for v in (*self.trainable_variables, *self.non_trainable_variables) if v is not self.images]
+
+
+class BatchFigures(NamedTuple):
+    """Means over one batch."""
+
+    loss: float
+    accuracy: float
+
+
+class BatchTrace(keras.metrics.Metric):  # type: ignore[misc]
+    """Loss and accuracy of every single batch since the last reset, recorded inside the compiled step.
+
+    Keras' own figures are running means over the epoch, and with several steps an execution it
+    shows only the last of them.
+    """
+
+    def __init__(self, capacity: int, label_smoothing: float) -> None:
+        super().__init__(name="batch")
+        self.capacity = capacity
+        self.label_smoothing = label_smoothing
+        # Sums, so that the replicas of a distributed training add up to the whole batch.
+        self.sums = self.add_variable((capacity, 3), "zeros", dtype="float32", name="sums")
+        self.count = self.add_variable((), "zeros", dtype="int32", aggregation="only_first_replica", name="count")
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:  # noqa: ARG002
+        y_true, y_pred = ops.cast(y_true, "float32"), ops.cast(y_pred, "float32")
+        losses = keras.losses.categorical_crossentropy(y_true, y_pred, label_smoothing=self.label_smoothing)
+        right = ops.equal(ops.argmax(y_true, axis=-1), ops.argmax(y_pred, axis=-1))
+        row = [ops.sum(losses), ops.sum(ops.cast(right, "float32")), ops.cast(ops.shape(y_true)[0], "float32")]
+        place = ops.one_hot(self.count, self.capacity, dtype="float32")
+        self.sums.assign(self.sums + ops.expand_dims(place, 1) * ops.expand_dims(ops.stack(row), 0))
+        self.count.assign(self.count + 1)
+
+    def result(self) -> Any:
+        return self.count
+
+    def figures(self, batches: int) -> list[BatchFigures]:
+        """The first ``batches`` batches since the last reset."""
+        sums = self.sums.numpy()[:batches].astype(np.float64)
+        with np.errstate(invalid="ignore"):
+            means = sums[:, :2] / sums[:, 2:]
+        return [BatchFigures(float(loss), float(accuracy)) for loss, accuracy in means]
+
+
+class Watch(keras.callbacks.Callback):  # type: ignore[misc]
+    """Looks after one call of ``fit``: reports it, stops it at its deadline, and at the first infinite loss.
+
+    Attributes:
+        first_batch: batches trained before.
+        trained: batches trained in this call.
+        timed_out: the deadline has passed, and training was stopped.
+    """
+
+    def __init__(self, first_batch: int, report: BatchReport, trace: BatchTrace, deadline: float) -> None:
+        """``deadline`` is a time of ``time.monotonic``."""
+        super().__init__()
+        self.first_batch = first_batch
+        self.trained = 0
+        self.timed_out = False
+        self._report = report
+        self._trace = trace
+        self._deadline = deadline
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
+        found = logs or {}
+        # Not ``batch``: with several steps an execution, Keras counts steps that the data did not fill.
+        self.trained = int(found[self._trace.name])
+        figures = {name: float(found[name]) for name in ("loss", "accuracy")}
+        if not math.isfinite(figures["loss"]):
+            self._diverged()
+        self._report(self.first_batch + self.trained, figures)
+        if time.monotonic() >= self._deadline:
+            self.timed_out = True
+            self.model.stop_training = True
+
+    def _diverged(self) -> None:
+        losses = [batch.loss for batch in self._trace.figures(self.trained)]
+        place = next((i for i, loss in enumerate(losses) if not math.isfinite(loss)), len(losses) - 1)
+        step = self.first_batch + place
+        rate = learning_rate(self.model, step)
+        raise TrainingError(
+            f"the loss became {losses[place]:g} in step {step + 1} at learning rate {rate:g}; lower the learning rate"
+        )
+
+
+def learning_rate(model: Any, step: int) -> float:
+    """The learning rate of the 0-based ``step``."""
+    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)  # mixed precision wraps it
+    rate = optimizer._learning_rate  # a schedule or a variable; the public property gives today's value only
+    return float(rate(step) if callable(rate) else rate)
