@@ -1,0 +1,109 @@
+"""TensorFlow, Keras and tf2onnx, imported without their chatter on the user's terminal."""
+
+import logging
+import os
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from mnist_pipeline.errors import ExportError, MissingExtraError
+
+logger = logging.getLogger(__name__)
+
+
+def load_tensorflow() -> Any:
+    """The ``tensorflow`` module.
+
+    Raises:
+        MissingExtraError: it is not installed.
+    """
+    if "tensorflow" not in sys.modules:
+        # Read once, by TensorFlow's C++ code, when it is loaded: 2 leaves errors.
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+        with _quiet_stderr(), quiet_python():
+            return _import_tensorflow()
+    return _import_tensorflow()
+
+
+def _import_tensorflow() -> Any:
+    try:
+        import tensorflow as tf
+    except ImportError as error:
+        raise MissingExtraError("export", "train") from error
+    return tf
+
+
+def load_keras() -> Any:
+    """The ``keras`` module, on TensorFlow.
+
+    Raises:
+        MissingExtraError: it is not installed.
+        ExportError: this process uses Keras with another backend, which tf2onnx cannot follow.
+    """
+    load_tensorflow()
+    with quiet_python():
+        import keras
+
+    if (found := keras.backend.backend()) != "tensorflow":
+        raise ExportError(f"Keras runs on {found} here, export needs TensorFlow: set KERAS_BACKEND=tensorflow")
+    return keras
+
+
+def load_tf2onnx() -> Any:
+    """The ``tf2onnx`` module.
+
+    Raises:
+        MissingExtraError: it is not installed.
+    """
+    load_tensorflow()
+    try:
+        with quiet_python():
+            import tf2onnx
+    except ImportError as error:
+        raise MissingExtraError("export", "train") from error
+    return tf2onnx
+
+
+class _ToDebug(logging.Handler):
+    """Passes a library's messages on as debug messages of ours."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        logger.debug("%s: %s", record.name, record.getMessage())
+
+
+@contextmanager
+def quiet_python() -> Iterator[None]:
+    """No Python warnings, and messages of tf2onnx and TensorFlow at debug level only, inside the block."""
+    loggers = [logging.getLogger(name) for name in ("tf2onnx", "tensorflow")]
+    handler, before = _ToDebug(), [(each.propagate, each.handlers[:]) for each in loggers]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for each in loggers:
+            each.propagate, each.handlers = False, [handler]
+        try:
+            yield
+        finally:
+            for each, (propagate, handlers) in zip(loggers, before, strict=True):
+                each.propagate, each.handlers = propagate, handlers
+
+
+@contextmanager
+def _quiet_stderr() -> Iterator[None]:
+    """What native code writes to stderr inside the block becomes a debug message."""
+    sys.stderr.flush()
+    terminal = os.dup(2)
+    try:
+        with tempfile.TemporaryFile() as held:
+            os.dup2(held.fileno(), 2)
+            try:
+                yield
+            finally:
+                sys.stderr.flush()
+                os.dup2(terminal, 2)
+                held.seek(0)
+                logger.debug("%s", held.read().decode(errors="replace"))
+    finally:
+        os.close(terminal)

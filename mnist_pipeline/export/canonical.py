@@ -1,0 +1,103 @@
+"""Pure: one byte string for one network, whatever names and order the converter chose."""
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from mnist_pipeline.inference.contract import BATCH, CLASSES, INPUT, OUTPUT, SIDE
+
+if TYPE_CHECKING:
+    from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto
+
+IR_VERSION = 8
+"""The file format of ONNX 1.12, which brought opset 17: the oldest that fits, so the most runtimes read it."""
+PRODUCER = "mnist-pipeline"
+
+
+def canonical_bytes(model: "ModelProto", opset: int, metadata: Mapping[str, str]) -> bytes:
+    """The model as ONNX bytes that are equal for equal networks, weights and metadata.
+
+    Kept are the nodes that the output needs, in the order in which a walk from the output finishes them,
+    and the constants that these read, in the order of their first use. Tensors and nodes are named
+    by position; attributes and metadata are sorted; doc strings, inner shapes and unused
+    operator sets are left out; producer and format version are fixed.
+    """
+    from onnx import ModelProto, OperatorSetIdProto, StringStringEntryProto
+
+    result = ModelProto(
+        ir_version=IR_VERSION,
+        producer_name=PRODUCER,
+        opset_import=[OperatorSetIdProto(domain="", version=opset)],
+        metadata_props=[StringStringEntryProto(key=key, value=metadata[key]) for key in sorted(metadata)],
+        graph=_canonical_graph(model.graph),
+    )
+    encoded: bytes = result.SerializeToString(deterministic=True)
+    return encoded
+
+
+def _canonical_graph(graph: "GraphProto") -> "GraphProto":
+    from onnx import GraphProto, NodeProto, TensorProto
+
+    constants = _constants(graph)
+    names = {"": "", graph.input[0].name: INPUT, graph.output[0].name: OUTPUT}
+    result = GraphProto(
+        name="classifier",
+        input=[_value(INPUT, TensorProto.UINT8, (BATCH, SIDE, SIDE))],
+        output=[_value(OUTPUT, TensorProto.FLOAT, (BATCH, CLASSES))],
+    )
+    for position, node in enumerate(_in_order(graph, constants)):
+        for name in node.input:
+            if name not in names:
+                names[name] = f"constant_{len(result.initializer)}"
+                result.initializer.append(_constant(constants[name], names[name]))
+        label = f"{node.op_type.lower()}_{position}"
+        for index, name in enumerate(node.output):
+            names.setdefault(name, f"{label}_out{index}" if index else f"{label}_out")
+        canonical = NodeProto(op_type=node.op_type, domain=node.domain, name=label)
+        canonical.input.extend(names[name] for name in node.input)
+        canonical.output.extend(names[name] for name in node.output)
+        for attribute in sorted(node.attribute, key=lambda entry: entry.name):
+            canonical.attribute.add().CopyFrom(attribute)
+            canonical.attribute[-1].ClearField("doc_string")
+        result.node.append(canonical)
+    return result
+
+
+def _constants(graph: "GraphProto") -> "dict[str, TensorProto]":
+    """Tensor name -> value, of initialisers and Constant nodes."""
+    found = {tensor.name: tensor for tensor in graph.initializer}
+    for node in graph.node:
+        if node.op_type == "Constant" and len(node.attribute) == 1 and node.attribute[0].HasField("t"):
+            found[node.output[0]] = node.attribute[0].t
+    return found
+
+
+def _constant(tensor: "TensorProto", name: str) -> "TensorProto":
+    """The tensor under a new name, its values as raw little-endian bytes."""
+    from onnx import numpy_helper
+
+    return numpy_helper.from_array(numpy_helper.to_array(tensor), name)
+
+
+def _in_order(graph: "GraphProto", constants: "Mapping[str, TensorProto]") -> "Iterator[NodeProto]":
+    """Every node that the output needs, after the nodes that it needs itself; inputs are visited in their order."""
+    makers = {name: node for node in graph.node for name in node.output if name and name not in constants}
+    finished: set[int] = set()
+    path = [makers[graph.output[0].name]]
+    while path:
+        node = path[-1]
+        waiting = next(
+            (makers[name] for name in node.input if name in makers and id(makers[name]) not in finished), None
+        )
+        if waiting is not None:
+            path.append(waiting)
+            continue
+        path.pop()
+        if id(node) not in finished:
+            finished.add(id(node))
+            yield node
+
+
+def _value(name: str, kind: int, shape: tuple[str | int, ...]) -> "ValueInfoProto":
+    from onnx import helper
+
+    return helper.make_tensor_value_info(name, kind, shape)

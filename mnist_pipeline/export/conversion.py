@@ -1,0 +1,87 @@
+"""Everything that touches Keras, TensorFlow and tf2onnx: load a model, run it, convert it.
+
+All of it runs on the CPU, where float32 means float32: on a GPU, TensorFlow would round the factors to TF32.
+"""
+
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mnist_pipeline.data.dataset import to_model_input
+from mnist_pipeline.errors import ExportError, IntegrityError
+from mnist_pipeline.export.backend import load_keras, load_tensorflow, load_tf2onnx, quiet_python
+from mnist_pipeline.inference.contract import CLASSES, INPUT, OUTPUT, SIDE
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+CPU = "/CPU:0"
+KERAS_INPUT = (None, SIDE, SIDE, 1)
+"""float32 in [0, 1], 0 = background."""
+KERAS_OUTPUT = (None, CLASSES)
+"""float32 probabilities."""
+ROWS_PER_CALL = 500
+
+
+def load_keras_model(path: Path) -> Any:
+    """The Keras model in a ``.keras`` archive; code in it is never run (``safe_mode``).
+
+    Raises:
+        IntegrityError: the file is no ``.keras`` archive (HDF5 files included: they can run code), or
+            Keras refuses it.
+        ExportError: the model's input or output is not what every architecture here has.
+    """
+    keras, tf = load_keras(), load_tensorflow()
+    if path.suffix != ".keras" or not zipfile.is_zipfile(path):
+        raise IntegrityError(f"{path} is not a .keras archive; other formats, .h5 among them, are never loaded")
+    try:
+        with quiet_python(), tf.device(CPU):
+            model = keras.models.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:
+        raise IntegrityError(f"{path} is refused: {_first_line(error)}") from error
+    for what, found, expected in (
+        ("takes", model.input_shape, KERAS_INPUT),
+        ("gives", model.output_shape, KERAS_OUTPUT),
+    ):
+        if found != expected:
+            raise ExportError(f"the Keras model {what} arrays of shape {found}, expected {expected}")
+    return model
+
+
+def predict(model: Any, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """float32 [n, 10]: what the Keras model says of uint8 images [n, 28, 28]."""
+    parts = [images[start : start + ROWS_PER_CALL] for start in range(0, len(images), ROWS_PER_CALL)]
+    with quiet_python(), load_tensorflow().device(CPU):
+        return np.concatenate([np.asarray(model(to_model_input(part), training=False)) for part in parts])
+
+
+def convert(model: Any, opset: int) -> "ModelProto":
+    """The model as tf2onnx writes it, with the contract's input, output and scaling.
+
+    Names, order and leftovers in it vary from call to call: `canonical` settles them.
+
+    Raises:
+        ExportError: tf2onnx cannot express the model.
+    """
+    tf, tf2onnx = load_tensorflow(), load_tf2onnx()
+    signature = [tf.TensorSpec([None, SIDE, SIDE], tf.uint8, name=INPUT)]
+
+    def classify(images: Any) -> dict[str, Any]:
+        pixels = tf.reshape(tf.cast(images, tf.float32) / 255.0, [-1, SIDE, SIDE, 1])
+        return {OUTPUT: model(pixels, training=False)}
+
+    try:
+        with quiet_python(), tf.device(CPU):
+            function = tf.function(classify, input_signature=signature, autograph=False)
+            converted, _ = tf2onnx.convert.from_function(function, input_signature=signature, opset=opset)
+    except Exception as error:
+        raise ExportError(f"tf2onnx cannot convert the model: {_first_line(error)}") from error
+    result: ModelProto = converted
+    return result
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

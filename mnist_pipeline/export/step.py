@@ -1,0 +1,123 @@
+"""The export step: reads model.keras and train images, writes model.onnx and parity.json."""
+
+import importlib.metadata
+import logging
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mnist_pipeline.config import ExportConfig
+from mnist_pipeline.data.dataset import Dataset
+from mnist_pipeline.errors import ExportError, IntegrityError
+from mnist_pipeline.export.canonical import canonical_bytes
+from mnist_pipeline.export.conversion import convert, load_keras_model, predict
+from mnist_pipeline.export.folding import fold_reshapes
+from mnist_pipeline.export.parity import compare
+from mnist_pipeline.files import sha256_file, write_bytes, write_json
+from mnist_pipeline.inference import Classifier, ModelMetadata, check_model_is_safe
+from mnist_pipeline.outputs import ExportedModel, FetchedDataset, TrainedModel
+from mnist_pipeline.records import Parity
+from mnist_pipeline.workspace import RunDirectory
+
+logger = logging.getLogger(__name__)
+
+FRAMEWORKS = ("tensorflow", "keras", "tf2onnx", "onnx")
+
+
+def export_model(
+    config: ExportConfig, dataset: FetchedDataset, trained: TrainedModel, run: RunDirectory
+) -> ExportedModel:
+    """Write the ONNX form of the trained model, once it is proven to say what the Keras model says.
+
+    The proof runs on ``config.parity_images`` train images (all, where there are fewer), never on test rows.
+    Equal weights and metadata give equal bytes.
+
+    Raises:
+        ExportError: the model cannot be expressed within the contract, or answers differently; nothing is written.
+        IntegrityError: model.keras is not the file that the training wrote, or must not be loaded.
+        MissingExtraError: TensorFlow or tf2onnx is not installed.
+    """
+    model_keras = trained.verify().directory / "model.keras"
+    data = Dataset.open(dataset.directory, train_rows=config.parity_images, validation_rows=0)
+    model = load_keras_model(model_keras)
+    onnx_bytes = to_onnx(model, config.opset, describe(data, trained, run))
+    parity = prove(config, onnx_bytes, data.train.images, predict(model, data.train.images), sha256_file(model_keras))
+    write_bytes(run.model_onnx, onnx_bytes)
+    write_json(run.parity, parity.model_dump(mode="json"))
+    logger.info("exported %s: %d nodes, %d bytes", run.model_onnx, parity.nodes, parity.bytes)
+    return ExportedModel(
+        directory=run.path,
+        files=ExportedModel.digests(run.model_onnx, run.parity),
+        opset=config.opset,
+        max_abs_difference=parity.max_abs_difference,
+    )
+
+
+def describe(dataset: Dataset, trained: TrainedModel, run: RunDirectory) -> ModelMetadata:
+    """What the file will say of itself."""
+    return ModelMetadata(
+        class_names=dataset.class_names,
+        dataset=dataset.name,
+        dataset_digest=dataset.digest,
+        run_id=run.id,
+        preset=trained.preset,
+        frameworks={name: importlib.metadata.version(name) for name in FRAMEWORKS},
+    )
+
+
+def to_onnx(model: Any, opset: int, metadata: ModelMetadata) -> bytes:
+    """The Keras model as the bytes of model.onnx, checked against the contract.
+
+    Raises:
+        ExportError: the model cannot be expressed within the contract.
+    """
+    from onnx import checker
+
+    data = canonical_bytes(fold_reshapes(convert(model, opset)), opset, metadata.to_props())
+    try:
+        check_model_is_safe(data)
+        checker.check_model(data, full_check=True)
+    except (IntegrityError, checker.ValidationError) as error:
+        raise ExportError(f"the converted model breaks the contract: {error}") from error
+    return data
+
+
+def prove(
+    config: ExportConfig,
+    onnx_bytes: bytes,
+    images: NDArray[np.uint8],
+    expected: NDArray[np.float32],
+    keras_sha256: str,
+) -> Parity:
+    """That onnxruntime says of the images, uint8 [n, 28, 28], what Keras said: ``expected``, float32 [n, 10].
+
+    Raises:
+        ExportError: it says something else; by how much.
+    """
+    classifier = Classifier.load(onnx_bytes, device="cpu")
+    found = compare(expected, classifier.probabilities(images))
+    if found.max_abs_difference > config.parity_tolerance or found.argmax_differences:
+        raise ExportError(
+            f"the ONNX model differs from the Keras model on {found.images:,} train images: by up to "
+            f"{found.max_abs_difference:.3g} in a probability (accepted: {config.parity_tolerance:g}), "
+            f"and in the digit of {found.argmax_differences}; no model was written"
+        )
+    return Parity(
+        **found._asdict(),
+        tolerance=config.parity_tolerance,
+        passed=True,
+        provider=classifier.provider,
+        opset=config.opset,
+        nodes=node_count(onnx_bytes),
+        bytes=len(onnx_bytes),
+        model_sha256=classifier.sha256,
+        keras_sha256=keras_sha256,
+    )
+
+
+def node_count(onnx_bytes: bytes) -> int:
+    """Nodes of the graph."""
+    from onnx import ModelProto
+
+    return len(ModelProto.FromString(onnx_bytes).graph.node)

@@ -1,0 +1,186 @@
+"""A published or exported model, ready to classify images."""
+
+import logging
+import os
+import stat
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mnist_pipeline.config import Device
+from mnist_pipeline.errors import DeviceError, IntegrityError, UsageError
+from mnist_pipeline.files import sha256_bytes
+from mnist_pipeline.inference.contract import CLASSES, INPUT, OUTPUT, SIDE, ModelMetadata
+from mnist_pipeline.inference.cuda import CUDA, gpu_problem
+from mnist_pipeline.inference.safety import MAX_BATCH, MAX_BYTES, check_model_is_safe
+
+logger = logging.getLogger(__name__)
+
+CPU = "CPUExecutionProvider"
+# TF32 keeps 10 bits of each factor: too few for probabilities that agree with the CPU's to 1e-5.
+CUDA_OPTIONS = {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"}
+OUT_OF_MEMORY = ("failed to allocate memory", "bad_alloc", "out of memory", "alloc_failed", "bad allocation")
+FATAL = 4
+
+
+class Classifier:
+    """An ONNX model in memory. Calls from several threads at once are allowed.
+
+    Attributes:
+        sha256: hex SHA-256 of the bytes that were loaded.
+        metadata: what the model file says of itself.
+        provider: the onnxruntime provider that runs every node.
+        device: "gpu" where that is CUDA, else "cpu".
+    """
+
+    def __init__(self, session: Any, sha256: str) -> None:
+        """Take over an onnxruntime session; `load` makes one."""
+        self._session = session
+        self.sha256 = sha256
+        self.metadata = ModelMetadata.from_props(session.get_modelmeta().custom_metadata_map)
+        self.provider: str = session.get_providers()[0]
+        self.device: Literal["cpu", "gpu"] = "gpu" if self.provider == CUDA else "cpu"
+
+    @classmethod
+    def load(
+        cls,
+        model: Path | bytes,
+        *,
+        sha256: str | None = None,
+        device: Device = "auto",
+        threads: int | None = None,
+        spinning: bool = True,
+    ) -> Self:
+        """Load a model that `check_model_is_safe` accepts.
+
+        The file is read once; what is hashed and checked are the very bytes that are loaded.
+
+        Args:
+            model: path or bytes of the ONNX file.
+            sha256: hex digest that the bytes must have; None: any.
+            device: "gpu" insists on CUDA, "auto" takes it where every node runs on it, "cpu" never asks.
+            threads: CPU threads per call; None: one per physical core.
+            spinning: idle threads wait busily, which is fastest for one process that has the machine to
+                itself; False gives the time to other processes.
+
+        Raises:
+            IntegrityError: the file is missing, has other bytes, or is not safe to load.
+            DeviceError: ``gpu`` was asked for and CUDA does not run the model.
+            UsageError: ``threads`` is less than 1.
+        """
+        if threads is not None and threads < 1:
+            raise UsageError(f"threads must be at least 1, found {threads}")
+        data = model if isinstance(model, bytes) else _read(model)
+        where = "the model file" if isinstance(model, bytes) else str(model)
+        found = sha256_bytes(data)
+        if sha256 is not None and found != sha256:
+            raise IntegrityError(f"{where} has SHA-256 {found}, expected {sha256}; it was changed or is another model")
+        try:
+            check_model_is_safe(data)
+        except IntegrityError as error:
+            raise IntegrityError(f"{where}: {error}") from None
+        return cls(_open_session(data, device, threads, spinning), found)
+
+    def probabilities(self, images: NDArray[np.uint8], batch_size: int = 1_000) -> NDArray[np.float32]:
+        """float32 [N, 10]: the probability of each class, for uint8 images [N, 28, 28] (0 = background, 255 = ink).
+
+        Where a batch does not fit into memory, it is halved, and the smaller size is kept for the rest.
+
+        Args:
+            images: may be a memory-mapped array; one batch at a time is read.
+            batch_size: images per call of onnxruntime, 1 to 65,536.
+
+        Raises:
+            UsageError: the images are of another type or shape, or the batch size is out of range.
+            DeviceError: not even one image fits into memory.
+        """
+        _check_images(images)
+        if not 1 <= batch_size <= MAX_BATCH:
+            raise UsageError(f"batch_size must be from 1 to {MAX_BATCH:,}, found {batch_size}")
+        probabilities = np.empty((len(images), CLASSES), np.float32)
+        done = 0
+        while done < len(images):
+            batch = np.ascontiguousarray(images[done : done + batch_size])
+            try:
+                probabilities[done : done + len(batch)] = self._session.run([OUTPUT], {INPUT: batch})[0]
+            except Exception as error:
+                batch_size = _smaller_batch(len(batch), self.device, error)
+            else:
+                done += len(batch)
+        return probabilities
+
+
+def _read(path: Path) -> bytes:
+    """The file's bytes, at most `MAX_BYTES`; a pipe or a device is not waited for."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        with os.fdopen(descriptor, "rb") as file:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                raise IntegrityError(f"{path} is not a regular file")
+            data = file.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        raise IntegrityError(f"{path} is missing; export or publish the model again") from None
+    except OSError as error:
+        raise IntegrityError(f"{path} cannot be read: {error.strerror}") from None
+    if len(data) > MAX_BYTES:
+        raise IntegrityError(f"{path} has {status.st_size:,} bytes, at most {MAX_BYTES:,} are accepted")
+    return data
+
+
+def _check_images(images: NDArray[np.uint8]) -> None:
+    found = f"{images.dtype} {list(images.shape)}" if isinstance(images, np.ndarray) else type(images).__name__
+    if not isinstance(images, np.ndarray) or images.dtype != np.uint8 or images.shape[1:] != (SIDE, SIDE):
+        raise UsageError(f"images must be uint8 [N, {SIDE}, {SIDE}] (0 = background, 255 = ink), found {found}")
+
+
+def _smaller_batch(size: int, device: str, error: Exception) -> int:
+    """Half of ``size`` where ``error`` says that the memory was too small; else ``error`` is raised again."""
+    if not any(sign in str(error).lower() for sign in OUT_OF_MEMORY):
+        raise error
+    if size == 1:
+        raise DeviceError(f"one image does not fit into the memory of the {device}; free some of it") from error
+    logger.warning("a batch of %d images does not fit into the memory of the %s: going on with half", size, device)
+    return size // 2
+
+
+def _open_session(data: bytes, device: Device, threads: int | None, spinning: bool) -> Any:
+    problem = None if device == "cpu" else gpu_problem()
+    if device != "cpu" and problem is None:
+        session, problem = _open_on_cuda(data, threads, spinning)
+        if problem is None:
+            return session
+    if device == "gpu":
+        raise DeviceError(f"device gpu: onnxruntime cannot use CUDA here: {problem}; use device auto or cpu")
+    if problem is not None:
+        logger.info("classifying on the CPU: %s", problem)
+    return _create_session(data, [CPU], threads, spinning)
+
+
+def _open_on_cuda(data: bytes, threads: int | None, spinning: bool) -> tuple[Any, str | None]:
+    """A session that asked for CUDA, and why it must not be used; none where every node runs on CUDA."""
+    try:
+        session = _create_session(data, [(CUDA, CUDA_OPTIONS), CPU], threads, spinning)
+    except IntegrityError as error:
+        return None, str(error)
+    if CUDA not in session.get_providers():
+        return None, "the CUDA provider did not load"
+    elsewhere = [part for part in session.get_provider_graph_assignment_info() if part.ep_name != CUDA]
+    operators = sorted({node.op_type for part in elsewhere for node in part.get_nodes()})
+    return session, f"it leaves the operators {', '.join(operators)} to the CPU" if operators else None
+
+
+def _create_session(data: bytes, providers: list[Any], threads: int | None, spinning: bool) -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = FATAL  # what goes wrong is raised; onnxruntime would print it as well
+    options.intra_op_num_threads = threads or 0
+    options.add_session_config_entry("session.intra_op.allow_spinning", "1" if spinning else "0")
+    options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
+    try:
+        return onnxruntime.InferenceSession(data, options, providers=providers)
+    except Exception as error:
+        raise IntegrityError(f"onnxruntime refuses the model: {str(error).splitlines()[0]}") from error

@@ -1,0 +1,68 @@
+"""What every model file promises: its input, its output, and what it says of itself."""
+
+import json
+from collections.abc import Mapping
+from typing import Self
+
+from pydantic import ValidationError
+
+from mnist_pipeline.errors import IntegrityError
+from mnist_pipeline.records import Record
+
+INPUT = "images"
+"""uint8 [N, 28, 28], 0 = background, 255 = ink."""
+OUTPUT = "probabilities"
+"""float32 [N, 10]."""
+SIDE = 28
+CLASSES = 10
+BATCH = "N"
+"""Name of the free dimension."""
+
+CONVENTION = {
+    "input_convention": "images: uint8 [N, 28, 28]; 0 = background, 255 = ink; scaling to [0, 1] is inside the graph",
+    "output_convention": "probabilities: float32 [N, 10]; one column per class, in the order of class_names",
+}
+
+
+class ModelMetadata(Record):
+    """What a model file says of itself, in its ``metadata_props``."""
+
+    class_names: tuple[str, ...]
+    dataset: str
+    dataset_digest: str
+    run_id: str
+    preset: str
+    frameworks: dict[str, str]
+    """Package -> version, of those that made the model."""
+
+    def to_props(self) -> dict[str, str]:
+        """Key -> text; lists and mappings as JSON with sorted keys."""
+        return CONVENTION | {
+            "class_names": json.dumps(self.class_names),
+            "dataset": self.dataset,
+            "dataset_digest": self.dataset_digest,
+            "run_id": self.run_id,
+            "preset": self.preset,
+            "frameworks": json.dumps(self.frameworks, sort_keys=True),
+        }
+
+    @classmethod
+    def from_props(cls, props: Mapping[str, str]) -> Self:
+        """The inverse of `to_props`; further keys are passed over.
+
+        Raises:
+            IntegrityError: a key is missing or its text is not of the right form.
+        """
+        missing = [name for name in cls.model_fields if name not in props]
+        if missing:
+            raise IntegrityError(f"the model file does not state its {', '.join(missing)}; export it again")
+        try:
+            found = cls.model_validate(
+                {name: props[name] for name in cls.model_fields}
+                | {name: json.loads(props[name]) for name in ("class_names", "frameworks")}
+            )
+        except (ValueError, ValidationError, RecursionError) as error:
+            raise IntegrityError(f"the metadata of the model file is broken: {str(error).splitlines()[0]}") from None
+        if len(found.class_names) != CLASSES:
+            raise IntegrityError(f"the model file names {len(found.class_names)} classes, expected {CLASSES}")
+        return found
