@@ -44,7 +44,7 @@ class LocalServer:
             probe.bind(("127.0.0.1", 0))
             self._port: int = probe.getsockname()[1]
         self.url = f"http://127.0.0.1:{self._port}/api"
-        self._log = tempfile.TemporaryFile()
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the server
         self._process = subprocess.Popen(
             [sys.executable, "-m", "flows.local_server", str(self._port)],
             stdin=subprocess.PIPE,

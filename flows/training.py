@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from mnist_pipeline import steps
@@ -24,6 +25,7 @@ from mnist_pipeline.progress import ReportProgress, no_progress
 from mnist_pipeline.runs import Run
 from mnist_pipeline.workspace import Workspace
 
+OutputT = TypeVar("OutputT", bound=Output)
 _listener: ContextVar[ReportProgress] = ContextVar("listener", default=no_progress)
 
 
@@ -44,27 +46,29 @@ step = task(cache_policy=NO_CACHE, persist_result=False)
 
 
 @step
-def fetch(config: FetchConfig, run: Run) -> Any:
+def fetch(config: FetchConfig, run: Run) -> State[FetchedDataset]:
     """Download, verify and decode the dataset."""
-    return _state(run, "fetch", steps.fetch(config, run, _listener.get()))
+    return _finished(run, "fetch", steps.fetch(config, run, _listener.get()))
 
 
 @step
-def train(config: TrainConfig, dataset: FetchedDataset, run: Run) -> Any:
+def train(config: TrainConfig, dataset: FetchedDataset, run: Run) -> State[TrainedModel]:
     """Fit the Keras model."""
-    return _state(run, "train", steps.train(config, dataset, run, _listener.get()))
+    return _finished(run, "train", steps.train(config, dataset, run, _listener.get()))
 
 
 @step
-def export(config: ExportConfig, dataset: FetchedDataset, trained: TrainedModel, run: Run) -> Any:
+def export(config: ExportConfig, dataset: FetchedDataset, trained: TrainedModel, run: Run) -> State[ExportedModel]:
     """Write the ONNX model and prove it."""
-    return _state(run, "export", steps.export(config, dataset, trained, run))
+    return _finished(run, "export", steps.export(config, dataset, trained, run))
 
 
 @step
-def evaluate(config: EvaluateConfig, dataset: FetchedDataset, exported: ExportedModel, run: Run) -> Any:
+def evaluate(
+    config: EvaluateConfig, dataset: FetchedDataset, exported: ExportedModel, run: Run
+) -> State[EvaluatedModel]:
     """Measure the ONNX model on the test rows."""
-    return _state(run, "evaluate", steps.evaluate(config, dataset, exported, run, _listener.get()))
+    return _finished(run, "evaluate", steps.evaluate(config, dataset, exported, run, _listener.get()))
 
 
 @step
@@ -75,10 +79,10 @@ def publish(
     exported: ExportedModel,
     evaluated: EvaluatedModel,
     run: Run,
-) -> Any:
+) -> State[PublishedModel]:
     """Judge the candidate, publish it, and promote it where the gate lets it."""
-    published = steps.publish(config, dataset, trained, exported, evaluated, run, _listener.get())
-    return _state(run, "publish", published)
+    published = steps.publish(config, dataset, trained, exported, evaluated, run)
+    return _finished(run, "publish", published)
 
 
 @flow(name="run-all", persist_result=False)
@@ -93,18 +97,19 @@ def run_all(config: PipelineConfig, workspace: Path, fresh: bool = False) -> ste
     steps.require_devices(config)
     run = Run.start(Workspace(workspace), config, fresh=fresh)
     with run.ending():
-        dataset: FetchedDataset = fetch(config.fetch, run)
-        trained: TrainedModel = train(config.training, dataset, run)
-        exported: ExportedModel = export(config.export, dataset, trained, run)
-        evaluated: EvaluatedModel = evaluate(config.evaluation, dataset, exported, run)
-        published: PublishedModel = publish(config.publishing, dataset, trained, exported, evaluated, run)
+        dataset = fetch(config.fetch, run).result()
+        trained = train(config.training, dataset, run).result()
+        exported = export(config.export, dataset, trained, run).result()
+        evaluated = evaluate(config.evaluation, dataset, exported, run).result()
+        published = publish(config.publishing, dataset, trained, exported, evaluated, run).result()
         run.finish("promoted" if published.promoted else "refused")
     return steps.summarise(run)
 
 
-def _state(run: Run, step_name: str, output: Output) -> Any:
-    """The finished task's state, which tells in the Prefect UI where a reused result came from."""
+def _finished(run: Run, step_name: str, output: OutputT) -> State[OutputT]:
+    """The task's final state, which tells in the Prefect UI where a reused result came from."""
     origin = run.record.steps[step_name].reused_from
     if origin is None:
-        return output
-    return Completed(name="Reused", message=f"from {origin}", data=output)
+        return Completed(data=output)
+    message = "a verified copy was there" if origin == "cache" else f"the work of run {origin}"
+    return Completed(name="Reused", message=message, data=output)

@@ -112,7 +112,7 @@ class Run:
     """Reuse nothing."""
 
     @staticmethod
-    def start( workspace: Workspace, config: Config, *, fresh: bool = False) -> "Run":
+    def start(workspace: Workspace, config: Config, *, fresh: bool = False) -> "Run":
         """Create a run directory with its ``config.json`` and an empty journal."""
         now = datetime.now(UTC)
         directory = workspace.run(f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}")
@@ -133,7 +133,7 @@ class Run:
         return run
 
     @staticmethod
-    def open( workspace: Workspace, run_id: str | None = None) -> "Run":
+    def open(workspace: Workspace, run_id: str | None = None) -> "Run":
         """An existing run; the latest one where no id is given.
 
         Raises:
@@ -190,8 +190,19 @@ class Run:
         inputs: Sequence[Output],
         sources: Sources,
         work: Callable[[str], OutputT],
+        check: Callable[[OutputT], None] = lambda _: None,
     ) -> OutputT:
-        """The output of a step: of an earlier run where nothing that it depends on changed, else of ``work(key)``."""
+        """The output of a step: of an earlier run where nothing that it depends on changed, else of ``work(key)``.
+
+        Args:
+            step: name of the step.
+            kind: class of its output.
+            config: what it does.
+            inputs: what it reads.
+            sources: its code and packages.
+            work: does it; the key names what it depends on.
+            check: raises a `PipelineError` where an earlier output must not be used, besides its own files.
+        """
         depends = {
             "step": step,
             "config": config.model_dump(mode="json"),
@@ -200,7 +211,7 @@ class Run:
         }
         key = sha256_bytes(canonical_json(depends))
         started = time.perf_counter()
-        found = None if self.fresh else self._reuse(step, key, kind)
+        found = None if self.fresh else self._reuse(step, key, kind, check)
         output, origin = found or (work(key), None)
         self.note(step, key, output, time.perf_counter() - started, origin)
         return output
@@ -213,13 +224,17 @@ class Run:
         record = self.record
         self._save(record.model_copy(update={"steps": {**record.steps, step: entry}}))
 
-    def _reuse(self, step: str, key: str, kind: type[OutputT]) -> tuple[OutputT, str] | None:
+    def _reuse(
+        self, step: str, key: str, kind: type[OutputT], check: Callable[[OutputT], None]
+    ) -> tuple[OutputT, str] | None:
         for run in runs(self.workspace, mentioning=key):
             record = run.record.steps.get(step)
             if record is None or record.key != key:
                 continue
             try:
-                return self._adopt(run._load(record, kind).verify()), record.reused_from or run.directory.id
+                found = run._load(record, kind).verify()
+                check(found)
+                return self._adopt(found), record.reused_from or run.directory.id
             except (PipelineError, ValidationError, OSError) as error:
                 logger.warning("step %s of run %s cannot be reused: %s", step, run.directory.id, error)
         return None

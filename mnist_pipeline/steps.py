@@ -22,18 +22,29 @@ from mnist_pipeline.errors import DeviceError
 from mnist_pipeline.evaluation.evaluate import evaluate_model
 from mnist_pipeline.export import export_model
 from mnist_pipeline.inference import gpu_problem
-from mnist_pipeline.outputs import EvaluatedModel, ExportedModel, FetchedDataset, PublishedModel, TrainedModel
+from mnist_pipeline.outputs import (
+    EvaluatedModel,
+    ExportedModel,
+    FetchedDataset,
+    Output,
+    PublishedModel,
+    TrainedModel,
+)
 from mnist_pipeline.progress import ReportProgress, no_progress
+from mnist_pipeline.publishing import Candidate, publish_model
 from mnist_pipeline.records import Record
 from mnist_pipeline.runs import Run, Sources
 from mnist_pipeline.training.devices import require_device
 from mnist_pipeline.training.fit import train_model
 
-TRAINING = Sources(("data/dataset.py", "training", "config.py"), ("tensorflow", "keras", "numpy"))
-EXPORT = Sources(
-    ("export.py", "inference.py"), ("tensorflow", "keras", "tf2onnx", "onnx", "onnxruntime-gpu", "onnxruntime")
+# What each step's files depend on, besides its config and its inputs.
+ONNXRUNTIME = ("onnxruntime-gpu", "onnxruntime")
+TRAINING = Sources(("data/dataset.py", "training"), ("tensorflow", "keras", "numpy"))
+EXPORT = Sources(("export", "inference"), ("tensorflow", "keras", "tf2onnx", "onnx", *ONNXRUNTIME))
+EVALUATION = Sources(
+    ("evaluation/evaluate.py", "evaluation/metrics.py", "evaluation/schema.py", "inference"), ("numpy", *ONNXRUNTIME)
 )
-EVALUATION = Sources(("evaluation", "inference.py"), ("onnxruntime-gpu", "onnxruntime", "numpy"))
+PUBLISHING = Sources(("evaluation", "registry", "publishing.py"), ("numpy", *ONNXRUNTIME))
 
 
 def fetch(config: FetchConfig, run: Run, report_progress: ReportProgress = no_progress) -> FetchedDataset:
@@ -84,6 +95,35 @@ def evaluate(
     )
 
 
+def publish(
+    config: PublishConfig,
+    dataset: FetchedDataset,
+    trained: TrainedModel,
+    exported: ExportedModel,
+    evaluated: EvaluatedModel,
+    run: Run,
+) -> PublishedModel:
+    """Judge the candidate, publish it as a version, and promote it where the gate lets it."""
+
+    def work(_: str) -> PublishedModel:
+        return publish_model(config, Candidate(dataset, trained, exported, evaluated), run)
+
+    def still_published(found: PublishedModel) -> None:
+        directory = found.version_directory(run.workspace.models)
+        Output(directory=directory, files=found.version_files).verify()
+
+    inputs = [dataset, exported, evaluated]
+    return run.once(
+        "publish",
+        PublishedModel,
+        config=config,
+        inputs=inputs,
+        sources=PUBLISHING,
+        work=work,
+        check=still_published,
+    )
+
+
 class Summary(Record):
     """How a run ended, for people and scripts: what ``run-all --json`` prints."""
 
@@ -109,6 +149,7 @@ def summarise(run: Run) -> Summary:
     dataset = run.output("fetch", FetchedDataset)
     evaluated = run.output("evaluate", EvaluatedModel)
     published = run.output("publish", PublishedModel)
+    version = published.version_directory(run.workspace.models)
     return Summary(
         run_id=record.run_id,
         status=record.status,
@@ -119,8 +160,8 @@ def summarise(run: Run) -> Summary:
         accuracy=evaluated.accuracy,
         dataset=dataset.name,
         fallback=dataset.fallback,
-        onnx=published.directory / "model.onnx",
-        report=published.directory / "report.html",
+        onnx=version / "model.onnx",
+        report=version / "report.html",
         reused=record.reused,
         seconds={name: step.seconds for name, step in record.steps.items()},
     )
@@ -136,3 +177,20 @@ def require_devices(config: PipelineConfig) -> None:
         require_device("gpu")
     if config.evaluation.device == "gpu" and (problem := gpu_problem()):
         raise DeviceError(f"--device gpu: onnxruntime cannot use CUDA here: {problem}; use --device auto or cpu")
+
+
+def fetched(run: Run) -> FetchedDataset:
+    """The dataset of a run that fetched it; verified, like the others below."""
+    return run.output("fetch", FetchedDataset)
+
+
+def trained(run: Run) -> TrainedModel:
+    return run.output("train", TrainedModel)
+
+
+def exported(run: Run) -> ExportedModel:
+    return run.output("export", ExportedModel)
+
+
+def evaluated(run: Run) -> EvaluatedModel:
+    return run.output("evaluate", EvaluatedModel)

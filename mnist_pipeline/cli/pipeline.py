@@ -200,17 +200,9 @@ def publish(
     from mnist_pipeline import steps
 
     run, config = _open(workspace, run_id, fresh=False)
-    with terminal.progress() as report_progress:
-        published = steps.publish(
-            config.publishing,
-            steps.fetched(run),
-            steps.trained(run),
-            steps.exported(run),
-            steps.evaluated(run),
-            run,
-            report_progress,
-        )
-        run.finish("promoted" if published.promoted else "refused")
+    made = steps.fetched(run), steps.trained(run), steps.exported(run), steps.evaluated(run)
+    published = steps.publish(config.publishing, *made, run)
+    run.finish("promoted" if published.promoted else "refused")
     _show_summary(terminal, steps.summarise(run).model_dump(mode="json"))
     if not published.promoted:
         raise typer.Exit(REFUSED)

@@ -1,0 +1,182 @@
+"""Gate and publish: stage the candidate, prove it where users will load it, judge, commit, promote.
+
+The order matters. Nothing is visible before the version is whole; the alias moves last, and only
+after a fresh process has loaded the very bytes that users will load.
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from mnist_pipeline import __version__
+from mnist_pipeline.config import PublishConfig
+from mnist_pipeline.data.dataset import Dataset
+from mnist_pipeline.evaluation.compare import compare_with_champion
+from mnist_pipeline.evaluation.gate import judge
+from mnist_pipeline.evaluation.metrics import golden_rows
+from mnist_pipeline.evaluation.report_files import Report, write_report
+from mnist_pipeline.evaluation.schema import Check, Comparison, Evaluation, Verdict
+from mnist_pipeline.files import read_json, write_bytes, write_json
+from mnist_pipeline.outputs import EvaluatedModel, ExportedModel, FetchedDataset, PublishedModel, TrainedModel
+from mnist_pipeline.records import Parity
+from mnist_pipeline.registry.manifest import Facts, GateSummary, Lineage, Manifest, Metrics, digest_of
+from mnist_pipeline.registry.staging import Stage
+from mnist_pipeline.registry.store import PublishedVersion, Registry
+from mnist_pipeline.registry.validation import validate_in_fresh_process
+from mnist_pipeline.runs import Run, code_digest, installed_version
+
+GOLDEN_IMAGES = 50
+GOLDEN_TOLERANCE = 1e-5
+"""Largest accepted difference of a probability between two processes on one device."""
+FRAMEWORKS = ("tensorflow", "keras", "tf2onnx", "onnx", "onnxruntime-gpu", "onnxruntime", "numpy")
+
+
+class Candidate(NamedTuple):
+    """What the steps before made of one run."""
+
+    dataset: FetchedDataset
+    trained: TrainedModel
+    exported: ExportedModel
+    evaluated: EvaluatedModel
+
+    @property
+    def model(self) -> Path:
+        return self.exported.directory / "model.onnx"
+
+
+def publish_model(config: PublishConfig, candidate: Candidate, run: Run) -> PublishedModel:
+    """Publish the candidate as a version; it becomes champion if the gate lets it.
+
+    A candidate that is published already is left as it is, and is not judged again.
+
+    Raises:
+        RegistryError: the registry cannot be written, or another run moved the champion meanwhile.
+        IntegrityError: the ONNX file must not be loaded, or a published file is damaged.
+    """
+    registry = Registry(run.workspace.models)
+    model = config.model or candidate.dataset.name
+    with registry.stage(model, candidate.model) as stage:
+        if stage.existing is None:
+            published = _publish_new(config, candidate, registry, stage, run)
+        else:
+            published = registry.resolve(model, stage.version)
+            write_bytes(run.directory.gate, (published.directory / run.directory.gate.name).read_bytes())
+    _promote(registry, published.manifest, run)
+    report = write_report(run.directory, candidate.dataset, model=model, version=published.version)
+    return _output(published, report, run)
+
+
+def _publish_new(
+    config: PublishConfig, candidate: Candidate, registry: Registry, stage: Stage, run: Run
+) -> PublishedVersion:
+    champion = _champion(registry, stage.model)
+    verdict = _judge(config, candidate, champion, stage, run)
+    write_json(run.directory.gate, verdict.model_dump(mode="json"))
+    report = write_report(run.directory, candidate.dataset, model=stage.model, version=stage.version)
+    for path in (run.directory.evaluation_json, run.directory.parity, run.directory.gate, report.html):
+        stage.add(path.name, path.read_bytes())
+    return registry.commit(stage, _facts(candidate, verdict, champion, run), reason=_sentence(verdict))
+
+
+def _judge(
+    config: PublishConfig, candidate: Candidate, champion: PublishedVersion | None, stage: Stage, run: Run
+) -> Verdict:
+    evaluation = Evaluation.model_validate_json(run.directory.evaluation_json.read_bytes())
+    return judge(
+        config.gate,
+        evaluation,
+        parity=Parity.model_validate_json(run.directory.parity.read_bytes()),
+        comparison=_compare(candidate, champion, run),
+        onnx_bytes=candidate.model.stat().st_size,
+        infrastructure=_validate(candidate, evaluation, stage, run),
+    )
+
+
+def _champion(registry: Registry, model: str) -> PublishedVersion | None:
+    return registry.resolve(model) if registry.champion(model) else None
+
+
+def _compare(candidate: Candidate, champion: PublishedVersion | None, run: Run) -> Comparison | None:
+    if champion is None:
+        return None
+    return compare_with_champion(candidate.dataset, run.directory, champion.path, champion.version, champion.sha256)
+
+
+def _validate(candidate: Candidate, evaluation: Evaluation, stage: Stage, run: Run) -> Check:
+    test = Dataset.open(candidate.dataset.directory).test
+    rows = golden_rows(test.labels, GOLDEN_IMAGES, seed=0)
+    stored = np.load(run.directory.predictions, allow_pickle=False)
+    found = validate_in_fresh_process(
+        stage.model_path,
+        stage.sha256,
+        test.images[rows],
+        stored[rows],
+        device=evaluation.device,
+        tolerance=GOLDEN_TOLERANCE,
+    )
+    return Check(
+        name="infrastructure",
+        value=found.max_abs_difference,
+        threshold=GOLDEN_TOLERANCE,
+        passed=found.passed,
+        sentence=found.sentence,
+    )
+
+
+def _facts(candidate: Candidate, verdict: Verdict, champion: PublishedVersion | None, run: Run) -> Facts:
+    config = read_json(run.directory.config)
+    installed = {name: installed_version(name) for name in FRAMEWORKS}
+    return Facts(
+        lineage=Lineage(
+            dataset=candidate.dataset.name,
+            dataset_digest=candidate.dataset.digest,
+            config_digest=digest_of(config),
+            code_version=__version__,
+            code_digest=code_digest(),
+            frameworks={name: version for name, version in installed.items() if version != "absent"},
+            run=run.directory.id,
+            preset=candidate.trained.preset,
+            seed=config["training"]["seed"],
+            parent=champion.version if champion else None,
+        ),
+        metrics=Metrics(
+            accuracy=candidate.evaluated.accuracy,
+            samples=candidate.evaluated.samples,
+            provider=candidate.evaluated.provider,
+        ),
+        gate=GateSummary(promoted=verdict.promoted, reasons=verdict.reasons),
+    )
+
+
+def _promote(registry: Registry, manifest: Manifest, run: Run) -> None:
+    """Move the alias to a version that the gate let through, once: a person's later rollback stands."""
+    moves = registry.history(manifest.model)
+    if not manifest.gate.promoted or any(c.action == "promote" and c.after == manifest.version for c in moves):
+        return
+    registry.promote(
+        manifest.model,
+        manifest.version,
+        reason=f"gate passed, accuracy {manifest.metrics.accuracy:.2%}",
+        run=run.directory.id,
+        expected=manifest.lineage.parent,
+    )
+
+
+def _sentence(verdict: Verdict) -> str:
+    return "gate passed" if verdict.promoted else "gate refused: " + "; ".join(verdict.reasons)
+
+
+def _output(published: PublishedVersion, report: Report, run: Run) -> PublishedModel:
+    beside = [path for path in (run.directory.gate, run.directory.comparison) if path.is_file()]
+    manifest = published.manifest
+    version_files = {name: entry.sha256 for name, entry in manifest.files.items()}
+    return PublishedModel(
+        directory=run.directory.path,
+        files=report.files | PublishedModel.digests(*beside),
+        model=manifest.model,
+        version=manifest.version,
+        version_files=version_files | PublishedModel.digests(published.directory / "manifest.json"),
+        promoted=manifest.gate.promoted,
+        reasons=manifest.gate.reasons,
+    )
