@@ -45,6 +45,10 @@ class RegistryError(PipelineError):
     """A version, an alias or a change of one is not possible."""
 
 
+class StorageError(PipelineError):
+    """An object store cannot be reached, or refuses."""
+
+
 class MissingExtraError(PipelineError):
     """A part of this package was called whose optional dependencies are not installed."""
 

@@ -8,7 +8,7 @@ from mnist_pipeline.registry.audit import Finding
 from mnist_pipeline.registry.history import Change, History, parse_when
 from mnist_pipeline.registry.manifest import CHAMPION, Facts, GateSummary, Lineage, Manifest, Metrics, digest_of
 from mnist_pipeline.registry.staging import Stage
-from mnist_pipeline.registry.store import ANY, PublishedVersion, Registry, VersionSummary
+from mnist_pipeline.registry.store import ANY, PublishedVersion, Registry, VersionSummary, open_registry
 
 __all__ = [
     "ANY",
@@ -26,5 +26,6 @@ __all__ = [
     "Stage",
     "VersionSummary",
     "digest_of",
+    "open_registry",
     "parse_when",
 ]

@@ -99,13 +99,46 @@ class Storage(Protocol):
         """Replace aliases.json."""
 
 
+class ModelLocks:
+    """One re-entrant lock a model, in a folder of its own.
+
+    Args:
+        folder_of: model -> folder; made where it is missing.
+    """
+
+    def __init__(self, folder_of: Callable[[str], Path]) -> None:
+        self._folder_of = folder_of
+        self._locks: dict[str, FileLock] = {}
+
+    @contextmanager
+    def hold(self, model: str) -> Iterator[None]:
+        """Keep the other holders out while the block runs.
+
+        Raises:
+            RegistryError: another process does not let go.
+        """
+        folder = self._folder_of(model)
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = self._locks.setdefault(model, FileLock(folder / _LOCK, timeout=LOCK_SECONDS))
+        try:
+            lock.acquire()
+        except Timeout:
+            raise RegistryError(
+                f"another process has been changing {folder} for over {LOCK_SECONDS:.0f} s; try again when it is done"
+            ) from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+
 class LocalStorage:
     """A registry in a folder."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self.location = str(root)
-        self._locks: dict[str, FileLock] = {}
+        self._locks = ModelLocks(self._inside)
 
     def models(self) -> list[str]:
         if not self.root.is_dir():
@@ -163,21 +196,8 @@ class LocalStorage:
         sync_directory(folder.parent)
         shutil.rmtree(hidden)
 
-    @contextmanager
-    def exclusive(self, model: str) -> Iterator[None]:
-        folder = self._inside(model)
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = self._locks.setdefault(model, FileLock(folder / _LOCK, timeout=LOCK_SECONDS))
-        try:
-            lock.acquire()
-        except Timeout:
-            raise RegistryError(
-                f"another process has been changing {folder} for over {LOCK_SECONDS:.0f} s; try again when it is done"
-            ) from None
-        try:
-            yield
-        finally:
-            lock.release()
+    def exclusive(self, model: str) -> AbstractContextManager[None]:
+        return self._locks.hold(model)
 
     def read_history(self, model: str) -> bytes:
         return whole_lines(_read(self._inside(model) / HISTORY_FILE) or b"")

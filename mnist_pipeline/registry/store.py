@@ -22,6 +22,7 @@ from pathlib import Path
 
 from mnist_pipeline.errors import RegistryError, UsageError
 from mnist_pipeline.files import write_bytes
+from mnist_pipeline.objects import ObjectFolder
 from mnist_pipeline.records import Record
 from mnist_pipeline.registry.audit import Finding, verify_model
 from mnist_pipeline.registry.catalog import (
@@ -43,6 +44,7 @@ from mnist_pipeline.registry.manifest import (
     content_version,
     entry_of,
 )
+from mnist_pipeline.registry.remote import RemoteStorage
 from mnist_pipeline.registry.staging import Stage, staged_folder, writing
 from mnist_pipeline.registry.storage import LocalStorage, Storage
 
@@ -460,6 +462,23 @@ class Registry:
             for version, publication in found
             if publication
         ]
+
+
+def open_registry(location: str | Path, *, cache: Path, endpoint: str | None = None) -> Registry:
+    """The registry in a folder, or below ``s3://bucket/prefix``.
+
+    Args:
+        location: the folder or the URL.
+        cache: local folder for what is downloaded from a URL; not used for a folder.
+        endpoint: of the object store; None: ``AWS_ENDPOINT_URL``, else Amazon's.
+
+    Raises:
+        UsageError: the URL is malformed or of another kind.
+        MissingExtraError: it is an URL and the 's3' extra is not installed.
+    """
+    if isinstance(location, Path) or "://" not in location:
+        return Registry(Path(location))
+    return Registry(RemoteStorage(ObjectFolder(location, endpoint=endpoint), cache))
 
 
 def current_user() -> str:
