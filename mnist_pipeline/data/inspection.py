@@ -70,14 +70,13 @@ class Inspection:
             DataError: the file is too large, or is plainly something else.
         """
         self.bytes += len(chunk)
-        if self.bytes > self._expected.max_bytes:
-            kind = "expected" if self._expected.exact_bytes is not None else "accepted are at most"
-            raise DataError(
-                f"{self._where} has more than {self._expected.max_bytes:,} bytes, {kind} {self._expected.max_bytes:,}"
-            )
         if len(self._head) < _HEAD:
             self._head = (self._head + chunk)[:_HEAD]
             self._look_at_head()
+        expected = self._expected
+        if self.bytes > expected.max_bytes:
+            limit = "expected" if expected.exact_bytes is not None else "accepted are at most"
+            raise DataError(f"{self._where} has more than {expected.max_bytes:,} bytes, {limit} {expected.max_bytes:,}")
         self._tail = (self._tail + chunk[-len(PNG_END) :])[-len(PNG_END) :]
         self._digest.update(chunk)
 
