@@ -24,7 +24,9 @@ def load_tensorflow() -> Any:
         # Read once, by TensorFlow's C++ code, when it is loaded: 2 leaves errors.
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
         with _quiet_stderr(), quiet_python():
-            return _import_tensorflow()
+            tf = _import_tensorflow()
+            tf.config.list_physical_devices()  # where there is no driver, the first look at the devices complains
+            return tf
     return _import_tensorflow()
 
 

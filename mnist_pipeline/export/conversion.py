@@ -80,7 +80,17 @@ def convert(model: Any, opset: int) -> "ModelProto":
     except Exception as error:
         raise ExportError(f"tf2onnx cannot convert the model: {_first_line(error)}") from error
     result: ModelProto = converted
+    _require_known_operators(result)
     return result
+
+
+def _require_known_operators(model: "ModelProto") -> None:
+    """tf2onnx logs what it cannot express, and leaves TensorFlow's operator in the graph."""
+    from onnx import defs
+
+    unknown = sorted({node.op_type for node in model.graph.node if not defs.has(node.op_type, node.domain)})
+    if unknown:
+        raise ExportError(f"tf2onnx cannot express {', '.join(unknown)} in ONNX; replace the layers that need it")
 
 
 def _first_line(error: Exception) -> str:

@@ -1,6 +1,5 @@
 """Pure: replace the shape arithmetic that Keras' Flatten and Reshape leave by what it always computes."""
 
-import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,7 +22,7 @@ def fold_reshapes(model: "ModelProto") -> "ModelProto":
     that computed the shapes stay in the graph, unused; `canonical.canonical_bytes` leaves them out.
 
     Raises:
-        ExportError: a shape depends on more than the batch size.
+        ExportError: a shape depends on the pixels.
     """
     from onnx import ModelProto, numpy_helper
 
@@ -39,16 +38,9 @@ def fold_reshapes(model: "ModelProto") -> "ModelProto":
         raise ExportError(f"the model's shapes cannot be settled before it runs: {error}") from None
     for node in computed:
         name = node.output[0]
-        target = np.array(_target(name, small[name], large[name]), np.int64)
+        # More than one -1 means that the shape depends on more than the batch size: ONNX's checker refuses it.
+        target = [size if size == other else -1 for size, other in zip(small[name], large[name], strict=True)]
         constant = f"{name}/constant_shape"
-        folded.graph.initializer.append(numpy_helper.from_array(target, constant))
+        folded.graph.initializer.append(numpy_helper.from_array(np.array(target, np.int64), constant))
         node.input[1] = constant
     return folded
-
-
-def _target(name: str, small: tuple[int, ...], large: tuple[int, ...]) -> list[int]:
-    """The shape at any batch size, from the shapes at both of `BATCHES`."""
-    varying = [axis for axis, sizes in enumerate(zip(small, large, strict=True)) if len(set(sizes)) > 1]
-    if len(varying) > 1 or math.prod(small) * BATCHES[1] != math.prod(large) * BATCHES[0]:
-        raise ExportError(f"tensor {name!r} has the shape {small} at batch {BATCHES[0]}, {large} at {BATCHES[1]}")
-    return [-1 if axis in varying else size for axis, size in enumerate(small)]
