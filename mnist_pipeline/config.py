@@ -10,11 +10,20 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from mnist_pipeline.errors import UsageError
 
 Device = Literal["auto", "cpu", "gpu"]
+PreprocessMode = Literal["auto", "mnist", "resize", "none"]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Seconds = Annotated[float, Field(gt=0)]
@@ -78,7 +87,7 @@ class TrainConfig(Config):
     momentum: float = Field(default=0, ge=0, lt=1)
     """Nesterov momentum; sgd only."""
     weight_decay: float = Field(default=0, ge=0, le=1)
-    """Decoupled weight decay, relative to the learning rate; kernels of all optimizers."""
+    """Decoupled weight decay of the kernels, times the learning rate in each step."""
     learning_rate: float = Field(default=0.001, gt=0, le=10)
     """Learning rate, or its peak where there is a schedule."""
     schedule: Literal["constant", "cosine"] = "constant"
@@ -109,6 +118,15 @@ class TrainConfig(Config):
     """Seed of weights, order and augmentation."""
     device: Device = "auto"
     """Where to train; gpu fails at once where none works."""
+
+    @field_validator("momentum", "warmup")
+    @classmethod
+    def _takes_part(cls, value: float, info: ValidationInfo) -> float:
+        """A field that would do nothing is refused, not ignored."""
+        other, needed = {"momentum": ("optimizer", "sgd"), "warmup": ("schedule", "cosine")}[info.field_name or ""]
+        if value and info.data.get(other, needed) != needed:
+            raise ValueError(f"needs {other}={needed}, which is {info.data[other]}")
+        return value
 
 
 class ExportConfig(Config):
@@ -165,6 +183,36 @@ class PublishConfig(Config):
     """Seconds for that process."""
     sign_key: Path | None = None
     """PEM file of the Ed25519 private key that signs the manifest; none: not signed."""
+
+
+class ScoreConfig(Config):
+    """The scoring of a folder of images."""
+
+    preprocess: PreprocessMode = "auto"
+    """auto: images in MNIST's form as they are, all others brought into it; mnist: all brought into it;
+    resize: only resized to 28x28; none: 28x28 pixels as they are, anything else is an error."""
+    device: Device = "auto"
+    """Where to run onnxruntime; gpu fails where CUDA does not really load."""
+    workers: int | None = Field(default=None, ge=1, le=256)
+    """Processes that read, decode and classify; none: one per usable CPU."""
+    min_confidence: Fraction | None = None
+    """Answers less probable than this become no_digit; none: the model's own threshold."""
+    probabilities: bool = False
+    """Write the probability of every class."""
+    overwrite: bool = False
+    """Replace an existing output, and start anew."""
+    resume: bool = False
+    """Go on where an interrupted job stopped; an output that is complete and up to date is left as it is."""
+    max_megapixels: float = Field(default=100, gt=0, le=1_000)
+    """Largest image that is decoded, millions of pixels."""
+    max_megabytes: float = Field(default=256, gt=0, le=2_000)
+    """Largest file that is read, millions of bytes."""
+    max_memory_megabytes: int = Field(default=1_024, ge=256, le=65_536)
+    """What the decoding of one image may take in a worker, beyond what the worker itself needs."""
+    image_seconds: Seconds = 120
+    """How long one image may take, reading included, before its worker is replaced."""
+    shard_images: int = Field(default=256, ge=16, le=65_536)
+    """Images per shard, on average: what is classified at once, and what is lost when a worker dies."""
 
 
 class PipelineConfig(Config):

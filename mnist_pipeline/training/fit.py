@@ -2,6 +2,8 @@
 
 import importlib.metadata
 import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +16,12 @@ from mnist_pipeline.records import History, TrainingSeconds
 from mnist_pipeline.training.backend import import_seconds, load_keras
 from mnist_pipeline.training.devices import FoundDevice, require_device, training_scope
 from mnist_pipeline.training.guards import check_learned
-from mnist_pipeline.training.journal import best_epoch
+from mnist_pipeline.training.journal import Journal, best_epoch
 from mnist_pipeline.training.loop import Training
 from mnist_pipeline.training.member import Material
 from mnist_pipeline.training.saving import combine, save_model
 from mnist_pipeline.training.summary import render_summary, summarize
+from mnist_pipeline.training.tensorboard import TensorBoardLog
 from mnist_pipeline.training.weights import weights_digest
 from mnist_pipeline.workspace import RunDirectory
 
@@ -46,8 +49,8 @@ def train_model(
     data = Dataset.open(dataset.directory, train_rows=config.train_rows, validation_rows=config.validation_rows)
     material = Material.of(data)
     training = Training(config, material, device, checkpoints, fingerprint(config, dataset, device))
-    with training_scope(device, config.strategy):
-        kept = training.run(report_progress)
+    with training_scope(device, config.strategy), _tensorboard(config, run) as on_epoch:
+        kept = training.run(report_progress, on_epoch)
     model = combine(config.architecture, kept)
     accuracy = training.validation_accuracy(model)
     notes = [*training.notes(), *check_learned(accuracy, data.validation.labels)]
@@ -79,6 +82,19 @@ def fingerprint(config: TrainConfig, dataset: FetchedDataset, device: FoundDevic
         "versions": [importlib.metadata.version("keras"), importlib.metadata.version(backend)],
     }
     return sha256_bytes(canonical_json(parts))
+
+
+@contextmanager
+def _tensorboard(config: TrainConfig, run: RunDirectory) -> Iterator[Callable[[Journal], None] | None]:
+    """Who is told of each epoch: the TensorBoard log, where one is asked for."""
+    if not config.tensorboard:
+        yield None
+        return
+    log = TensorBoardLog(run.path / "tensorboard")
+    try:
+        yield log.write
+    finally:
+        log.close()
 
 
 def _history(config: TrainConfig, training: Training, model: Any, device: FoundDevice, notes: list[str]) -> History:

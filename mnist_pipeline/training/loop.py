@@ -3,6 +3,7 @@
 import logging
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -45,18 +46,25 @@ class Training:
         self._checkpoint = checkpoint.load(folder, fingerprint) or Checkpoint(Journal())
         self._resumed = len(self.journal.epochs)
         self._report: ReportProgress = no_progress
+        self._on_epoch: Callable[[Journal], None] = _nobody
 
     @property
     def journal(self) -> Journal:
         return self._checkpoint.journal
 
-    def run(self, report_progress: ReportProgress) -> list[Arrays]:
+    def run(
+        self, report_progress: ReportProgress = no_progress, on_epoch: Callable[[Journal], None] | None = None
+    ) -> list[Arrays]:
         """Train what is still to be trained; the kept weights of each member.
+
+        ``on_epoch`` is called with the journal so far: at the beginning, and after each epoch.
 
         Raises:
             TrainingError: a loss became infinite.
         """
         self._report = report_progress
+        self._on_epoch = on_epoch or _nobody
+        self._on_epoch(self.journal)
         if self._resumed:
             logger.info("going on after epoch %d, from %s", self._resumed, self._folder)
         while len(self._checkpoint.finished) < self.config.members:
@@ -162,6 +170,11 @@ class Training:
     def _keep(self, reached: Checkpoint) -> None:
         checkpoint.save(self._folder, self._fingerprint, reached)
         self._checkpoint = reached
+        self._on_epoch(reached.journal)
+
+
+def _nobody(_: Journal) -> None:
+    """Nobody asked for the journal."""
 
 
 @dataclass(frozen=True, slots=True)

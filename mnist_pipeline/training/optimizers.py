@@ -12,15 +12,15 @@ WARMUP_START = 0.04
 
 def build_optimizer(config: TrainConfig, steps: int) -> Any:
     """A Keras optimizer whose learning rate runs its whole schedule in ``steps`` steps."""
-    keras = load_keras()
-    rate = build_schedule(config, steps)
+    optimizers = load_keras().optimizers
+    common = {"learning_rate": build_schedule(config, steps), "weight_decay": config.weight_decay or None}
     if config.optimizer == "sgd":
-        return keras.optimizers.SGD(rate, momentum=config.momentum, nesterov=config.momentum > 0)
-    if config.optimizer == "rmsprop":
-        return keras.optimizers.RMSprop(rate)
+        optimizer = optimizers.SGD(momentum=float(config.momentum), nesterov=config.momentum > 0, **common)
+    else:
+        optimizer = {"adam": optimizers.Adam, "rmsprop": optimizers.RMSprop}[config.optimizer](**common)
     if config.weight_decay:
-        return keras.optimizers.AdamW(rate, weight_decay=config.weight_decay)
-    return keras.optimizers.Adam(rate)
+        optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    return optimizer
 
 
 def build_schedule(config: TrainConfig, steps: int) -> Any:

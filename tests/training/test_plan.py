@@ -1,0 +1,60 @@
+"""What is trained when."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mnist_pipeline.config import TrainConfig
+from mnist_pipeline.training.plan import Plan, derived_seed
+
+
+@given(
+    rows=st.integers(1, 300),
+    batch_size=st.integers(1, 100),
+    epochs=st.integers(1, 5),
+    max_batches=st.none() | st.integers(1, 40),
+    every=st.none() | st.integers(1, 20),
+)
+def test_every_row_is_seen_once_an_epoch(rows, batch_size, epochs, max_batches, every):
+    config = TrainConfig(batch_size=batch_size, epochs=epochs, max_batches=max_batches, validate_every_batches=every)
+    plan = Plan.of(config, rows, seed=5)
+    batches = 0
+    for epoch in range(1, plan.epochs + 1):
+        assert plan.batches_before(epoch) == batches
+        segments = plan.segments(epoch)
+        order = np.concatenate(segments)
+        assert len(np.unique(order)) == len(order)
+        if epoch < plan.epochs:
+            assert len(order) == rows
+        in_segments = [-(-len(segment) // batch_size) for segment in segments]
+        assert all(count == every for count in in_segments[:-1])
+        batches += sum(in_segments)
+    assert batches == plan.batches <= (max_batches or batches)
+    assert plan.epochs <= epochs
+
+
+def test_the_order_is_a_function_of_seed_and_epoch():
+    plan = Plan.of(TrainConfig(epochs=2), rows=1_000, seed=5)
+    assert (plan.order(1) == Plan.of(TrainConfig(epochs=2), rows=1_000, seed=5).order(1)).all()
+    assert (plan.order(1) != plan.order(2)).any()
+    assert (plan.order(1) != Plan.of(TrainConfig(epochs=2), rows=1_000, seed=6).order(1)).any()
+
+
+def test_the_tutorial_of_2018_trains_100_batches_and_validates_20_times():
+    from mnist_pipeline.config import PRESETS
+
+    plan = Plan.of(PRESETS["sgd-2018"], rows=54_000, seed=0)
+    assert (plan.batches, plan.epochs, len(plan.segments(1))) == (100, 1, 20)
+    assert [len(segment) for segment in plan.segments(1)] == [5 * 64] * 20
+
+
+def test_derived_seeds_are_fixed_and_apart():
+    assert derived_seed(0, 1) == derived_seed(0, 1)
+    assert len({derived_seed(seed, use) for seed in range(50) for use in range(50)}) == 2_500
+    assert all(0 <= derived_seed(seed, 1) < 2**31 for seed in (0, 2**31 - 1))
+
+
+@pytest.mark.parametrize(("batch_size", "expected"), [(512, 11), (5_500, 1), (6_000, 1)])
+def test_the_last_batch_may_be_smaller(batch_size, expected):
+    assert Plan.of(TrainConfig(batch_size=batch_size, epochs=1), rows=5_500, seed=0).batches == expected
