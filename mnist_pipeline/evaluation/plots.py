@@ -79,6 +79,21 @@ class Series:
     """Drawn in the second colour, dashed, so that it is told apart without colour too."""
 
 
+@dataclass(frozen=True, slots=True)
+class Margins:
+    """Room round and between the plots of a figure, inches: it holds ticks, labels and titles."""
+
+    left: float = 0.62
+    right: float = 0.12
+    bottom: float = 0.48
+    top: float = 0.1
+    between_rows: float = 0.12
+    between_columns: float = 0.0
+
+
+MARGINS = Margins()
+
+
 # ---------------------------------------------------------------- the charts
 
 
@@ -112,7 +127,8 @@ def accuracy_by_batch(history: History, palette: Palette) -> "Figure":
 
 def learning_curves(history: History, palette: Palette) -> "Figure":
     """The codelab's four charts on one sheet."""
-    figure, grid = _figure(palette, 7.6, 5.2, rows=2, columns=2)
+    sheet = Margins(top=0.32, between_rows=0.85, between_columns=0.8)
+    figure, grid = _figure(palette, 8.8, 6.2, margins=sheet, rows=2, columns=2)
     draw_loss_by_epoch(grid[0, 0], history, palette)
     draw_accuracy_by_epoch(grid[0, 1], history, palette)
     draw_by_batch(grid[1, 0], history, "loss", palette)
@@ -125,7 +141,7 @@ def learning_curves(history: History, palette: Palette) -> "Figure":
 
 def learning_rate(history: History, palette: Palette) -> "Figure":
     """Learning rate at the end of each epoch."""
-    figure, axes = _figure(palette)
+    figure, axes = _figure(palette, margins=Margins(left=0.78))
     x = np.array([epoch.epoch for epoch in history.epochs], dtype=np.float64)
     y = np.array([epoch.learning_rate for epoch in history.epochs])
     axes.plot(x, y, color=palette.first, linewidth=1.6, marker="o", markersize=3)
@@ -137,7 +153,7 @@ def learning_rate(history: History, palette: Palette) -> "Figure":
 
 def reliability(evaluation: Evaluation, palette: Palette) -> "Figure":
     """Reliability diagram: accuracy against confidence, with how many images each bin holds below it."""
-    figure, (upper, lower) = _figure(palette, 5.0, 4.4, rows=2, ratios=(3, 1), share_x=True)
+    figure, (upper, lower) = _figure(palette, 4.4, 3.7, rows=2, ratios=(3, 1), share_x=True)
     bins = [part for part in evaluation.reliability if part.count]
     upper.plot([0, 1], [0, 1], color=palette.muted, linewidth=1, linestyle=(0, (2, 2)), label="perfectly calibrated")
     upper.plot(
@@ -173,7 +189,7 @@ def reliability(evaluation: Evaluation, palette: Palette) -> "Figure":
 
 def coverage(evaluation: Evaluation, threshold: float | None, palette: Palette) -> "Figure":
     """Coverage and accuracy of what is answered, against the threshold below which it is "no digit"."""
-    figure, axes = _figure(palette, 5.0, 3.4)
+    figure, axes = _figure(palette, 4.4, 3.7)
     x = np.array([point.threshold for point in evaluation.coverage])
     answered = Series("share answered", x, np.array([point.coverage for point in evaluation.coverage]), second=True)
     right = Series("right among the answered", x, np.array([point.accuracy for point in evaluation.coverage]))
@@ -202,8 +218,10 @@ def coverage(evaluation: Evaluation, threshold: float | None, palette: Palette) 
 def confusion_matrix(evaluation: Evaluation, palette: Palette) -> "Figure":
     """Counts: true class down, predicted class across; the diagonal set apart, zeros quiet."""
     classes = len(evaluation.class_names)
-    side = max(4.6, 0.46 * classes + 1.2)
-    figure, axes = _figure(palette, side + 0.4, side)
+    names = [f"{label} {shortened(name)}" for label, name in enumerate(evaluation.class_names)]
+    side, room = 0.42 * classes, 0.45 + 0.075 * max(map(len, names))
+    margins = Margins(left=room, bottom=room, right=0.15, top=0.15)
+    figure, axes = _figure(palette, side + room + 0.15, side + room + 0.15, margins=margins)
     matrix = np.array(evaluation.confusion_matrix, dtype=np.int64).reshape(classes, classes)
     errors = matrix - np.diag(np.diag(matrix))
     strongest = max(1, int(errors.max(initial=0)))
@@ -212,17 +230,19 @@ def confusion_matrix(evaluation: Evaluation, palette: Palette) -> "Figure":
         if true == predicted:
             _cell(axes, predicted, true, palette.right, 0.22)
         elif number:
-            _cell(axes, predicted, true, palette.wrong, 0.12 + 0.5 * math.sqrt(number / strongest))
+            _cell(axes, predicted, true, palette.wrong, 0.06 + 0.54 * number / strongest)
         colour = palette.ink if number else palette.muted
         weight = "bold" if true == predicted else "normal"
-        axes.text(predicted, true, str(number), ha="center", va="center", color=colour, fontsize=8, fontweight=weight)
+        text = {"color": colour, "fontsize": 8, "fontweight": weight}
+        axes.text(predicted, true, str(number), ha="center", va="center", **text)
     axes.set_xlim(-0.5, classes - 0.5)
     axes.set_ylim(classes - 0.5, -0.5)
-    names = [f"{label} {name}" for label, name in enumerate(evaluation.class_names)]
     axes.set_xticks(range(classes), names, rotation=45, ha="right")
     axes.set_yticks(range(classes), names)
     axes.tick_params(length=0)
     axes.grid(visible=False)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
     axes.set_aspect("equal")
     _label(axes, "predicted", "true")
     return figure
@@ -231,15 +251,22 @@ def confusion_matrix(evaluation: Evaluation, palette: Palette) -> "Figure":
 def accuracy_of_two(one: History, other: History, palette: Palette) -> "Figure":
     """Validation accuracy by epoch of two runs; training accuracy where nothing was held out."""
     figure, axes = _figure(palette)
-    for name, history, second in (("A", one, False), ("B", other, True)):
-        held_out = _column(history, "val_accuracy")
-        shown = held_out if np.isfinite(held_out).any() else _column(history, "accuracy")
-        _line(axes, Series(name, _column(history, "epoch"), shown, second=second), palette)
+    both = (_validated("A", one, second=False), _validated("B", other, second=True))
+    for series in both:
+        _line(axes, series, palette)
     _fraction_axis(axes)
     _label(axes, "epoch", "validation accuracy")
     _whole_ticks(axes)
-    _legend(axes, palette, "lower right")
+    _legend(axes, palette, "lower left")
+    _magnify(axes, both, palette)
     return figure
+
+
+def _validated(name: str, history: History, *, second: bool) -> Series:
+    """Validation accuracy by epoch; training accuracy where nothing was held out."""
+    held_out = _column(history, "val_accuracy")
+    shown = held_out if np.isfinite(held_out).any() else _column(history, "accuracy")
+    return Series(name, _column(history, "epoch"), shown, second=second)
 
 
 # ---------------------------------------------------------------- what charts are made of
@@ -247,13 +274,14 @@ def accuracy_of_two(one: History, other: History, palette: Palette) -> "Figure":
 
 def draw_loss_by_epoch(axes: "Axes", history: History, palette: Palette) -> None:
     x = _column(history, "epoch")
-    for series in (
+    both = (
         Series("train", x, _column(history, "loss")),
         Series("validation", x, _column(history, "val_loss"), second=True),
-    ):
+    )
+    for series in both:
         _line(axes, series, palette)
     axes.set_ylim(bottom=0)
-    _kept_epoch(axes, history, palette)
+    _kept_epoch(axes, history, both, palette)
     _label(axes, "epoch", "loss")
     _whole_ticks(axes)
     _legend(axes, palette, "upper right")
@@ -268,11 +296,12 @@ def draw_accuracy_by_epoch(axes: "Axes", history: History, palette: Palette) -> 
     for series in both:
         _line(axes, series, palette)
     _fraction_axis(axes)
-    _kept_epoch(axes, history, palette)
+    _kept_epoch(axes, history, both, palette)
     _label(axes, "epoch", "accuracy")
     _whole_ticks(axes)
     _legend(axes, palette, "lower left")
-    _magnify(axes, both, palette)
+    if inset := _magnify(axes, both, palette):
+        _kept_epoch(inset, history, both, palette)
 
 
 def draw_by_batch(axes: "Axes", history: History, figure_name: str, palette: Palette) -> None:
@@ -280,9 +309,8 @@ def draw_by_batch(axes: "Axes", history: History, figure_name: str, palette: Pal
     x = np.arange(1, len(y) + 1, dtype=np.float64)
     window = len(y) // 60
     if window > 1:
-        axes.plot(x, y, color=palette.first, linewidth=0.6, alpha=0.35, label="each batch")
-        mean = np.convolve(y, np.ones(window) / window, mode="valid")
-        axes.plot(x[window - 1 :], mean, color=palette.first, linewidth=1.6, label=f"mean of the last {window}")
+        axes.plot(x, y, color=palette.first, linewidth=0.7, alpha=0.45, label="each batch")
+        axes.plot(x, _trailing_mean(y, window), color=palette.first, linewidth=1.6, label=f"mean of the last {window}")
         _legend(axes, palette, "upper right" if figure_name == "loss" else "lower right")
     else:
         axes.plot(x, y, color=palette.first, linewidth=1.2)
@@ -291,6 +319,15 @@ def draw_by_batch(axes: "Axes", history: History, figure_name: str, palette: Pal
     else:
         axes.set_ylim(bottom=0)
     _label(axes, "batch", figure_name)
+
+
+def _trailing_mean(values: Values, window: int) -> Values:
+    """Mean of each value and those before it, at most ``window`` in all."""
+    total = np.concatenate([[0.0], np.cumsum(values)])
+    last = np.arange(1, len(values) + 1)
+    first = np.maximum(0, last - window)
+    mean: Values = (total[last] - total[first]) / (last - first)
+    return mean
 
 
 def _column(history: History, name: str) -> Values:
@@ -313,16 +350,29 @@ def _line(axes: "Axes", series: Series, palette: Palette, marker: str | None = "
     )
 
 
-def _kept_epoch(axes: "Axes", history: History, palette: Palette) -> None:
-    axes.axvline(history.best_epoch, color=palette.mark, linewidth=1, linestyle=(0, (1, 2)), label="kept epoch")
+def _kept_epoch(axes: "Axes", history: History, series: Sequence[Series], palette: Palette) -> None:
+    """A ring round the figures of the epoch whose weights were kept."""
+    at = [number for number, epoch in enumerate(history.epochs) if epoch.epoch == history.best_epoch]
+    shown = series[-1] if np.isfinite(series[-1].y).any() else series[0]
+    axes.plot(
+        shown.x[at],
+        shown.y[at],
+        label="kept epoch",
+        linestyle="none",
+        marker="o",
+        markersize=8,
+        markerfacecolor="none",
+        markeredgecolor=palette.mark,
+        markeredgewidth=1.4,
+    )
 
 
-def _magnify(axes: "Axes", both: Sequence[Series], palette: Palette) -> None:
+def _magnify(axes: "Axes", both: Sequence[Series], palette: Palette) -> "Axes | None":
     """An inset over the empty lower half, where most of the curve lies too close to 1 to be read."""
     values = np.concatenate([series.y[np.isfinite(series.y)] for series in both])
     low = next((edge for edge in (0.99, 0.98, 0.95, 0.9) if np.mean(values >= edge) >= 0.5), None)
     if low is None or len(both[0].x) < 3:
-        return
+        return None
     inset = axes.inset_axes((0.45, 0.14, 0.52, 0.52))
     _dress(inset, palette)
     for series in both:
@@ -331,12 +381,18 @@ def _magnify(axes: "Axes", both: Sequence[Series], palette: Palette) -> None:
     inset.tick_params(labelsize=7)
     inset.set_title(f"magnified: {low:g} to 1", fontsize=7, loc="right", color=palette.muted, pad=2)
     _whole_ticks(inset)
+    return inset
+
+
+def shortened(name: str, most: int = 16) -> str:
+    """A class name that fits beside a matrix."""
+    return name if len(name) <= most else name[: most - 1] + "\N{HORIZONTAL ELLIPSIS}"
 
 
 def _cell(axes: "Axes", x: int, y: int, colour: str, strength: float) -> None:
     from matplotlib.patches import Rectangle
 
-    axes.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=colour, alpha=strength, linewidth=0))
+    axes.add_patch(Rectangle((x - 0.48, y - 0.48), 0.96, 0.96, facecolor=colour, alpha=strength, linewidth=0))
 
 
 def _fraction_axis(axes: "Axes") -> None:
@@ -366,19 +422,38 @@ def _legend(axes: "Axes", palette: Palette, place: Place) -> None:
 
 def _figure(
     palette: Palette,
-    width: float = 5.0,
-    height: float = 3.1,
+    width: float = 4.4,
+    height: float = 2.85,
     *,
+    margins: Margins = MARGINS,
     rows: int = 1,
     columns: int = 1,
     ratios: tuple[int, ...] | None = None,
     share_x: bool = False,
 ) -> tuple["Figure", Any]:
-    """A dressed figure, inches; its axes as matplotlib's ``subplots`` gives them."""
+    """A dressed figure, inches; its axes as matplotlib's ``subplots`` gives them.
+
+    Fixed margins, not a layout engine: charts side by side then have equal axes, and are drawn in half the time.
+    """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height), layout="constrained", facecolor=palette.paper)
-    axes = figure.subplots(rows, columns, sharex=share_x, height_ratios=ratios)
+    figure = Figure(figsize=(width, height), facecolor=palette.paper)
+    plot_width = (width - margins.left - margins.right - (columns - 1) * margins.between_columns) / columns
+    plot_height = (height - margins.top - margins.bottom - (rows - 1) * margins.between_rows) / rows
+    axes = figure.subplots(
+        rows,
+        columns,
+        sharex=share_x,
+        height_ratios=ratios,
+        gridspec_kw={
+            "left": margins.left / width,
+            "right": 1 - margins.right / width,
+            "bottom": margins.bottom / height,
+            "top": 1 - margins.top / height,
+            "wspace": margins.between_columns / plot_width,
+            "hspace": margins.between_rows / plot_height,
+        },
+    )
     for one in figure.axes:
         _dress(one, palette)
     return figure, axes

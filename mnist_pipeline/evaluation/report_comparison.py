@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from mnist_pipeline.evaluation.report_inputs import ReportInputs
+from mnist_pipeline.evaluation.report_inputs import CHANGES_SHOWN, ReportInputs
 from mnist_pipeline.evaluation.report_view import flat_config
 
 
@@ -34,16 +34,16 @@ class Difference:
     Attributes:
         comparable: both were measured on the same test images; where not, ``fixed``, ``broken``,
             ``p_value`` and ``per_class`` are empty or none, because they would compare nothing.
-        fixed: rows that A gets wrong and B gets right, ascending.
-        broken: rows that A gets right and B gets wrong, ascending.
+        fixed: rows that A gets wrong and B gets right.
+        broken: rows that A gets right and B gets wrong.
         p_value: exact two-sided McNemar test (McNemar 1947, binomial form).
         per_class: in the order of the classes.
         config: only what differs.
     """
 
     comparable: bool
-    fixed: tuple[int, ...]
-    broken: tuple[int, ...]
+    fixed: frozenset[int]
+    broken: frozenset[int]
     p_value: float | None
     per_class: tuple[ClassDifference, ...]
     config: tuple[ConfigDifference, ...]
@@ -54,7 +54,7 @@ def compare(a: ReportInputs, b: ReportInputs) -> Difference:
     comparable = a.evaluation.dataset_digest == b.evaluation.dataset_digest
     wrong_a = {mistake.row for mistake in a.evaluation.mistakes} if comparable else set()
     wrong_b = {mistake.row for mistake in b.evaluation.mistakes} if comparable else set()
-    fixed, broken = tuple(sorted(wrong_a - wrong_b)), tuple(sorted(wrong_b - wrong_a))
+    fixed, broken = frozenset(wrong_a - wrong_b), frozenset(wrong_b - wrong_a)
     return Difference(
         comparable=comparable,
         fixed=fixed,
@@ -62,6 +62,15 @@ def compare(a: ReportInputs, b: ReportInputs) -> Difference:
         p_value=mcnemar_p_value(len(fixed), len(broken)) if comparable else None,
         per_class=_per_class(a, b) if comparable else (),
         config=_config(a, b),
+    )
+
+
+def changed_rows(a: ReportInputs, b: ReportInputs) -> tuple[list[int], list[int]]:
+    """The test rows whose images a comparison shows: wrong in A alone, wrong in B alone; the most confident first."""
+    difference = compare(a, b)
+    return (
+        [one.row for one in a.evaluation.mistakes if one.row in difference.fixed][:CHANGES_SHOWN],
+        [one.row for one in b.evaluation.mistakes if one.row in difference.broken][:CHANGES_SHOWN],
     )
 
 

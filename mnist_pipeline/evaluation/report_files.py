@@ -3,8 +3,8 @@
 Everything is read back from the files of the run, so that any old run can be drawn again.
 """
 
-import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -17,17 +17,16 @@ from mnist_pipeline.data.dataset import Dataset
 from mnist_pipeline.errors import IntegrityError, UsageError
 from mnist_pipeline.evaluation import plots
 from mnist_pipeline.evaluation.report import render_comparison_html, render_html
+from mnist_pipeline.evaluation.report_comparison import changed_rows
 from mnist_pipeline.evaluation.report_inputs import ReportInputs, RunFacts, StepTime, shown_rows
 from mnist_pipeline.evaluation.report_markdown import render_markdown
 from mnist_pipeline.evaluation.report_view import rejection
 from mnist_pipeline.evaluation.schema import Comparison, Evaluation, Verdict
 from mnist_pipeline.files import read_json, sha256_file, write_bytes, write_text
+from mnist_pipeline.inference.contract import ModelMetadata
 from mnist_pipeline.outputs import FetchedDataset, Output
 from mnist_pipeline.records import History, Parity
 from mnist_pipeline.workspace import RunDirectory
-
-FRAMEWORKS = "frameworks"
-"""Key of the ONNX metadata that holds package versions, as a JSON object."""
 
 RecordT = TypeVar("RecordT", bound=BaseModel)
 
@@ -137,10 +136,35 @@ def write_report(
     return Report(directory=target, files=Report.digests(*(target / name for name in files)))
 
 
-def write_comparison(a: ReportInputs, b: ReportInputs, path: Path) -> Path:
-    """Write the page that sets two runs side by side; return its path."""
-    write_text(path, render_comparison_html(a, b))
+def write_comparison(
+    a: RunDirectory,
+    b: RunDirectory,
+    path: Path,
+    datasets: tuple[FetchedDataset | Path | None, FetchedDataset | Path | None],
+) -> Path:
+    """Write the page that sets two runs side by side to ``path``, whole or not at all; return it.
+
+    Args:
+        a: one run.
+        b: the other.
+        path: the HTML file to write.
+        datasets: what each was evaluated on, as `load_report_inputs` takes it.
+
+    Errors are those of `write_report`.
+    """
+    inputs = (load_report_inputs(a, datasets[0]), load_report_inputs(b, datasets[1]))
+    changed = changed_rows(*inputs)
+    shown = [_with_images(one, dataset, rows) for one, dataset, rows in zip(inputs, datasets, changed, strict=True)]
+    write_text(path, render_comparison_html(*shown))
     return path
+
+
+def _with_images(inputs: ReportInputs, dataset: FetchedDataset | Path | None, rows: Collection[int]) -> ReportInputs:
+    """The inputs with the images of further rows; as they are where the dataset is not at hand."""
+    if dataset is None:
+        return inputs
+    images = _open(dataset, inputs.evaluation, inputs.history).test.images
+    return replace(inputs, images={**inputs.images, **{row: np.array(images[row]) for row in rows}})
 
 
 def render_files(inputs: ReportInputs) -> dict[str, bytes]:
@@ -218,12 +242,11 @@ def _environment(model: Path) -> dict[str, str]:
     """Versions of what trained and exported the model, as it carries them; not what is installed by now."""
     if not model.is_file():
         return {}
-    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+    from google.protobuf.message import DecodeError
     from onnx import load_model
 
     try:
-        properties = {entry.key: entry.value for entry in load_model(model, load_external_data=False).metadata_props}
-        versions = json.loads(properties.get(FRAMEWORKS, "{}"))
-    except (DecodeError, ValueError) as error:
-        raise IntegrityError(f"{model} is broken: {error}; run the export step again") from error
-    return {str(name): str(version) for name, version in sorted(versions.items())}
+        properties = load_model(model, load_external_data=False).metadata_props
+    except DecodeError as error:
+        raise IntegrityError(f"{model} is not a whole ONNX file; run the export step again") from error
+    return ModelMetadata.from_props({entry.key: entry.value for entry in properties}).frameworks

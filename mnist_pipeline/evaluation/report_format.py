@@ -8,6 +8,7 @@ from collections.abc import Sequence
 NO_BREAK_SPACE = "\u00a0"
 MINUS = "\u2212"
 TIMES = "\u00d7"
+_RAISED = str.maketrans("0123456789-", "\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079\u207b")
 
 
 def percent(fraction: float, digits: int = 2) -> str:
@@ -37,8 +38,11 @@ def decimal(number: float, digits: int = 4) -> str:
 
 
 def scientific(number: float) -> str:
-    """1.3e-07 -> "1.3e-07"; 0 -> "0"."""
-    return "0" if number == 0 else f"{number:.1e}"
+    """1.3e-07 -> "1.3", a multiplication sign, and ten with its exponent raised; 0 -> "0"."""
+    if number == 0:
+        return "0"
+    factor, _, exponent = f"{number:.1e}".partition("e")
+    return f"{factor}{NO_BREAK_SPACE}{TIMES}{NO_BREAK_SPACE}10{str(int(exponent)).translate(_RAISED)}"
 
 
 def probability(p_value: float) -> str:

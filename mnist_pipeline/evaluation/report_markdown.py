@@ -64,7 +64,8 @@ def render_per_class(evaluation: Evaluation) -> str:
 
 def _parts(inputs: ReportInputs) -> Iterator[str]:
     yield f"# {view.HEADLINES[view.outcome(inputs)]}: {fmt.percent(inputs.evaluation.accuracy)} accuracy"
-    yield from (f"> **Note.** {escape(sentence)}" for sentence in view.warnings(inputs))
+    if warning := view.fallback_warning(inputs.evaluation):
+        yield f"> **Not the dataset that was asked for.** {escape(warning)}"
     yield _facts(inputs)
     yield from _checks(inputs)
     yield "## Classes"

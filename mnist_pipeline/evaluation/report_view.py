@@ -7,7 +7,7 @@ import base64
 import io
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -61,17 +61,15 @@ def outcome(inputs: ReportInputs) -> Outcome:
     return "promoted" if inputs.verdict.promoted else "refused"
 
 
-def warnings(inputs: ReportInputs) -> list[str]:
-    """What a reader must know before any number, most important first."""
-    found = []
-    if inputs.evaluation.fallback:
-        found.append(
-            "This is not the dataset that was asked for. Its source could not be reached, and the small embedded "
-            f'set "{inputs.evaluation.dataset}" stood in for it. Every number below is about that set.'
-        )
-    if inputs.history.validation_rows == 0:
-        found.append("No validation rows were held out: the last epoch was kept, and no curve shows overfitting.")
-    return found
+def fallback_warning(evaluation: Evaluation) -> str | None:
+    """What a reader must know before any number; none where the dataset is the one that was asked for."""
+    if not evaluation.fallback:
+        return None
+    return (
+        "The dataset that was asked for could not be reached, and the small embedded set "
+        f"\N{LEFT DOUBLE QUOTATION MARK}{evaluation.dataset}\N{RIGHT DOUBLE QUOTATION MARK} stood in for it. "
+        "Every number below is about that set."
+    )
 
 
 def confidence_interval(evaluation: Evaluation) -> str:
@@ -102,17 +100,21 @@ def curve_summary(history: History) -> str:
             f" Epoch {best.epoch} was kept, with a validation accuracy of {fmt.percent(best.val_accuracy)} "
             f"and a validation loss of {fmt.decimal(best.val_loss)}."
         )
+    elif history.validation_rows == 0:
+        text += f" No validation rows were held out: epoch {history.best_epoch} was kept without a test of overfitting."
     return text
 
 
 def shades(evaluation: Evaluation) -> list[list[int]]:
-    """Level 0 to `SHADES` of each cell of the confusion matrix off the diagonal, by the root of its count."""
+    """Level 0 to `SHADES` of each cell of the confusion matrix off the diagonal, in proportion to its count."""
     matrix = evaluation.confusion_matrix
     strongest = max(
         (number for true, row in enumerate(matrix) for predicted, number in enumerate(row) if true != predicted),
         default=0,
     )
-    return [[math.ceil(SHADES * math.sqrt(min(n, strongest) / strongest)) if n else 0 for n in row] for row in matrix]
+    return [
+        [math.ceil(SHADES * min(n, strongest) / strongest) if n and strongest else 0 for n in row] for row in matrix
+    ]
 
 
 def example_digits(inputs: ReportInputs) -> Shown:
@@ -130,6 +132,11 @@ def fixed_digits(inputs: ReportInputs) -> Shown:
 
 def broken_digits(inputs: ReportInputs) -> Shown:
     return _shown(inputs, inputs.comparison.broken if inputs.comparison else [], CHANGES_SHOWN)
+
+
+def changed_digits(wrong: ReportInputs, rows: Collection[int]) -> Shown:
+    """The images of ``rows``, all of them mistakes of the run ``wrong``; its most confident first."""
+    return _shown(wrong, [mistake.row for mistake in wrong.evaluation.mistakes if mistake.row in rows], CHANGES_SHOWN)
 
 
 def _shown(inputs: ReportInputs, rows: list[int], most: int) -> Shown:
@@ -209,10 +216,13 @@ def rejection_sentence(evaluation: Evaluation) -> str:
 
 def parity_sentence(parity: Parity) -> str:
     """The proof that the ONNX model says what the Keras model says."""
+    differing = (
+        f"{fmt.count(parity.argmax_differences)} answers differ" if parity.argmax_differences else "no answer differs"
+    )
     return (
-        f"On {fmt.count(parity.images)} images the ONNX and the Keras model differ by at most "
-        f"{fmt.scientific(parity.max_abs_difference)} in any probability (allowed: {fmt.scientific(parity.tolerance)}) "
-        f"and in {fmt.count(parity.argmax_differences)} answers: {'passed' if parity.passed else 'failed'}."
+        f"{'Passed' if parity.passed else 'Failed'}: on {fmt.count(parity.images)} images the ONNX and the Keras model "
+        f"were compared; {differing}, and no probability by more than {fmt.scientific(parity.max_abs_difference)} "
+        f"(allowed: {fmt.scientific(parity.tolerance)})."
     )
 
 
