@@ -70,6 +70,18 @@ class CoveragePoint(Record):
     """Share of the answered that is right; 1 where none is answered."""
 
 
+class Rejection(Record):
+    """The confidence below which scoring answers "no digit", chosen on validation rows alone."""
+
+    threshold: float
+    target: float
+    """Share of the right answers that may be turned away."""
+    false_reject_rate: float
+    """Share of the right answers that the threshold turns away, on the same rows."""
+    rows: int
+    """Validation rows that it was chosen on."""
+
+
 class Latency(Record):
     """Seconds of one call with so many images."""
 
@@ -103,6 +115,8 @@ class Evaluation(Record):
     """Guo et al. 2017, 15 equal bins of the confidence."""
     reliability: list[ReliabilityBin]
     coverage: list[CoveragePoint]
+    rejection: Rejection | None = None
+    """None where nothing is held out for validation."""
     latency: list[Latency]
     examples: list[int]
     """Test rows of the 20 input examples, drawn with a fixed seed."""
@@ -127,6 +141,8 @@ class Comparison(Record):
 
     champion_version: str
     champion_sha256: str
+    champion_dataset_digest: str
+    """Of the dataset that the champion was trained on; an empty text where its file does not say."""
     samples: int
     candidate_accuracy: float
     champion_accuracy: float

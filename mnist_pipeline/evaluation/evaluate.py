@@ -1,0 +1,177 @@
+"""Measure an ONNX model on the test rows: one prediction pass, written down in full."""
+
+import csv
+import io
+import statistics
+import time
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mnist_pipeline.config import EvaluateConfig
+from mnist_pipeline.data.dataset import Dataset, Split
+from mnist_pipeline.errors import DataError
+from mnist_pipeline.evaluation import metrics
+from mnist_pipeline.evaluation.schema import Evaluation, Latency, Rejection
+from mnist_pipeline.files import open_atomic, write_json, write_text
+from mnist_pipeline.inference import Classifier
+from mnist_pipeline.outputs import EvaluatedModel, ExportedModel, FetchedDataset, Output
+from mnist_pipeline.progress import Progress, ReportProgress, no_progress
+from mnist_pipeline.records import History
+from mnist_pipeline.workspace import RunDirectory
+
+EXAMPLES = 20
+"""As the codelab shows."""
+EXAMPLES_SEED = 0
+LATENCY_BATCHES = (1, 32, 1_024)
+LATENCY_SECONDS = 0.7
+"""For each of the batch sizes."""
+LATENCY_CALLS = 200
+
+
+def evaluate_model(
+    config: EvaluateConfig,
+    dataset: FetchedDataset,
+    exported: ExportedModel,
+    run: RunDirectory,
+    report_progress: ReportProgress = no_progress,
+) -> EvaluatedModel:
+    """Predict every test row once; write evaluation.json, evaluation.csv and predictions.npy.
+
+    Raises:
+        DeviceError: ``config.device`` is gpu and CUDA does not run the model.
+        IntegrityError: the model is not the exported one.
+    """
+    classifier = Classifier.load(exported.directory / run.model_onnx.name, sha256=exported.sha256, device=config.device)
+    history = History.model_validate_json(run.history.read_bytes())
+    data = Dataset.open(dataset.directory, validation_rows=history.validation_rows)
+    probabilities = predict(classifier, data.test, config.batch_size, report_progress)
+    evaluation = measure(
+        data,
+        dataset,
+        classifier,
+        probabilities,
+        rejection=_rejection(config, classifier, data.validation),
+        latency=[time_calls(classifier, data.test.images, batch) for batch in LATENCY_BATCHES],
+    )
+    with open_atomic(run.predictions) as file:
+        np.save(file, probabilities, allow_pickle=False)
+    write_text(run.evaluation_csv, render_csv(evaluation))
+    write_json(run.evaluation_json, evaluation.model_dump(mode="json"))
+    return EvaluatedModel(
+        directory=run.path,
+        files=Output.digests(run.evaluation_json, run.evaluation_csv, run.predictions),
+        accuracy=evaluation.accuracy,
+        samples=evaluation.samples,
+        provider=evaluation.provider,
+    )
+
+
+def predict(
+    classifier: Classifier, split: Split, batch_size: int, report_progress: ReportProgress = no_progress
+) -> NDArray[np.float32]:
+    """float32 [n, classes]: the probabilities for every image of the split, in order.
+
+    Raises:
+        DataError: the split is empty.
+    """
+    rows = len(split)
+    if not rows:
+        raise DataError("the dataset has no test rows to evaluate; its description must name some")
+    done = []
+    for start in range(0, rows, batch_size):
+        done.append(classifier.probabilities(split.images[start : start + batch_size], batch_size))
+        report_progress(Progress("evaluate", min(start + batch_size, rows), rows, "images"))
+    return np.concatenate(done)
+
+
+def measure(
+    data: Dataset,
+    dataset: FetchedDataset,
+    classifier: Classifier,
+    probabilities: NDArray[np.float32],
+    *,
+    rejection: Rejection | None,
+    latency: list[Latency],
+) -> Evaluation:
+    """Everything that evaluation.json says, from the one prediction pass."""
+    labels = data.test.labels
+    predicted = probabilities.argmax(axis=1)
+    matrix = metrics.confusion_matrix(labels, predicted, len(data.class_names))
+    bins = metrics.reliability(labels, probabilities)
+    correct = int((predicted == labels).sum())
+    return Evaluation(
+        accuracy=correct / len(labels),
+        accuracy_interval=metrics.wilson_interval(correct, len(labels)),
+        correct=correct,
+        samples=len(labels),
+        log_loss=metrics.log_loss(labels, probabilities),
+        provider=classifier.provider,
+        device=classifier.device,
+        class_names=list(data.class_names),
+        per_class=metrics.per_class(matrix, data.class_names),
+        confusion_matrix=matrix.tolist(),
+        mistakes=metrics.mistakes(labels, probabilities),
+        confused_pairs=metrics.confused_pairs(matrix),
+        expected_calibration_error=metrics.expected_calibration_error(bins),
+        reliability=bins,
+        coverage=metrics.coverage(labels, probabilities),
+        rejection=rejection,
+        latency=latency,
+        examples=examples(len(labels)),
+        model_sha256=classifier.sha256,
+        dataset=dataset.name,
+        dataset_digest=dataset.digest,
+        fallback=dataset.fallback,
+    )
+
+
+def examples(rows: int) -> list[int]:
+    """Rows of the input examples: at most `EXAMPLES`, drawn with a fixed seed."""
+    drawn = np.random.default_rng(EXAMPLES_SEED).choice(rows, size=min(EXAMPLES, rows), replace=False)
+    return [int(row) for row in drawn]
+
+
+def time_calls(classifier: Classifier, images: NDArray[np.uint8], batch: int) -> Latency:
+    """Median and 95th percentile of the time of one call, after a warm-up call."""
+    block = np.resize(images[:batch], (batch, *images.shape[1:]))
+    classifier.probabilities(block, batch)
+    seconds = list(_seconds_of_calls(classifier, block))
+    p95 = statistics.quantiles(seconds, n=20)[-1] if len(seconds) > 1 else seconds[0]
+    return Latency(batch=batch, calls=len(seconds), median_ms=statistics.median(seconds) * 1_000, p95_ms=p95 * 1_000)
+
+
+def _seconds_of_calls(classifier: Classifier, block: NDArray[np.uint8]) -> Iterator[float]:
+    end = time.perf_counter() + LATENCY_SECONDS
+    for _ in range(LATENCY_CALLS):
+        start = time.perf_counter()
+        classifier.probabilities(block, len(block))
+        now = time.perf_counter()
+        yield now - start
+        if now > end:
+            return
+
+
+def _rejection(config: EvaluateConfig, classifier: Classifier, validation: Split) -> Rejection | None:
+    if not len(validation):
+        return None
+    probabilities = classifier.probabilities(validation.images, config.batch_size)
+    return metrics.rejection(validation.labels, probabilities, config.false_reject_rate)
+
+
+def render_csv(evaluation: Evaluation) -> str:
+    """The per-class table and, last, all test rows together (macro means of precision, recall and F1).
+
+    Columns: label, name, samples, accuracy, precision, recall, f1. The last row's label is "all".
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["label", "name", "samples", "accuracy", "precision", "recall", "f1"])
+    for row in evaluation.per_class:
+        writer.writerow([row.label, row.name, row.samples, row.accuracy, row.precision, row.recall, row.f1])
+    means = [
+        statistics.fmean(getattr(row, field) for row in evaluation.per_class) for field in ("precision", "recall", "f1")
+    ]
+    writer.writerow(["all", "all", evaluation.samples, evaluation.accuracy, *means])
+    return text.getvalue()
