@@ -136,6 +136,8 @@ def _reason(error: Exception) -> str:
     code = re.search(r"<Code>(.*?)</Code>\s*<Message>(.*?)</Message>", text, re.DOTALL)
     if code:
         return f"{code[1]} ({code[2]})"
+    if status := re.search(r"status code: (\d+ [A-Za-z ]*[A-Za-z])", text):
+        return f"the server answered {status[1]}"
     return " ".join(text.partition("Debug source")[0].split())[:300]
 
 

@@ -58,7 +58,8 @@ def _verify_version(
     try:
         data = storage.read_manifest(model, version)
         if data is None:
-            return [finding(MANIFEST_FILE, "missing")]
+            # Nobody published it: what another machine is uploading just now, or left when it died.
+            return [finding(MANIFEST_FILE, "missing")] if version in history.published else []
         manifest = read_manifest(storage, model, version, history)
         signature = storage.read_signature(model, version, sha256_bytes(data))
     except (IntegrityError, RegistryError) as error:

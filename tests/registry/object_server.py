@@ -34,10 +34,15 @@ class Gate:
     """So many conditional writes are answered 409, and not done."""
     lost_answers: int = 0
     """So many conditional writes are done, but answered 500."""
+    writes_left: int | None = None
+    """After so many writes every further one is answered 503; None: never."""
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         with self.lock:
             self.requests.append((environ["REQUEST_METHOD"], environ["PATH_INFO"]))
+            if self._cut(environ["REQUEST_METHOD"]):
+                start_response("503 Service Unavailable", [("Content-Length", "0")])
+                return [b""]
             conditional = "HTTP_IF_MATCH" in environ or "HTTP_IF_NONE_MATCH" in environ
             if conditional and environ["REQUEST_METHOD"] == "PUT":
                 if self.conflicts:
@@ -50,6 +55,14 @@ class Gate:
                     start_response("500 Internal Server Error", [("Content-Length", "0")])
                     return [b""]
             return list(self.application(environ, start_response))
+
+    def _cut(self, method: str) -> bool:
+        if self.writes_left is None:
+            return False
+        if self.writes_left == 0:
+            return method != "GET"
+        self.writes_left -= method != "GET"
+        return False
 
     def count(self, method: str, ending: str) -> int:
         return sum(made == method and path.endswith(ending) for made, path in self.requests)

@@ -227,3 +227,33 @@ def test_29_a_write_whose_answer_is_lost_is_not_done_twice(remote, samples, tmp_
     assert remote.champion("mnist") == versions[1]
     assert [c.action for c in remote.history("mnist")] == ["publish", "promote"] * 3 + ["rollback"]
     assert remote.verify("mnist") == []
+
+
+def test_18_a_connection_cut_at_any_write_leaves_whole_versions_and_the_next_run_finishes(
+    remote, elsewhere, samples, tmp_path, server, clock, monkeypatch
+) -> None:
+    def run(seed: int) -> None:
+        version = samples.publish(remote, "mnist", tmp_path, seed).version
+        remote.promote("mnist", version, reason=f"run {seed}")
+
+    run(0)
+    server.gate.requests.clear()
+    run(1)
+    writes = sum(method != "GET" for method, _ in server.gate.requests)
+    monkeypatch.setattr("mnist_pipeline.objects.RETRIES", 0)
+    impatient = open_registry(remote.storage.location, cache=tmp_path / "cut", endpoint=server.endpoint)
+    for point in range(writes):
+        seed, champion = 2 + point, remote.champion("mnist")
+        server.gate.writes_left = point
+        with pytest.raises(StorageError, match="503"):
+            version = samples.publish(impatient, "mnist", tmp_path, seed).version
+            impatient.promote("mnist", version, reason=f"run {seed}")
+            raise StorageError("only aliases.json is behind, 503")  # written after the promotion counts
+        server.gate.writes_left = None
+        assert [finding for finding in elsewhere.verify("mnist") if finding.version] == []
+        assert elsewhere.resolve("mnist").version in {champion, samples.content_version(seed)}
+        run(seed)
+        assert elsewhere.resolve("mnist").version == samples.content_version(seed)
+        assert elsewhere.verify("mnist") == []
+    actions = [change.action for change in remote.history("mnist")]
+    assert actions == ["publish", "promote"] * (writes + 2)
