@@ -177,10 +177,10 @@ class PublishConfig(Config):
     """Name in the registry; none: the dataset's name."""
     gate: GateConfig = GateConfig()
     """What the candidate must reach."""
-    golden_images: int = Field(default=64, ge=1, le=10_000)
-    """Test images whose stored predictions a fresh process must reproduce from the staged model."""
-    validation_timeout: Seconds = 120
-    """Seconds for that process."""
+    registry: str | None = None
+    """Folder or s3://bucket/prefix; none: the workspace's own."""
+    endpoint: str | None = None
+    """URL of the object store's server; none: AWS_ENDPOINT_URL, else Amazon's."""
     sign_key: Path | None = None
     """PEM file of the Ed25519 private key that signs the manifest; none: not signed."""
 
