@@ -1,11 +1,14 @@
 """Fixtures that several rooms share."""
 
 import hashlib
+import importlib.util
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -140,6 +143,24 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Path], Loopback
     for server in running:
         server.shutdown()
         server.server_close()
+
+
+@pytest.fixture(scope="session")
+def object_server() -> Iterator[Any]:
+    """An S3-speaking server on loopback with the bucket ``bucket`` (`object_server.ObjectServer`)."""
+    pytest.importorskip("moto")
+    spec = importlib.util.spec_from_file_location("object_server", Path(__file__).with_name("object_server.py"))
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in (("ACCESS_KEY_ID", "test"), ("SECRET_ACCESS_KEY", "test"), ("REGION", "us-east-1")):
+            patch.setenv(f"AWS_{name}", value)
+        with module.serve() as running:
+            running.make_bucket("bucket")
+            yield running
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -2,7 +2,6 @@
 
 import datetime as dt
 import importlib.util
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,24 +13,13 @@ from mnist_pipeline.registry import PublishedVersion, Registry
 
 
 @pytest.fixture(scope="session")
-def load() -> Callable[[str], ModuleType]:
-    """Import a helper module that lies beside this file."""
-
-    def load_beside(name: str) -> ModuleType:
-        spec = importlib.util.spec_from_file_location(f"registry_{name}", Path(__file__).with_name(f"{name}.py"))
-        assert spec
-        assert spec.loader
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[spec.name] = module  # dataclasses look their module up
-        spec.loader.exec_module(module)
-        return module
-
-    return load_beside
-
-
-@pytest.fixture(scope="session")
-def samples(load: Callable[[str], ModuleType]) -> ModuleType:
-    return load("samples")
+def samples() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("registry_samples", Path(__file__).with_name("samples.py"))
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @dataclass

@@ -1,8 +1,6 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -12,24 +10,15 @@ from mnist_pipeline.errors import IntegrityError, RegistryError, StorageError, U
 from mnist_pipeline.objects import ObjectFolder, parse_url
 from mnist_pipeline.registry import Registry, open_registry
 
-moto = pytest.importorskip("moto")
 
-
-@pytest.fixture(scope="module")
-def server(load: Any) -> Iterator[Any]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_ACCESS_KEY_ID", "test")
-        patch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-        patch.setenv("AWS_REGION", "us-east-1")
-        serving: AbstractContextManager[Any] = load("object_server").serve()
-        with serving as running:
-            running.make_bucket("bucket")
-            yield running
+@pytest.fixture
+def server(object_server: Any) -> Any:
+    object_server.gate.requests.clear()
+    return object_server
 
 
 @pytest.fixture
-def url(server: Any, request: pytest.FixtureRequest) -> str:
-    server.gate.requests.clear()
+def url(request: pytest.FixtureRequest) -> str:
     name = "".join(c if c.isalnum() else "-" for c in request.node.name)
     return f"s3://bucket/{name}"
 
