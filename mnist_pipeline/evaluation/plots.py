@@ -202,7 +202,7 @@ def coverage(evaluation: Evaluation, threshold: float | None, palette: Palette) 
         axes.axvline(threshold, color=palette.mark, linewidth=1.4)
         side = "right" if threshold > 0.5 else "left"
         axes.annotate(
-            f"scoring uses {threshold:.2f}",
+            f"scoring uses {threshold:.3f}",
             (threshold, 0.04),
             xycoords=("data", "axes fraction"),
             xytext=(-5 if side == "right" else 5, 0),
@@ -369,9 +369,11 @@ def _kept_epoch(axes: "Axes", history: History, series: Sequence[Series], palett
 
 def _magnify(axes: "Axes", both: Sequence[Series], palette: Palette) -> "Axes | None":
     """An inset over the empty lower half, where most of the curve lies too close to 1 to be read."""
+    if len(both[0].x) < 3:
+        return None
     values = np.concatenate([series.y[np.isfinite(series.y)] for series in both])
     low = next((edge for edge in (0.99, 0.98, 0.95, 0.9) if np.mean(values >= edge) >= 0.5), None)
-    if low is None or len(both[0].x) < 3:
+    if low is None:
         return None
     inset = axes.inset_axes((0.45, 0.14, 0.52, 0.52))
     _dress(inset, palette)

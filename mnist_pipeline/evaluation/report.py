@@ -71,7 +71,7 @@ def _charts(inputs: ReportInputs) -> Mapping[str, "Markup"]:
             f"Reliability diagram. Expected calibration error {ece}. The table below holds every bin.",
         ),
         "coverage": (
-            partial(plots.coverage, evaluation, report_view.rejection(evaluation)),
+            partial(plots.coverage, evaluation, report_view.threshold(evaluation)),
             "Share answered, and share right among the answered, by the least confidence. The table below holds both.",
         ),
     }

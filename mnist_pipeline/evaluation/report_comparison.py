@@ -1,8 +1,8 @@
 """Two runs side by side: what differs, and whether the difference is more than chance. Pure."""
 
-import math
 from dataclasses import dataclass
 
+from mnist_pipeline.evaluation import metrics
 from mnist_pipeline.evaluation.report_inputs import CHANGES_SHOWN, ReportInputs
 from mnist_pipeline.evaluation.report_view import flat_config
 
@@ -36,7 +36,7 @@ class Difference:
             ``p_value`` and ``per_class`` are empty or none, because they would compare nothing.
         fixed: rows that A gets wrong and B gets right.
         broken: rows that A gets right and B gets wrong.
-        p_value: exact two-sided McNemar test (McNemar 1947, binomial form).
+        p_value: exact two-sided McNemar test (`metrics.mcnemar`).
         per_class: in the order of the classes.
         config: only what differs.
     """
@@ -59,7 +59,7 @@ def compare(a: ReportInputs, b: ReportInputs) -> Difference:
         comparable=comparable,
         fixed=fixed,
         broken=broken,
-        p_value=mcnemar_p_value(len(fixed), len(broken)) if comparable else None,
+        p_value=metrics.mcnemar(len(fixed), len(broken)) if comparable else None,
         per_class=_per_class(a, b) if comparable else (),
         config=_config(a, b),
     )
@@ -72,15 +72,6 @@ def changed_rows(a: ReportInputs, b: ReportInputs) -> tuple[list[int], list[int]
         [one.row for one in a.evaluation.mistakes if one.row in difference.fixed][:CHANGES_SHOWN],
         [one.row for one in b.evaluation.mistakes if one.row in difference.broken][:CHANGES_SHOWN],
     )
-
-
-def mcnemar_p_value(fixed: int, broken: int) -> float:
-    """Exact two-sided probability of so uneven a split of the discordant pairs, were both runs equally good."""
-    discordant = fixed + broken
-    tail = sum(math.comb(discordant, k) for k in range(min(fixed, broken) + 1))
-    # Integers of thousands of digits divide exactly enough; floats would overflow.
-    probability: float = 2 * tail / 2**discordant
-    return min(1.0, probability)
 
 
 def _per_class(a: ReportInputs, b: ReportInputs) -> tuple[ClassDifference, ...]:

@@ -20,7 +20,7 @@ from mnist_pipeline.evaluation.report import render_comparison_html, render_html
 from mnist_pipeline.evaluation.report_comparison import changed_rows
 from mnist_pipeline.evaluation.report_inputs import ReportInputs, RunFacts, StepTime, shown_rows
 from mnist_pipeline.evaluation.report_markdown import render_markdown
-from mnist_pipeline.evaluation.report_view import rejection
+from mnist_pipeline.evaluation.report_view import threshold
 from mnist_pipeline.evaluation.schema import Comparison, Evaluation, Verdict
 from mnist_pipeline.files import read_json, sha256_file, write_bytes, write_text
 from mnist_pipeline.inference.contract import ModelMetadata
@@ -174,7 +174,7 @@ def render_files(inputs: ReportInputs) -> dict[str, bytes]:
         "learning_curves": partial(plots.learning_curves, history),
         "confusion_matrix": partial(plots.confusion_matrix, evaluation),
         "reliability": partial(plots.reliability, evaluation),
-        "coverage": partial(plots.coverage, evaluation, rejection(evaluation)),
+        "coverage": partial(plots.coverage, evaluation, threshold(evaluation)),
     }
     files = {f"{name}.png": plots.to_png(draw) for name, draw in charts.items()}
     files |= {f"{name}.svg": plots.to_svg(draw, name).encode() for name, draw in charts.items()}

@@ -10,12 +10,14 @@ from collections.abc import Iterator, Sequence
 from mnist_pipeline.evaluation import report_format as fmt
 from mnist_pipeline.evaluation import report_view as view
 from mnist_pipeline.evaluation.report_inputs import ReportInputs
-from mnist_pipeline.evaluation.schema import Comparison, Evaluation
+from mnist_pipeline.evaluation.schema import Evaluation
 
 PAIRS_SHOWN = 10
 MISTAKES_SHOWN = 10
 
 _SPECIAL = re.compile(r"([\\`*_\[\]|~!#$])")
+# What makes a list or a heading of the line above, where a text begins a line.
+_BLOCK_START = re.compile(r"^(\s*\d*)([-+=.)])")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
 
@@ -24,7 +26,8 @@ def escape(text: str) -> str:
     line = _CONTROL.sub(" ", text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     # "://" and "www." would become links by themselves.
     line = re.sub(r"(?i)(www)\.", r"\1&#46;", line.replace("://", "&#58;//"))
-    return _SPECIAL.sub(r"\\\1", line)
+    line = _SPECIAL.sub(r"\\\1", line)
+    return _BLOCK_START.sub(r"\1\\\2", line)
 
 
 def code(text: str) -> str:
@@ -73,7 +76,7 @@ def _parts(inputs: ReportInputs) -> Iterator[str]:
     yield from _confusion(inputs.evaluation)
     yield from _mistakes(inputs.evaluation)
     yield from _confidence(inputs.evaluation)
-    yield from _champion(inputs.comparison)
+    yield from _champion(inputs)
     yield from _training(inputs)
     yield from _proof(inputs)
 
@@ -151,12 +154,15 @@ def _confidence(evaluation: Evaluation) -> Iterator[str]:
     )
 
 
-def _champion(comparison: Comparison | None) -> Iterator[str]:
+def _champion(inputs: ReportInputs) -> Iterator[str]:
+    comparison = inputs.comparison
     yield "## Against the champion"
     if comparison is None:
         yield view.NO_CHAMPION
         return
     yield f"Champion {code(comparison.champion_version)}: {view.change_sentence(comparison)}."
+    if other := view.other_champion_data(inputs):
+        yield escape(other)
     rows = [
         [
             f"{part.label} {escape(part.name)}",

@@ -184,6 +184,7 @@ def lineage(inputs: ReportInputs) -> list[tuple[str, str]]:
     return known + [(name, digest) for name, digest in inputs.run.files.items() if name not in dict(known)]
 
 
+NO_DIGIT = "\N{LEFT DOUBLE QUOTATION MARK}no digit\N{RIGHT DOUBLE QUOTATION MARK}"
 NO_CHAMPION = "There was no champion of this dataset to compare with."
 
 
@@ -192,26 +193,38 @@ def champion_sentence(inputs: ReportInputs) -> str:
     return NO_CHAMPION if inputs.comparison is None else change_sentence(inputs.comparison)
 
 
-def rejection(evaluation: Evaluation) -> float | None:
-    """The confidence below which scoring answers "no digit"; none where the evaluation names none."""
-    threshold: float | None = getattr(evaluation, "rejection", None)
-    return threshold
+def threshold(evaluation: Evaluation) -> float | None:
+    """The confidence below which scoring answers "no digit"; none where none was chosen."""
+    return None if evaluation.rejection is None else evaluation.rejection.threshold
 
 
 def rejection_sentence(evaluation: Evaluation) -> str:
-    """What the threshold of scoring does to the test images."""
-    threshold = rejection(evaluation)
-    if threshold is None:
-        return 'No threshold for "no digit" is set: scoring answers every image.'
-    reached = [point for point in evaluation.coverage if point.threshold <= threshold]
-    text = f'Scoring answers "no digit" below a confidence of {fmt.decimal(threshold, 2)}.'
-    if not reached:
-        return text
-    point = reached[-1]
-    return (
-        f"{text} Of the test images that leaves {fmt.percent(point.coverage)} answered, "
-        f"{fmt.percent(point.accuracy)} of them right."
+    """The threshold of scoring: how it was chosen, and what it does to the test images."""
+    chosen = evaluation.rejection
+    if chosen is None:
+        return f"No threshold for {NO_DIGIT} was chosen, because nothing was held out to choose it on."
+    text = (
+        f"Scoring answers {NO_DIGIT} below a confidence of {fmt.decimal(chosen.threshold, 3)}: on "
+        f"{fmt.count(chosen.rows)} validation images that turns away {fmt.percent(chosen.false_reject_rate)} of the "
+        f"right answers (allowed: {fmt.percent(chosen.target)})."
     )
+    reached = [point for point in evaluation.coverage if point.threshold <= chosen.threshold]
+    if reached:
+        text += (
+            f" At {fmt.decimal(reached[-1].threshold, 3)}, the nearest point measured, "
+            f"{fmt.percent(reached[-1].coverage)} of the test images are answered, "
+            f"{fmt.percent(reached[-1].accuracy)} of them right."
+        )
+    return text
+
+
+def other_champion_data(inputs: ReportInputs) -> str | None:
+    """Said where the champion learnt from other data than this model; none where both learnt from the same."""
+    comparison = inputs.comparison
+    if comparison is None or comparison.champion_dataset_digest == inputs.evaluation.dataset_digest:
+        return None
+    digest = comparison.champion_dataset_digest[:12] or "which its file does not name"
+    return f"The champion was trained on another dataset ({digest})."
 
 
 def parity_sentence(parity: Parity) -> str:

@@ -22,6 +22,7 @@ from mnist_pipeline.evaluation.schema import (
     Interval,
     Latency,
     Mistake,
+    Rejection,
     ReliabilityBin,
     Verdict,
 )
@@ -123,6 +124,7 @@ def sample_evaluation(confusion: list[list[int]] = CONFUSION, **changes: Any) ->
             )
             for step in range(20)
         ],
+        "rejection": Rejection(threshold=0.6182, target=0.01, false_reject_rate=0.0094, rows=5_000),
         "latency": [
             Latency(batch=1, calls=200, median_ms=0.1432, p95_ms=0.2114),
             Latency(batch=32, calls=100, median_ms=1.021, p95_ms=1.388),
@@ -201,6 +203,7 @@ def sample_comparison(evaluation: Evaluation) -> Comparison:
     return Comparison(
         champion_version="20261101-7be1c04d",
         champion_sha256="c7" * 32,
+        champion_dataset_digest="3d" * 32,
         samples=evaluation.samples,
         candidate_accuracy=evaluation.accuracy,
         champion_accuracy=(evaluation.correct - len(fixed) + len(broken)) / evaluation.samples,

@@ -1,0 +1,206 @@
+"""Reports and the disk: a run as other rooms left it, read and drawn."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mnist_pipeline.config import PipelineConfig
+from mnist_pipeline.data.dataset import Dataset
+from mnist_pipeline.errors import IntegrityError, UsageError
+from mnist_pipeline.evaluation.report_files import load_report_inputs, write_comparison, write_report
+from mnist_pipeline.evaluation.report_inputs import ReportInputs, shown_rows
+from mnist_pipeline.evaluation.schema import Evaluation
+from mnist_pipeline.files import read_json, sha256_file, write_bytes, write_json
+from mnist_pipeline.inference import ModelMetadata
+from mnist_pipeline.outputs import FetchedDataset
+from mnist_pipeline.runs import Run
+from mnist_pipeline.workspace import RunDirectory, Workspace
+
+Make = Callable[..., ReportInputs]
+FRAMEWORKS = {"keras": "3.15.1", "tf2onnx": "1.17.0"}
+
+
+def model_file(sha_like: str) -> bytes:
+    """An ONNX file that carries its metadata."""
+    import onnx
+
+    value = onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [1])
+    graph = onnx.helper.make_graph([onnx.helper.make_node("Identity", ["x"], ["y"])], "g", [value], [])
+    model = onnx.helper.make_model(graph)
+    metadata = ModelMetadata(
+        class_names=tuple("0123456789"),
+        dataset="digits",
+        dataset_digest=sha_like,
+        run_id="r",
+        preset="codelab",
+        frameworks=FRAMEWORKS,
+    )
+    onnx.helper.set_model_props(model, metadata.to_props())
+    return model.SerializeToString()
+
+
+@pytest.fixture
+def run(
+    tmp_path: Path, report_inputs: Make, evaluations: Callable[..., Evaluation], digits_dataset: FetchedDataset
+) -> RunDirectory:
+    """A run with a real journal on the embedded digits; its measurements are made up, its rows are real."""
+    rows = digits_dataset.test_rows
+    sample = evaluations()
+    evaluation = evaluations(
+        mistakes=[one.model_copy(update={"row": index * 3}) for index, one in enumerate(sample.mistakes)],
+        examples=[(row * 7) % rows for row in range(20)],
+        dataset="digits",
+        dataset_digest=digits_dataset.digest,
+    )
+    made = report_inputs(evaluation=evaluation)
+    assert made.comparison is not None
+    assert made.verdict is not None
+    comparison = made.comparison.model_copy(update={"fixed": [1, 2], "broken": [0, 3]})
+    started = Run.start(Workspace(tmp_path), PipelineConfig())
+    started.note("fetch", "key", digits_dataset_inside(tmp_path, digits_dataset), 0.25, "cache")
+    started.finish("promoted")
+    directory = started.directory
+    for path, record in (
+        (directory.evaluation_json, evaluation),
+        (directory.history, made.history.model_copy(update={"train_rows": 1_000, "config": {"validation_rows": 100}})),
+        (directory.parity, made.parity),
+        (directory.comparison, comparison),
+        (directory.gate, made.verdict),
+    ):
+        write_json(path, record.model_dump(mode="json"))
+    write_bytes(directory.model_onnx, model_file(digits_dataset.digest))
+    return directory
+
+
+def digits_dataset_inside(root: Path, dataset: FetchedDataset) -> FetchedDataset:
+    """The handle as if the dataset lay in the workspace ``root``: a journal names no other places."""
+    return dataset.model_copy(update={"directory": root / "datasets" / "digits"})
+
+
+def test_everything_is_read_back(run: RunDirectory, digits_dataset: FetchedDataset) -> None:
+    inputs = load_report_inputs(run, digits_dataset, model="digits", version="v1")
+    dataset = Dataset.open(digits_dataset.directory)
+    assert sorted(inputs.images) == shown_rows(inputs.evaluation, inputs.comparison)
+    for row, image in inputs.images.items():
+        assert type(image) is np.ndarray  # a copy: the memory map is closed
+        assert np.array_equal(image, dataset.test.images[row])
+        assert inputs.labels[row] == dataset.test.labels[row]
+    assert {split: sum(counts) for split, counts in inputs.class_counts.items()} == {
+        "train": 1_000,
+        "validation": 100,
+        "test": digits_dataset.test_rows,
+    }
+    facts = inputs.run
+    assert (facts.run_id, facts.status, facts.model, facts.version) == (run.id, "promoted", "digits", "v1")
+    assert [(step.name, step.seconds, step.reused_from) for step in facts.steps] == [("fetch", 0.25, "cache")]
+    assert facts.config["training"]["preset"] == "codelab"
+    assert facts.environment == FRAMEWORKS
+    assert facts.files["parity.json"] == sha256_file(run.parity)
+    assert facts.source == dataset.card.source
+
+
+def test_a_report_is_written_whole(run: RunDirectory, digits_dataset: FetchedDataset) -> None:
+    before = set(run.path.iterdir())
+    report = write_report(run, digits_dataset, model="digits")
+    written = {path.name for path in set(run.path.iterdir()) - before}
+    assert (
+        written
+        == set(report.files)
+        == {
+            "report.html",
+            "report.md",
+            *(f"{chart}.{kind}" for chart in CHARTS for kind in ("png", "svg")),
+        }
+    )
+    report.verify()
+    assert report.html.stat().st_size < 3_000_000
+    assert f"<code>{sha256_file(run.gate)}</code>" in report.html.read_text(encoding="utf-8")
+    with Image.open(report.confusion_matrix) as image:
+        image.verify()
+
+
+CHARTS = ("learning_curves", "confusion_matrix", "reliability", "coverage")
+
+
+def test_a_report_can_be_drawn_elsewhere(run: RunDirectory, tmp_path: Path) -> None:
+    before = sorted(run.path.iterdir())
+    report = write_report(run, None, directory=tmp_path / "elsewhere")
+    assert sorted(run.path.iterdir()) == before
+    assert report.markdown.read_text(encoding="utf-8").startswith("# Promoted to champion")
+    assert "The dataset is not at hand" in report.html.read_text(encoding="utf-8")
+
+
+def test_what_a_run_lacks_is_absent(run: RunDirectory, digits_dataset: FetchedDataset) -> None:
+    for path in (run.gate, run.comparison, run.journal, run.config, run.model_onnx):
+        path.unlink()
+    inputs = load_report_inputs(run, digits_dataset.directory)
+    assert (inputs.verdict, inputs.comparison, inputs.run.seconds, inputs.run.environment) == (None, None, None, {})
+    assert inputs.images
+
+
+def test_a_run_that_was_not_evaluated_has_no_report(run: RunDirectory, digits_dataset: FetchedDataset) -> None:
+    run.evaluation_json.unlink()
+    with pytest.raises(UsageError, match=r"evaluation.json is missing: only a run that was evaluated has a report"):
+        load_report_inputs(run, digits_dataset)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("evaluation.json", b"{"), ("history.json", b'{"layers": 1}'), ("gate.json", b""), ("model.onnx", b"\x08")],
+)
+def test_a_broken_file_is_named(run: RunDirectory, digits_dataset: FetchedDataset, name: str, text: bytes) -> None:
+    (run.path / name).write_bytes(text)
+    with pytest.raises(IntegrityError, match=rf"{name} is (broken|not a whole ONNX file)"):
+        load_report_inputs(run, digits_dataset)
+
+
+def test_a_report_mixes_no_two_models(run: RunDirectory, digits_dataset: FetchedDataset) -> None:
+    write_json(run.parity, read_json(run.parity) | {"model_sha256": "00" * 32})
+    with pytest.raises(IntegrityError, match=r"about model 5f5f5f5f5f5f.*about 000000000000"):
+        load_report_inputs(run, digits_dataset)
+
+
+def test_a_report_shows_no_images_of_another_dataset(run: RunDirectory, digits_dataset: FetchedDataset) -> None:
+    write_json(run.evaluation_json, read_json(run.evaluation_json) | {"dataset_digest": "11" * 32})
+    with pytest.raises(IntegrityError, match=r"was evaluated on digits 111111111111"):
+        load_report_inputs(run, digits_dataset)
+
+
+def test_two_runs_are_set_side_by_side_with_their_images(
+    run: RunDirectory, digits_dataset: FetchedDataset, tmp_path: Path
+) -> None:
+    other = RunDirectory(tmp_path / "runs" / "other")
+    other.path.mkdir()
+    for path in (run.history, run.parity):
+        write_bytes(other.path / path.name, path.read_bytes())
+    evaluation = read_json(run.evaluation_json)
+    write_json(other.evaluation_json, evaluation | {"mistakes": evaluation["mistakes"][:-2], "examples": []})
+    path = write_comparison(run, other, tmp_path / "compared.html", (digits_dataset, digits_dataset.directory))
+    page = path.read_text(encoding="utf-8")
+    assert "Images wrong in A and right in B: 2." in page
+    # The last, least confident mistakes: no report of either run alone shows them.
+    for mistake in evaluation["mistakes"][-2:]:
+        assert f'alt="Test row {mistake["row"]}"' in page
+
+
+def test_drawing_is_quick_and_loads_no_tensorflow(run: RunDirectory, digits_dataset: FetchedDataset) -> None:
+    program = (
+        "import sys, time\n"
+        "from pathlib import Path\n"
+        "from mnist_pipeline.evaluation.report_files import write_report\n"
+        "from mnist_pipeline.workspace import RunDirectory\n"
+        "write_report(RunDirectory(Path(sys.argv[1])), Path(sys.argv[2]))\n"
+        "loaded = {'tensorflow', 'keras', 'prefect', 'matplotlib.pyplot'} & set(sys.modules)\n"
+        "assert not loaded, loaded\n"
+        # Time of this process alone, imports included: other load on the machine does not count.
+        "print(time.process_time())\n"
+    )
+    arguments = [sys.executable, "-c", program, str(run.path), str(digits_dataset.directory)]
+    done = subprocess.run(arguments, check=True, capture_output=True, text=True)
+    assert float(done.stdout) <= 6
+    assert done.stderr == ""
