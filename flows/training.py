@@ -103,7 +103,7 @@ def run_all(config: PipelineConfig, workspace: Path, fresh: bool = False) -> ste
         evaluated = evaluate(config.evaluation, dataset, exported, run).result()
         published = publish(config.publishing, dataset, trained, exported, evaluated, run).result()
         run.finish("promoted" if published.promoted else "refused")
-    return steps.summarise(run)
+    return steps.summarise(config.publishing, run)
 
 
 def _finished(run: Run, step_name: str, output: OutputT) -> State[OutputT]:

@@ -120,13 +120,7 @@ class PublishedModel(Output):
 
     model: str
     version: str
-    version_files: dict[str, str]
-    """File of the version -> hex SHA-256."""
     promoted: bool
     """The gate let this candidate become champion."""
     reasons: list[str]
     """Why the gate refused; empty where it did not."""
-
-    def version_directory(self, models: Path) -> Path:
-        """The version's folder in the registry whose root is ``models``."""
-        return models / self.model / self.version

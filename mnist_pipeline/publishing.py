@@ -20,13 +20,24 @@ from mnist_pipeline.evaluation.schema import Check, Comparison, Evaluation, Verd
 from mnist_pipeline.files import read_json, write_bytes, write_json
 from mnist_pipeline.outputs import EvaluatedModel, ExportedModel, FetchedDataset, PublishedModel, TrainedModel
 from mnist_pipeline.records import Parity
-from mnist_pipeline.registry.manifest import Facts, GateSummary, Lineage, Manifest, Metrics, digest_of
-from mnist_pipeline.registry.staging import Stage
-from mnist_pipeline.registry.store import PublishedVersion, Registry
+from mnist_pipeline.registry import (
+    Facts,
+    GateSummary,
+    Lineage,
+    Manifest,
+    Metrics,
+    PublishedVersion,
+    Registry,
+    Stage,
+    digest_of,
+    open_registry,
+)
 from mnist_pipeline.registry.validation import validate_in_fresh_process
 from mnist_pipeline.runs import Run, code_digest, installed_version
+from mnist_pipeline.workspace import Workspace
 
-GOLDEN_IMAGES = 50
+GOLDEN_IMAGES = 64
+"""Test images whose stored predictions a fresh process must reproduce from the staged model."""
 GOLDEN_TOLERANCE = 1e-5
 """Largest accepted difference of a probability between two processes on one device."""
 FRAMEWORKS = ("tensorflow", "keras", "tf2onnx", "onnx", "onnxruntime-gpu", "onnxruntime", "numpy")
@@ -45,6 +56,11 @@ class Candidate(NamedTuple):
         return self.exported.directory / "model.onnx"
 
 
+def registry_of(config: PublishConfig, workspace: Workspace) -> Registry:
+    """The registry that the config names, else the workspace's own."""
+    return open_registry(config.registry or workspace.models, cache=workspace.model_cache, endpoint=config.endpoint)
+
+
 def publish_model(config: PublishConfig, candidate: Candidate, run: Run) -> PublishedModel:
     """Publish the candidate as a version; it becomes champion if the gate lets it.
 
@@ -54,7 +70,7 @@ def publish_model(config: PublishConfig, candidate: Candidate, run: Run) -> Publ
         RegistryError: the registry cannot be written, or another run moved the champion meanwhile.
         IntegrityError: the ONNX file must not be loaded, or a published file is damaged.
     """
-    registry = Registry(run.workspace.models)
+    registry = registry_of(config, run.workspace)
     model = config.model or candidate.dataset.name
     with registry.stage(model, candidate.model) as stage:
         if stage.existing is None:
@@ -76,7 +92,8 @@ def _publish_new(
     report = write_report(run.directory, candidate.dataset, model=stage.model, version=stage.version)
     for path in (run.directory.evaluation_json, run.directory.parity, run.directory.gate, report.html):
         stage.add(path.name, path.read_bytes())
-    return registry.commit(stage, _facts(candidate, verdict, champion, run), reason=_sentence(verdict))
+    facts = _facts(candidate, verdict, champion, run)
+    return registry.commit(stage, facts, reason=_sentence(verdict), sign_key=config.sign_key)
 
 
 def _judge(
@@ -164,19 +181,18 @@ def _promote(registry: Registry, manifest: Manifest, run: Run) -> None:
 
 
 def _sentence(verdict: Verdict) -> str:
-    return "gate passed" if verdict.promoted else "gate refused: " + "; ".join(verdict.reasons)
+    refusing = ", ".join(check.name for check in verdict.checks if not check.passed)
+    return f"gate refused: {refusing}" if refusing else "gate passed"
 
 
 def _output(published: PublishedVersion, report: Report, run: Run) -> PublishedModel:
     beside = [path for path in (run.directory.gate, run.directory.comparison) if path.is_file()]
     manifest = published.manifest
-    version_files = {name: entry.sha256 for name, entry in manifest.files.items()}
     return PublishedModel(
         directory=run.directory.path,
         files=report.files | PublishedModel.digests(*beside),
         model=manifest.model,
         version=manifest.version,
-        version_files=version_files | PublishedModel.digests(published.directory / "manifest.json"),
         promoted=manifest.gate.promoted,
         reasons=manifest.gate.reasons,
     )

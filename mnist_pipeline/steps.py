@@ -26,12 +26,11 @@ from mnist_pipeline.outputs import (
     EvaluatedModel,
     ExportedModel,
     FetchedDataset,
-    Output,
     PublishedModel,
     TrainedModel,
 )
 from mnist_pipeline.progress import ReportProgress, no_progress
-from mnist_pipeline.publishing import Candidate, publish_model
+from mnist_pipeline.publishing import Candidate, publish_model, registry_of
 from mnist_pipeline.records import Record
 from mnist_pipeline.runs import Run, Sources
 from mnist_pipeline.training.devices import require_device
@@ -109,8 +108,7 @@ def publish(
         return publish_model(config, Candidate(dataset, trained, exported, evaluated), run)
 
     def still_published(found: PublishedModel) -> None:
-        directory = found.version_directory(run.workspace.models)
-        Output(directory=directory, files=found.version_files).verify()
+        registry_of(config, run.workspace).resolve(found.model, found.version)
 
     inputs = [dataset, exported, evaluated]
     return run.once(
@@ -143,13 +141,13 @@ class Summary(Record):
     """Step -> seconds, of this run."""
 
 
-def summarise(run: Run) -> Summary:
+def summarise(config: PublishConfig, run: Run) -> Summary:
     """The summary of a run whose steps are all finished."""
     record = run.record
     dataset = run.output("fetch", FetchedDataset)
     evaluated = run.output("evaluate", EvaluatedModel)
     published = run.output("publish", PublishedModel)
-    version = published.version_directory(run.workspace.models)
+    version = registry_of(config, run.workspace).resolve(published.model, published.version)
     return Summary(
         run_id=record.run_id,
         status=record.status,
@@ -160,8 +158,8 @@ def summarise(run: Run) -> Summary:
         accuracy=evaluated.accuracy,
         dataset=dataset.name,
         fallback=dataset.fallback,
-        onnx=version / "model.onnx",
-        report=version / "report.html",
+        onnx=version.path,
+        report=version.directory / run.directory.report_html.name,
         reused=record.reused,
         seconds={name: step.seconds for name, step in record.steps.items()},
     )

@@ -94,6 +94,11 @@ class Workspace:
         return self.root / "models"
 
     @property
+    def model_cache(self) -> Path:
+        """Versions that were downloaded from a remote registry, by digest."""
+        return self.root / ".cache" / "models"
+
+    @property
     def checkpoints(self) -> Path:
         """Unfinished trainings, by the digest of what they depend on."""
         return self.root / "runs" / ".checkpoints"

@@ -11,7 +11,7 @@ from mnist_pipeline.cli.terminal import Terminal
 from mnist_pipeline.errors import UsageError
 
 if TYPE_CHECKING:
-    from mnist_pipeline.registry.store import Registry
+    from mnist_pipeline.registry import Registry
 
 app = typer.Typer(help="Published models: versions, aliases, history.", no_args_is_help=True)
 
@@ -29,17 +29,13 @@ def list_versions(
 ) -> None:
     """Every version, newest first."""
     terminal = ctx.obj = Terminal(as_json=as_json)
-    store = open_registry(workspace, registry)
+    store = find_registry(workspace, registry)
     models = [name] if name else store.models()
-    rows = [
-        {"model": model, **row.model_dump(mode="json")} | {"aliases": ", ".join(row.aliases)}
-        for model in models
-        for row in store.versions(model)
-    ]
+    rows = [{"model": model, **row.model_dump(mode="json")} for model in models for row in store.versions(model)]
     if not rows and not as_json:
         terminal.say(f"no versions in {store.storage.location}; publish one with: mnist-pipeline run-all")
         return
-    terminal.table(rows, columns=["model", "version", "aliases", "created", "accuracy", "preset", "run"])
+    terminal.table(rows, columns=["model", "version", "aliases", "created", "accuracy", "preset"])
 
 
 @app.command()
@@ -53,7 +49,7 @@ def show(
 ) -> None:
     """The manifest of one version, every file verified."""
     terminal = ctx.obj = Terminal(as_json=as_json)
-    store = open_registry(workspace, registry)
+    store = find_registry(workspace, registry)
     found = store.resolve(pick_model(store, name), reference)
     manifest = found.manifest
     terminal.result(
@@ -81,7 +77,7 @@ def promote(
 ) -> None:
     """Make a version the champion, by a person's decision."""
     terminal = ctx.obj = Terminal(as_json=as_json)
-    store = open_registry(workspace, registry)
+    store = find_registry(workspace, registry)
     model = pick_model(store, name)
     before = store.champion(model)
     chosen = store.promote(model, version, reason=reason, expected=before)
@@ -99,7 +95,7 @@ def rollback(
 ) -> None:
     """Go back to the champion before this one; again goes further back."""
     terminal = ctx.obj = Terminal(as_json=as_json)
-    store = open_registry(workspace, registry)
+    store = find_registry(workspace, registry)
     model = pick_model(store, name)
     before = store.champion(model)
     _show_move(terminal, model, before, store.rollback(model, reason=reason))
@@ -118,7 +114,7 @@ def verify(
 ) -> None:
     """Hash every published file again; exit 1 if any differs."""
     terminal = ctx.obj = Terminal(as_json=as_json)
-    store = open_registry(workspace, registry)
+    store = find_registry(workspace, registry)
     models = store.models() if every else [pick_model(store, name)]
     findings = [
         {"model": model, **finding.model_dump(mode="json")}
@@ -142,9 +138,9 @@ def history(
 ) -> None:
     """Every change of versions and aliases, oldest first."""
     terminal = ctx.obj = Terminal(as_json=as_json)
-    store = open_registry(workspace, registry)
+    store = find_registry(workspace, registry)
     rows = [change.model_dump(mode="json") for change in store.history(pick_model(store, name))]
-    terminal.table(rows, columns=["time", "action", "alias", "before", "after", "who", "run", "reason"])
+    terminal.table(rows, columns=["time", "action", "alias", "from", "to", "who", "reason"])
 
 
 @app.command()
@@ -158,9 +154,9 @@ def at(
 ) -> None:
     """Which version was champion at that time."""
     terminal = ctx.obj = Terminal(as_json=as_json)
-    from mnist_pipeline.registry.history import parse_when
+    from mnist_pipeline.registry import parse_when
 
-    store = open_registry(workspace, registry)
+    store = find_registry(workspace, registry)
     model = pick_model(store, name)
     change = store.at(model, parse_when(when))
     if change is None:
@@ -184,7 +180,7 @@ def prune(
 ) -> None:
     """Delete old versions; never one that an alias, a rollback or the last two champions need."""
     terminal = ctx.obj = Terminal(as_json=as_json)
-    store = open_registry(workspace, registry)
+    store = find_registry(workspace, registry)
     deleted = store.prune(pick_model(store, name), keep=keep, reason=reason, dry_run=dry_run)
     verb = "would delete" if dry_run else "deleted"
     terminal.result(
@@ -192,12 +188,13 @@ def prune(
     )
 
 
-def open_registry(workspace: Path, location: str | None) -> "Registry":
+def find_registry(workspace: Path, location: str | None) -> "Registry":
     """The registry at ``--registry``, or the workspace's own."""
-    from mnist_pipeline.registry.store import Registry
+    from mnist_pipeline.registry import open_registry
     from mnist_pipeline.workspace import Workspace
 
-    return Registry(Path(location) if location else Workspace(workspace.resolve()).models)
+    found = Workspace(workspace.resolve())
+    return open_registry(location or found.models, cache=found.model_cache)
 
 
 def pick_model(registry: "Registry", name: str | None) -> str:

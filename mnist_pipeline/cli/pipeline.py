@@ -203,7 +203,7 @@ def publish(
     made = steps.fetched(run), steps.trained(run), steps.exported(run), steps.evaluated(run)
     published = steps.publish(config.publishing, *made, run)
     run.finish("promoted" if published.promoted else "refused")
-    _show_summary(terminal, steps.summarise(run).model_dump(mode="json"))
+    _show_summary(terminal, steps.summarise(config.publishing, run).model_dump(mode="json"))
     if not published.promoted:
         raise typer.Exit(REFUSED)
 

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,6 +19,7 @@ from rich.table import Table
 from mnist_pipeline.progress import Progress, ReportProgress, no_progress
 
 LINE_SECONDS = 10.0
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
 
 
 class Terminal:
@@ -67,12 +69,13 @@ class Terminal:
         if self.as_json:
             self._print_json(value)
             return
-        table = Table(title=title or None, title_justify="left")
         names = columns or (list(value[0]) if value else [])
+        table = Table(box=None, pad_edge=False, title=title or None, title_justify="left")
         for name in names:
-            table.add_column(name.replace("_", " "), overflow="fold")
+            # Only the last column is text; the others are to be read, and copied, whole.
+            table.add_column(name.replace("_", " "), overflow="fold", no_wrap=name != names[-1])
         for row in value:
-            table.add_row(*(escape("" if row[name] is None else str(row[name])) for name in names))
+            table.add_row(*(escape(_cell(row[name])) for name in names))
         self._out.print(table)
 
     def _print_json(self, value: Any) -> None:
@@ -130,3 +133,13 @@ class _Lines:
 
 def _figures(progress: Progress) -> str:
     return "  ".join(f"{name} {value:.4g}" for name, value in progress.figures.items())
+
+
+def _cell(value: Any) -> str:
+    """Text for a table; times to the second."""
+    if value is None:
+        return ""
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    text = str(value)
+    return text[:19].replace("T", " ") if _TIME.match(text) else text
