@@ -53,7 +53,7 @@ class FetchConfig(Config):
     deadline: Seconds = 600
     """Seconds for the whole download, retries included."""
     attempts: int = Field(default=4, ge=1, le=20)
-    """Tries in all; only what can pass by itself is tried again."""
+    """Tries of each file, all in all; only what can pass by itself is tried again."""
 
 
 class AugmentationConfig(Config):
@@ -147,6 +147,8 @@ class EvaluateConfig(Config):
     """Where to run onnxruntime; gpu fails where CUDA does not really load."""
     batch_size: int = Field(default=1_000, ge=1, le=65_536)
     """Images per call."""
+    false_reject_rate: float = Field(default=0.005, ge=0, lt=0.5)
+    """Share of the right answers on validation rows that the "no digit" threshold may turn away."""
 
 
 class GateConfig(Config):
@@ -156,18 +158,26 @@ class GateConfig(Config):
     """Least accuracy over all test images."""
     min_class_accuracy: Fraction = 0.80
     """Least accuracy of every class."""
-    champion_margin: Fraction = 0.0
-    """How much accuracy the candidate may lose against the champion before it is refused."""
-    significance: float = Field(default=0.05, gt=0, lt=1)
-    """Level of the exact McNemar test of candidate against champion."""
     promote_ties: bool = False
     """Promote a candidate that is neither better nor worse than the champion."""
+    champion_margin: Fraction = 0.0
+    """Largest loss of accuracy against the champion that still counts as a tie; needs promote_ties."""
+    significance: float = Field(default=0.05, gt=0, lt=1)
+    """Level of the exact McNemar test: a loss that is significant is no tie, whatever the margin."""
     max_calibration_error: Fraction = 0.10
     """Largest expected calibration error."""
     max_latency_ms: float | None = Field(default=None, gt=0)
     """Largest median latency of one image, milliseconds; none: not checked."""
     max_bytes: int | None = Field(default=None, ge=1)
     """Largest size of the ONNX file; none: not checked."""
+
+    @field_validator("champion_margin")
+    @classmethod
+    def _takes_part(cls, value: float, info: ValidationInfo) -> float:
+        """A margin for ties that are refused would do nothing."""
+        if value and not info.data.get("promote_ties", True):
+            raise ValueError("needs promote_ties=true: it says what counts as a tie, and ties are refused")
+        return value
 
 
 class PublishConfig(Config):
@@ -182,7 +192,7 @@ class PublishConfig(Config):
     endpoint: str | None = None
     """URL of the object store's server; none: AWS_ENDPOINT_URL, else Amazon's."""
     sign_key: Path | None = None
-    """PEM file of the Ed25519 private key that signs the manifest; none: not signed."""
+    """PEM file of an Ed25519 private key that signs the manifest; none: not signed."""
 
 
 class ScoreConfig(Config):

@@ -112,6 +112,25 @@ class ObjectFolder:
         with self._errors():
             return [found["path"] for found in obstore.list(self._store, folder).collect()]
 
+    def each_key(self) -> Iterator[str]:
+        """Keys of all objects, as the server lists them, page by page."""
+        import obstore
+
+        with self._errors():
+            for page in obstore.list(self._store):
+                for found in page:
+                    yield found["path"]
+
+    def tag(self, key: str) -> str | None:
+        """The tag of the object as it is now; None where there is none."""
+        import obstore
+
+        with self._errors():
+            try:
+                return str(obstore.head(self._store, key)["e_tag"])
+            except FileNotFoundError:
+                return None
+
     def folders(self, folder: str = "") -> list[str]:
         """Names of the folders directly in ``folder``."""
         import obstore

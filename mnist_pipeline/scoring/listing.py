@@ -1,0 +1,151 @@
+"""Which images there are: every regular file below a folder, sorted by path, in bounded memory.
+
+Names are bytes, as the file system has them: relative to the folder, with ``/`` between the parts, sorted
+bytewise. A folder of a million files is sorted in runs on disk, and the runs are merged.
+"""
+
+import heapq
+import os
+import stat
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+from mnist_pipeline.errors import PipelineError, UsageError
+
+RUN_NAMES = 50_000
+"""Names that are sorted in memory at once."""
+REPORT_EVERY = 10_000
+END = b"\0"
+"""After each name: the one byte that no path holds."""
+
+
+@dataclass(slots=True)
+class Skipped:
+    """What a folder holds that is no image for sure, and what could not be looked into."""
+
+    entries: Counter[str] = field(default_factory=Counter)
+    unreadable: list[str] = field(default_factory=list)
+
+
+def scan_folder(root: Path, exclude: frozenset[bytes], skipped: Skipped) -> Iterator[bytes]:
+    """The names of all regular files below ``root``, in no order. Links are not followed; hidden names are skipped.
+
+    Raises:
+        UsageError: ``root`` is not a folder that can be read.
+    """
+    base = os.fsencode(root) + b"/"
+    pending = [b""]
+    while pending:
+        relative = pending.pop()
+        try:
+            with os.scandir(base + relative) as entries:
+                for entry in entries:
+                    name = relative + entry.name
+                    kind = _kind(entry)
+                    if kind == "folder":
+                        pending.append(name + b"/")
+                    elif kind != "file":
+                        skipped.entries[kind] += 1
+                    elif name not in exclude:
+                        yield name
+        except OSError as error:
+            if not relative:
+                raise UsageError(f"{root} cannot be read as a folder: {error.strerror}") from None
+            skipped.unreadable.append(f"{os.fsdecode(relative)}: {error.strerror}")
+
+
+def _kind(entry: os.DirEntry[bytes]) -> str:
+    """What an entry is, without following it and without opening it."""
+    if entry.name.startswith(b"."):
+        return "hidden"
+    if entry.is_symlink():
+        return "symbolic link"
+    if entry.is_dir(follow_symlinks=False):
+        return "folder"
+    if entry.is_file(follow_symlinks=False):
+        return "file"
+    mode = entry.stat(follow_symlinks=False).st_mode
+    return "pipe" if stat.S_ISFIFO(mode) else "socket" if stat.S_ISSOCK(mode) else "device"
+
+
+def read_list(file: BinaryIO) -> Iterator[bytes]:
+    """The paths of a list: one a line, or NUL-terminated (as ``find -print0`` writes) where it holds a NUL."""
+    block = file.read(1 << 16)
+    end = END if END in block else b"\n"
+    strip = b"" if end == END else b"\r"
+    rest = b""
+    while block:
+        *names, rest = (rest + block).split(end)
+        yield from filter(None, (name.removesuffix(strip) for name in names))
+        block = file.read(1 << 16)
+    if rest := rest.removesuffix(strip):
+        yield rest
+
+
+@dataclass(frozen=True, slots=True)
+class SortedNames:
+    """All names, sorted, without duplicates; iterable once or more, until ``close``."""
+
+    count: int
+    """How many were found; duplicates included."""
+    runs: tuple[Path, ...]
+    last: tuple[bytes, ...]
+
+    def __iter__(self) -> Iterator[bytes]:
+        with ExitStack() as stack:
+            streams: list[Iterable[bytes]] = [_read_run(stack.enter_context(run.open("rb"))) for run in self.runs]
+            previous = None
+            for name in heapq.merge(*streams, self.last) if streams else self.last:
+                if name != previous:
+                    yield name
+                previous = name
+
+    def close(self) -> None:
+        """Delete the runs on disk."""
+        for run in self.runs:
+            run.unlink(missing_ok=True)
+
+
+def sort_names(names: Iterable[bytes], folder: Path, found: Callable[[int], None]) -> SortedNames:
+    """Sort any number of names with at most `RUN_NAMES` of them in memory.
+
+    Args:
+        names: in any order.
+        folder: where the runs are kept meanwhile.
+        found: is told how many there are, now and then.
+
+    Raises:
+        PipelineError: the runs cannot be written.
+    """
+    runs: list[Path] = []
+    batch: list[bytes] = []
+    count = 0
+    for name in names:
+        batch.append(name)
+        count += 1
+        if count % REPORT_EVERY == 0:
+            found(count)
+        if len(batch) == RUN_NAMES:
+            runs.append(_write_run(folder / f"names-{len(runs):05d}", sorted(batch)))
+            batch.clear()
+    found(count)
+    return SortedNames(count, tuple(runs), tuple(sorted(batch)))
+
+
+def _write_run(path: Path, names: list[bytes]) -> Path:
+    try:
+        path.write_bytes(END.join(names) + END)
+    except OSError as error:
+        raise PipelineError(f"the sorted listing cannot be written to {path}: {error.strerror}") from None
+    return path
+
+
+def _read_run(file: BinaryIO) -> Iterator[bytes]:
+    rest = b""
+    while block := file.read(1 << 14):
+        *names, rest = (rest + block).split(END)
+        yield from names

@@ -1,0 +1,251 @@
+"""Worker processes: started, fed with shards, watched, replaced when an image kills them."""
+
+import json
+import logging
+import os
+import queue
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from mnist_pipeline import errors
+from mnist_pipeline.errors import PipelineError
+from mnist_pipeline.scoring.records import ScoringSettings, Shard
+from mnist_pipeline.scoring.worker import IDLE, MARK
+
+logger = logging.getLogger(__name__)
+
+STRIKES = 2
+"""An image at which so many workers died is left out. One death may have come from outside."""
+MAX_DEATHS = 5
+"""Deaths at no image in particular, in a row, after which the job gives up."""
+TICK = 0.25
+"""Seconds between looks at the clock."""
+START_SECONDS = 120.0
+# The folder of this package is put last, so that it is found even where it is not installed, and hides nothing.
+_COMMAND = "import sys; sys.path.append(sys.argv[1]); from mnist_pipeline.scoring.worker import main; main()"
+
+
+@dataclass(slots=True)
+class _Task:
+    shard: Shard
+    condemned: dict[int, tuple[str, str]] = field(default_factory=dict)
+    strikes: Counter[int] = field(default_factory=Counter)
+
+
+class _Process:
+    """One worker process and the thread that listens to it."""
+
+    def __init__(self, hello: dict[str, Any], folder: Path, events: "queue.Queue[tuple[_Process, Any]]") -> None:
+        self.task: _Task | None = None
+        self.ready = False
+        self.row, self.since = IDLE, time.monotonic()
+        handle, name = tempfile.mkstemp(prefix="worker-", dir=folder)
+        with os.fdopen(handle, "wb") as file:
+            file.write(MARK.pack(IDLE))
+        self._mark = Path(name)
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-c", _COMMAND, str(Path(errors.__file__).parents[1])],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,  # decoders write warnings there that nobody can use
+            start_new_session=True,  # Ctrl-C is for this process; it ends its workers itself
+        )
+        if self._process.stdin is None or self._process.stdout is None:
+            raise AssertionError("both are pipes")
+        self._stdin, self._stdout = self._process.stdin, self._process.stdout
+        self._events = events
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
+        self.send({"hello": hello | {"mark": name}})
+
+    def send(self, request: dict[str, Any]) -> None:
+        """Say something; a process that is dead already is noticed by the listener."""
+        with suppress(OSError):
+            self._stdin.write(json.dumps(request).encode() + b"\n")
+            self._stdin.flush()
+
+    def give(self, task: _Task) -> None:
+        self.task = task
+        self.row, self.since = IDLE, time.monotonic()
+        condemned = {str(row): list(why) for row, why in task.condemned.items()}
+        self.send({"shard": task.shard.model_dump(mode="json"), "condemned": condemned})
+
+    def look(self) -> int:
+        """The row it is at, for as long as `since` says."""
+        with suppress(OSError):
+            (row,) = MARK.unpack(self._mark.read_bytes())
+            if row != self.row:
+                self.row, self.since = row, time.monotonic()
+        return self.row
+
+    def end(self, *, kill: bool = True) -> int:
+        """Stop it, wait for it and clean up; the exit code, negative for a signal."""
+        if kill:
+            self._process.kill()
+        code = self._process.wait()
+        self._listener.join()
+        for stream in (self._stdin, self._stdout):
+            with suppress(OSError):
+                stream.close()
+        self._mark.unlink(missing_ok=True)
+        return code
+
+    def _listen(self) -> None:
+        for line in self._stdout:
+            self._events.put((self, json.loads(line)))
+        self._events.put((self, None))
+
+
+class Pool:
+    """Up to ``workers`` processes. Use it as a context manager: leaving it ends them."""
+
+    def __init__(self, settings: ScoringSettings, workers: int, memory_megabytes: int, folder: Path) -> None:
+        self._settings = settings
+        self._hello = {"settings": settings.model_dump(mode="json"), "memory_megabytes": memory_megabytes}
+        self._size = workers
+        self._folder = folder
+        self._events: queue.Queue[tuple[_Process, Any]] = queue.Queue()
+        self._processes: list[_Process] = []
+        self._waiting: list[_Task] = []
+        self._deaths = 0
+        self.provider = ""
+        self.in_progress = 0
+        """Images of unfinished shards that are done."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process in self._processes:
+            process.end()
+        self._processes.clear()
+
+    def start(self, workers: int) -> None:
+        """Start so many processes, at most the pool's size; what they need to load takes a moment."""
+        while len(self._processes) < min(workers, self._size):
+            self._processes.append(_Process(self._hello, self._folder, self._events))
+
+    def score(self, shards: Iterable[Shard]) -> Iterator[Shard | None]:
+        """Score every shard; yield each as its part is stored, not in their order, and None every `TICK` or so.
+
+        Raises:
+            PipelineError: the model cannot be loaded, or workers keep dying at no image in particular.
+        """
+        source = iter(shards)
+        exhausted = False
+        while True:
+            idle = [process for process in self._processes if process.ready and process.task is None]
+            while not exhausted and len(self._waiting) < max(len(idle), 1):
+                task = next(source, None)
+                if task is None:
+                    exhausted = True
+                else:
+                    self._waiting.append(_Task(task))
+            self.start(len(self._waiting) + sum(process.task is not None for process in self._processes))
+            for process, task_ in zip(idle, list(self._waiting), strict=False):
+                self._waiting.remove(task_)
+                process.give(task_)
+            if exhausted and not self._waiting and all(process.task is None for process in self._processes):
+                return
+            yield self._next_event()
+
+    def pictures(self, names: list[str]) -> list[dict[str, Any]]:
+        """What `pictures.picture` says of each name; shorter where a worker did not survive one."""
+        found: list[dict[str, Any]] = []
+        ready = [process for process in self._processes if process.ready]
+        if not ready:
+            return found
+        process = ready[0]
+        process.send({"pictures": names})
+        while True:
+            try:
+                sender, answer = self._events.get(timeout=self._settings.limits.seconds)
+            except queue.Empty:
+                return found
+            if sender is process:
+                return list((answer or {}).get("pictures", []))
+
+    def _next_event(self) -> Shard | None:
+        try:
+            process, answer = self._events.get(timeout=TICK)
+        except queue.Empty:
+            self._watch()
+            return None
+        if process not in self._processes:
+            return None
+        if answer is None:
+            self._bury(process)
+            return None
+        if "failed" in answer:
+            raise _as_error(answer["failed"])
+        if "ready" in answer:
+            process.ready, self.provider = True, answer["ready"]
+            return None
+        task, process.task = process.task, None
+        self._deaths = 0
+        return task.shard if task else None
+
+    def _watch(self) -> None:
+        """Note how far each worker is; kill one that hangs."""
+        self.in_progress = 0
+        for process in self._processes:
+            row = process.look()
+            waiting = time.monotonic() - process.since
+            if process.task is not None and row != IDLE:
+                self.in_progress += row
+                if waiting > self._settings.limits.seconds:
+                    logger.warning("one image takes more than %g s; its worker is replaced", waiting)
+                    process.task.condemned[row] = ("timed out", f"took more than {self._settings.limits.seconds:g} s")
+                    process.end()
+            elif not process.ready and waiting > START_SECONDS:
+                raise PipelineError(f"a worker process did not start within {START_SECONDS:g} s; try --workers 1")
+
+    def _bury(self, process: _Process) -> None:
+        """A worker is dead: put its shard back, without the image that killed it."""
+        row = process.look()
+        code = process.end(kill=False)
+        self._processes.remove(process)
+        task = process.task
+        if task is not None and row != IDLE:
+            if row not in task.condemned:
+                task.strikes[row] += 1
+                if task.strikes[row] >= STRIKES:
+                    task.condemned[row] = ("crashed", f"brought {STRIKES} workers down ({_cause(code)})")
+        else:
+            self._deaths += 1
+            if self._deaths >= MAX_DEATHS:
+                raise PipelineError(
+                    f"worker processes keep dying ({_cause(code)}); less memory is used with --workers 1"
+                )
+        if task is not None:
+            self._waiting.insert(0, task)
+
+
+def _cause(code: int) -> str:
+    if code < 0:
+        try:
+            return signal.Signals(-code).name
+        except ValueError:
+            return f"signal {-code}"
+    return f"exit code {code}"
+
+
+def _as_error(failed: dict[str, str]) -> PipelineError:
+    """The error that a worker reports, as this process would have raised it."""
+    known = getattr(errors, failed["error"], None)
+    if isinstance(known, type) and issubclass(known, PipelineError) and known is not errors.MissingExtraError:
+        error: PipelineError = known(failed["message"])
+        return error
+    if known is errors.MissingExtraError:
+        return PipelineError(failed["message"])
+    return PipelineError(f"a worker process failed: {failed['error']}: {failed['message']}")

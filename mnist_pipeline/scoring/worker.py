@@ -1,0 +1,141 @@
+"""A process that scores shards, one at a time: what a poisonous image brings down is this process alone.
+
+It is told what to do by one JSON object a line on its standard input, and answers by one a line:
+
+    {"hello": settings ...}   -> {"ready": provider} | {"failed": {"error": class, "message": text}}
+    {"shard": ...}            -> {"scored": images} | {"failed": ...}
+    {"pictures": ...}         -> {"pictures": [...]}
+
+Before it touches an image, it notes the row in a small shared file: whoever finds the process dead knows where.
+It ends when its input ends or its parent is gone.
+"""
+
+import json
+import mmap
+import os
+import signal
+import struct
+import sys
+from pathlib import Path
+from typing import Any, BinaryIO
+
+MARK = struct.Struct("<q")
+"""The shared file: the row that is being worked on, -1 for none."""
+IDLE = -1
+PARENT_IS_GONE = 3
+
+
+class Mark:
+    """The row that a worker is at, where its parent can see it even if the worker dies."""
+
+    def __init__(self, path: Path) -> None:
+        self._parent = os.getppid()
+        with path.open("r+b") as file:
+            self._memory = mmap.mmap(file.fileno(), MARK.size)
+
+    def __call__(self, row: int) -> None:
+        MARK.pack_into(self._memory, 0, row)
+        if os.getppid() != self._parent:
+            os._exit(PARENT_IS_GONE)
+
+
+def limit_memory(megabytes: int) -> None:
+    """From here on, this process may take so much more address space; where the platform can say so."""
+    try:
+        import resource
+
+        used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    except (ImportError, OSError):
+        return
+    wanted = used + megabytes * 1_000_000
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    resource.setrlimit(resource.RLIMIT_AS, (wanted, hard))
+
+
+class Worker:
+    """Answers requests with one loaded model."""
+
+    def __init__(self, hello: dict[str, Any]) -> None:
+        from mnist_pipeline.inference import Classifier
+        from mnist_pipeline.scoring.reading import open_reader
+        from mnist_pipeline.scoring.records import ScoringSettings
+
+        self._settings = ScoringSettings.model_validate(hello["settings"])
+        self._mark = Mark(Path(hello["mark"]))
+        self._reader = open_reader(self._settings.location, self._settings.limits.bytes)
+        self._model = Classifier.load(
+            self._settings.model,
+            sha256=self._settings.model_sha256,
+            device=self._settings.device,
+            threads=1,
+            spinning=False,
+        )
+        limit_memory(hello["memory_megabytes"])
+
+    def answer(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Do what is asked for."""
+        if "shard" in request:
+            return self._score(request)
+        from mnist_pipeline.scoring.pictures import picture
+
+        names = [os.fsencode(name) for name in request["pictures"]]
+        return {"pictures": [picture(name, self._reader, self._settings) for name in names]}
+
+    @property
+    def provider(self) -> str:
+        return self._model.provider
+
+    def _score(self, request: dict[str, Any]) -> dict[str, Any]:
+        from mnist_pipeline.scoring.parts import write_part
+        from mnist_pipeline.scoring.records import Shard
+        from mnist_pipeline.scoring.rows import score_names
+        from mnist_pipeline.scoring.shards import shard_names
+
+        shard = Shard.model_validate(request["shard"])
+        condemned = {int(row): (kind, message) for row, (kind, message) in request["condemned"].items()}
+        part = score_names(
+            shard_names(shard),
+            self._reader,
+            self._model,
+            self._settings.preprocess,
+            self._settings.limits.pixels,
+            condemned,
+            self._mark,
+        )
+        self._mark(IDLE)
+        write_part(shard.part, part)
+        return {"scored": shard.images}
+
+
+def _failure(error: BaseException) -> dict[str, Any]:
+    return {"failed": {"error": type(error).__name__, "message": " ".join(str(error).split())}}
+
+
+def _send(out: BinaryIO, value: dict[str, Any]) -> None:
+    out.write(json.dumps(value).encode() + b"\n")
+    out.flush()
+
+
+def main() -> None:
+    """Serve until the input ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
+    # Answers go out where nothing that a library prints can get between them.
+    out = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    worker: Worker | None = None
+    for line in sys.stdin.buffer:
+        request = json.loads(line)
+        try:
+            if worker is None:
+                worker = Worker(request["hello"])
+                _send(out, {"ready": worker.provider})
+            else:
+                _send(out, worker.answer(request))
+        except Exception as error:
+            _send(out, _failure(error))
+
+
+if __name__ == "__main__":
+    main()
