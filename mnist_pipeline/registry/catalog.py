@@ -2,7 +2,7 @@
 
 from mnist_pipeline.errors import IntegrityError, RegistryError
 from mnist_pipeline.files import sha256_bytes
-from mnist_pipeline.registry.history import HISTORY_FILE, History, Publication
+from mnist_pipeline.registry.history import ALIASES_FILE, HISTORY_FILE, History, Publication
 from mnist_pipeline.registry.manifest import (
     MANIFEST_FILE,
     MODEL_FILE,
@@ -16,13 +16,21 @@ from mnist_pipeline.registry.manifest import (
 )
 from mnist_pipeline.registry.storage import Storage
 
+NO_ALIASES = History((), "").render_aliases()
 
-def parse_history(model: str, data: bytes) -> History:
-    """The history of ``model``.
+
+def parse_history(storage: Storage, model: str, data: bytes) -> History:
+    """The history of ``model`` from the bytes of its file.
 
     Raises:
-        IntegrityError: a line is not what was written.
+        IntegrityError: a line is not what was written, or the whole file was lost.
     """
+    # The history is written before the aliases: aliases without a history are what a loss leaves behind.
+    if not data and (storage.read_aliases(model) or NO_ALIASES) != NO_ALIASES:
+        raise IntegrityError(
+            f"{model}/{HISTORY_FILE} is missing in {storage.location} though {ALIASES_FILE} is there; "
+            f"restore it from a copy, or delete {ALIASES_FILE} to begin a new history"
+        )
     return History.parse(data, f"{model}/{HISTORY_FILE}")
 
 
@@ -31,9 +39,9 @@ def read_history(storage: Storage, model: str) -> History:
 
     Raises:
         UsageError: the name is malformed.
-        IntegrityError: a line is not what was written.
+        IntegrityError: a line is not what was written, or the whole file was lost.
     """
-    return parse_history(model, storage.read_history(check_model_name(model)))
+    return parse_history(storage, model, storage.read_history(check_model_name(model)))
 
 
 def read_manifest(storage: Storage, model: str, version: str, history: History) -> Manifest:

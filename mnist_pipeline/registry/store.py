@@ -240,6 +240,7 @@ class Registry:
         model, version = stage.model, stage.version
         with writing(self.storage.location), self.storage.exclusive(model):
             stage.seal(facts, self._clock(), sign_key)
+            self._existing(model, version, stage.sha256)  # nothing becomes visible where the history cannot follow
             created = self.storage.commit(model, version, stage.folder)
             publication = read_publication(self.storage, model, version)
 
@@ -288,7 +289,8 @@ class Registry:
 
         Raises:
             UsageError: a name is malformed.
-            RegistryError: there is no such version, or ``alias`` names something other than ``expected``.
+            RegistryError: there is no such version, ``alias`` names something other than ``expected``, or
+                the champion was trained on another dataset.
             IntegrityError: the version is damaged.
         """
         check_alias_name(alias)
@@ -302,6 +304,8 @@ class Registry:
                 check_expected(history, alias, expected)
             if chosen not in history.published:
                 raise RegistryError(f"{model} {chosen} was pruned meanwhile; choose another version")
+            if alias == CHAMPION and before:
+                _check_same_dataset(history, before, chosen)
             return [
                 Change(
                     time=now,
@@ -398,10 +402,12 @@ class Registry:
 
         Raises:
             RegistryError: it is, with another model.
+            IntegrityError: it is damaged, or the history is.
         """
+        history = read_history(self.storage, model)
         if self.storage.read_manifest(model, version) is None:
             return None
-        manifest = read_manifest(self.storage, model, version, read_history(self.storage, model))
+        manifest = read_manifest(self.storage, model, version, history)
         if manifest.sha256 != model_sha256:
             raise RegistryError(
                 f"{model} {version} is already another model: its SHA-256 is {manifest.sha256}, "
@@ -417,7 +423,7 @@ class Registry:
         check_model_name(model)
 
         def addition(data: bytes) -> bytes:
-            history = parse_history(model, data)
+            history = parse_history(self.storage, model, data)
             now = self._clock()
             if history.changes:
                 now = max(now, history.changes[-1].time)
@@ -427,7 +433,7 @@ class Registry:
         with writing(self.storage.location), self.storage.exclusive(model):
             data = self.storage.append_history(model, addition)
             while True:
-                history = parse_history(model, data)
+                history = parse_history(self.storage, model, data)
                 self._write_aliases(model, history)
                 # Where writers cannot be kept out, a slow one may have put older aliases over a faster one's.
                 if (again := self.storage.read_history(model)) == data:
@@ -462,6 +468,17 @@ class Registry:
             for version, publication in found
             if publication
         ]
+
+
+def _check_same_dataset(history: History, champion: str, candidate: str) -> None:
+    """A model of one dataset never takes the place of a model of another: their users expect different things."""
+    known = [change.publication for v in (champion, candidate) if (change := history.published.get(v))]
+    datasets = [publication.dataset for publication in known if publication]
+    if len(set(datasets)) > 1:
+        raise RegistryError(
+            f"{candidate} was trained on {datasets[1]}, the champion {champion} on {datasets[0]}; "
+            "publish it under another model name"
+        )
 
 
 def open_registry(location: str | Path, *, cache: Path, endpoint: str | None = None) -> Registry:

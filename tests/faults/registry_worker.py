@@ -123,6 +123,26 @@ def crash(root: Path, attempts: int) -> dict[str, Any]:
     return {"points": points, "killed": killed, "problems": problems}
 
 
+def crash_prune(root: Path, attempts: int) -> dict[str, Any]:
+    """Kill so many deletions at random system calls; after each, the next one finishes the job."""
+    champion = work(root, 0)
+    chance, problems, killed = random.Random(6), [], 0
+    for round_ in range(attempts):
+        for seed in (1, 2):
+            work(root, seed, promote=False)
+        if round_ == 0:
+            points = count_system_calls(lambda: Registry(root).prune(MODEL, keep=0))
+            continue
+        point = chance.randint(1, points)
+        killed += wait(fork(lambda p=point: die_at(p, lambda: Registry(root).prune(MODEL, keep=0)))) == -signal.SIGKILL
+        problems += [f"killed at {point}: {problem}" for problem in inspect(root, between=True)]
+        Registry(root).prune(MODEL, keep=0)
+        problems += [f"finished after {point}: {problem}" for problem in inspect(root)]
+        if (left := [row.version for row in Registry(root).versions(MODEL)]) != [champion]:
+            problems.append(f"finished after {point}: {left} are left")
+    return {"killed": killed, "problems": problems}
+
+
 def inspect(root: Path, *, between: bool = False, champion: int | None = None) -> list[str]:
     """What is wrong with the registry; ``between`` two runs, aliases.json may be one change behind."""
     registry = Registry(root)

@@ -68,6 +68,12 @@ def test_18_kill_9_anywhere_leaves_whole_versions_and_the_next_run_finishes(root
     assert actions.count("promote") == 52
 
 
+def test_18_kill_9_while_pruning_leaves_whole_versions_and_the_next_prune_finishes(root: Path) -> None:
+    crashed = finish(start("crash_prune", root, 21))
+    assert crashed["problems"] == []
+    assert crashed["killed"] == 20
+
+
 def test_19_sixteen_writers_at_once_lose_nothing(root: Path) -> None:
     assert finish(start("crowd", root, list(range(16))))["codes"] == [0] * 16
 

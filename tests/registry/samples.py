@@ -59,10 +59,17 @@ def write_model(folder: Path, seed: int) -> Path:
     return path
 
 
-def facts(seed: int = 0, *, accuracy: float = 0.98, parent: str | None = None, refused: tuple[str, ...] = ()) -> Facts:
+def facts(
+    seed: int = 0,
+    *,
+    accuracy: float = 0.98,
+    parent: str | None = None,
+    refused: tuple[str, ...] = (),
+    dataset: str = "mnist",
+) -> Facts:
     return Facts(
         lineage=Lineage(
-            dataset="mnist",
+            dataset=dataset,
             dataset_digest="d" * 64,
             config_digest="c" * 64,
             code_version="0.1.0",
@@ -82,8 +89,10 @@ def evaluation(seed: int = 0) -> str:
     return json.dumps({"accuracy": 0.98, "samples": 10_000, "seed": seed, "class_names": CLASS_NAMES})
 
 
-def publish(registry: Registry, model: str, folder: Path, seed: int, **kwargs: object) -> PublishedVersion:
+def publish(
+    registry: Registry, model: str, folder: Path, seed: int, dataset: str = "mnist", **kwargs: object
+) -> PublishedVersion:
     with registry.stage(model, write_model(folder, seed)) as stage:
         stage.add("evaluation.json", evaluation(seed))
         stage.add("report.html", f"<p>{seed}</p>")
-        return registry.commit(stage, facts(seed), **kwargs)  # type: ignore[arg-type]
+        return registry.commit(stage, facts(seed, dataset=dataset), **kwargs)  # type: ignore[arg-type]

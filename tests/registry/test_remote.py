@@ -153,6 +153,12 @@ def test_a_url_is_a_bucket_and_a_prefix() -> None:
     assert parse_url("s3://my.bucket-1/a/b_c/") == ("my.bucket-1", "a/b_c")
 
 
+def test_the_endpoint_may_come_from_the_environment(remote, samples, tmp_path, server, url, monkeypatch) -> None:
+    published = samples.publish(remote, "mnist", tmp_path, 1)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", server.endpoint)
+    assert open_registry(url, cache=tmp_path / "third").resolve("mnist", published.version).sha256 == published.sha256
+
+
 def test_a_path_is_a_folder(tmp_path: Path) -> None:
     assert open_registry(str(tmp_path / "models"), cache=tmp_path).storage.location == str(tmp_path / "models")
 

@@ -158,6 +158,15 @@ def test_a_promotion_that_expected_another_champion_is_refused_and_says_who_won(
     assert registry.champion("mnist") == two.version
 
 
+def test_a_model_of_one_dataset_never_replaces_the_champion_of_another(registry, publish):
+    mnist, digits = publish(1), publish(2, dataset="digits")
+    registry.promote("mnist", mnist.version, reason="first")
+    with pytest.raises(RegistryError, match=f"{digits.version} was trained on digits, the champion {mnist.version} on"):
+        registry.promote("mnist", digits.version, reason="better")
+    registry.promote("mnist", digits.version, reason="to look at", alias="candidate")
+    assert registry.champion("mnist") == mnist.version
+
+
 def test_promoting_the_champion_again_is_no_change(registry, publish):
     one = publish(1)
     registry.promote("mnist", one.version, reason="first", expected=None)
@@ -284,6 +293,24 @@ def test_a_registry_can_be_moved(registry, publish, tmp_path):
     moved = Registry(tmp_path / "elsewhere")
     assert moved.resolve("mnist").version == one.version
     assert moved.verify("mnist") == []
+
+
+def test_a_lost_history_is_not_taken_for_a_new_registry(registry, publish, tmp_path):
+    one = publish(1)
+    registry.promote("mnist", one.version, reason="first")
+    (tmp_path / "models" / "mnist" / "history.jsonl").unlink()
+    for attempt in (
+        lambda: registry.champion("mnist"),
+        lambda: registry.promote("mnist", one.version, reason="again"),
+        lambda: publish(2),
+    ):
+        with pytest.raises(IntegrityError, match=r"history\.jsonl is missing"):
+            attempt()
+    assert [finding.file for finding in registry.verify("mnist")] == ["history.jsonl"]
+    (tmp_path / "models" / "mnist" / "aliases.json").unlink()
+    registry.promote("mnist", one.version, reason="a new history")
+    assert [change.action for change in registry.history("mnist")] == ["publish", "promote"]
+    assert registry.verify("mnist") == []
 
 
 def test_without_a_name_the_user_of_the_process_did_it(registry, publish):
