@@ -17,7 +17,7 @@ def doctor(
     as_json: options.Json = False,
 ) -> None:
     """Try everything that run-all needs; exit 1 if it could not run."""
-    terminal = ctx.obj = Terminal(as_json=as_json)
+    terminal = Terminal.open(ctx, as_json=as_json)
     from mnist_pipeline.cli.configure import configure
     from mnist_pipeline.doctor import diagnose
     from mnist_pipeline.workspace import Workspace

@@ -28,7 +28,7 @@ def list_versions(
     as_json: options.Json = False,
 ) -> None:
     """Every version, newest first."""
-    terminal = ctx.obj = Terminal(as_json=as_json)
+    terminal = Terminal.open(ctx, as_json=as_json)
     store = find_registry(workspace, registry)
     models = [name] if name else store.models()
     rows = [{"model": model, **row.model_dump(mode="json")} for model in models for row in store.versions(model)]
@@ -48,7 +48,7 @@ def show(
     as_json: options.Json = False,
 ) -> None:
     """The manifest of one version, every file verified."""
-    terminal = ctx.obj = Terminal(as_json=as_json)
+    terminal = Terminal.open(ctx, as_json=as_json)
     store = find_registry(workspace, registry)
     found = store.resolve(pick_model(store, name), reference)
     manifest = found.manifest
@@ -76,7 +76,7 @@ def promote(
     as_json: options.Json = False,
 ) -> None:
     """Make a version the champion, by a person's decision."""
-    terminal = ctx.obj = Terminal(as_json=as_json)
+    terminal = Terminal.open(ctx, as_json=as_json)
     store = find_registry(workspace, registry)
     model = pick_model(store, name)
     before = store.champion(model)
@@ -94,7 +94,7 @@ def rollback(
     as_json: options.Json = False,
 ) -> None:
     """Go back to the champion before this one; again goes further back."""
-    terminal = ctx.obj = Terminal(as_json=as_json)
+    terminal = Terminal.open(ctx, as_json=as_json)
     store = find_registry(workspace, registry)
     model = pick_model(store, name)
     before = store.champion(model)
@@ -113,7 +113,7 @@ def verify(
     as_json: options.Json = False,
 ) -> None:
     """Hash every published file again; exit 1 if any differs."""
-    terminal = ctx.obj = Terminal(as_json=as_json)
+    terminal = Terminal.open(ctx, as_json=as_json)
     store = find_registry(workspace, registry)
     models = store.models() if every else [pick_model(store, name)]
     findings = [
@@ -137,7 +137,7 @@ def history(
     as_json: options.Json = False,
 ) -> None:
     """Every change of versions and aliases, oldest first."""
-    terminal = ctx.obj = Terminal(as_json=as_json)
+    terminal = Terminal.open(ctx, as_json=as_json)
     store = find_registry(workspace, registry)
     rows = [change.model_dump(mode="json") for change in store.history(pick_model(store, name))]
     terminal.table(rows, columns=["time", "action", "alias", "from", "to", "who", "reason"])
@@ -153,7 +153,7 @@ def at(
     as_json: options.Json = False,
 ) -> None:
     """Which version was champion at that time."""
-    terminal = ctx.obj = Terminal(as_json=as_json)
+    terminal = Terminal.open(ctx, as_json=as_json)
     from mnist_pipeline.registry import parse_when
 
     store = find_registry(workspace, registry)
@@ -179,7 +179,7 @@ def prune(
     as_json: options.Json = False,
 ) -> None:
     """Delete old versions; never one that an alias, a rollback or the last two champions need."""
-    terminal = ctx.obj = Terminal(as_json=as_json)
+    terminal = Terminal.open(ctx, as_json=as_json)
     store = find_registry(workspace, registry)
     deleted = store.prune(pick_model(store, name), keep=keep, reason=reason, dry_run=dry_run)
     verb = "would delete" if dry_run else "deleted"

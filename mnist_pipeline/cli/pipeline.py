@@ -40,7 +40,7 @@ def run_all(
     Finished steps of earlier runs are reused where nothing that they depend on changed.
     Without PREFECT_API_URL a local Prefect server runs as long as the command.
     """
-    terminal = ctx.obj = Terminal(as_json=as_json, quiet=quiet, verbose=verbose)
+    terminal = Terminal.open(ctx, as_json=as_json, quiet=quiet, verbose=verbose)
     from mnist_pipeline.cli.configure import configure
 
     training = {
@@ -71,7 +71,7 @@ def fetch(
     verbose: options.Verbose = False,
 ) -> None:
     """Download, verify and decode the dataset into the workspace."""
-    terminal = ctx.obj = Terminal(as_json=as_json, quiet=quiet, verbose=verbose)
+    terminal = Terminal.open(ctx, as_json=as_json, quiet=quiet, verbose=verbose)
     from mnist_pipeline.cli.configure import configure
     from mnist_pipeline.data.fetch import fetch_dataset
     from mnist_pipeline.workspace import Workspace
@@ -106,7 +106,7 @@ def train(
     verbose: options.Verbose = False,
 ) -> None:
     """Start a run: fetch the dataset and train the Keras model."""
-    terminal = ctx.obj = Terminal(as_json=as_json, quiet=quiet, verbose=verbose)
+    terminal = Terminal.open(ctx, as_json=as_json, quiet=quiet, verbose=verbose)
     if list_presets:
         _show_presets(terminal)
         return
@@ -150,7 +150,7 @@ def export(
     verbose: options.Verbose = False,
 ) -> None:
     """Export a run's Keras model to ONNX, and prove that both say the same."""
-    terminal = ctx.obj = Terminal(as_json=as_json, quiet=quiet, verbose=verbose)
+    terminal = Terminal.open(ctx, as_json=as_json, quiet=quiet, verbose=verbose)
     from mnist_pipeline import steps
 
     run, config = _open(workspace, run_id, fresh)
@@ -173,7 +173,7 @@ def evaluate(
     verbose: options.Verbose = False,
 ) -> None:
     """Measure a run's ONNX model on every test image."""
-    terminal = ctx.obj = Terminal(as_json=as_json, quiet=quiet, verbose=verbose)
+    terminal = Terminal.open(ctx, as_json=as_json, quiet=quiet, verbose=verbose)
     from mnist_pipeline import steps
 
     run, config = _open(workspace, run_id, fresh)
@@ -196,7 +196,7 @@ def publish(
     verbose: options.Verbose = False,
 ) -> None:
     """Publish a run's model as a version; it becomes champion if the gate lets it."""
-    terminal = ctx.obj = Terminal(as_json=as_json, quiet=quiet, verbose=verbose)
+    terminal = Terminal.open(ctx, as_json=as_json, quiet=quiet, verbose=verbose)
     from mnist_pipeline import steps
 
     run, config = _open(workspace, run_id, fresh=False)

@@ -7,8 +7,9 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Self
 
+import typer
 from rich.console import Console
 from rich.logging import RichHandler
 from rich.markup import escape
@@ -31,6 +32,13 @@ class Terminal:
         self._out = Console(soft_wrap=True, highlight=False)
         self._err = Console(stderr=True, soft_wrap=True, highlight=False)
         self._show_logs(logging.ERROR if quiet else logging.DEBUG if verbose else logging.WARNING)
+
+    @classmethod
+    def open(cls, ctx: typer.Context, *, as_json: bool = False, quiet: bool = False, verbose: bool = False) -> Self:
+        """The terminal of a command, which also tells how the command ends (`app.CommandGroup`)."""
+        terminal = cls(as_json=as_json, quiet=quiet, verbose=verbose)
+        ctx.find_root().obj = terminal
+        return terminal
 
     def _show_logs(self, level: int) -> None:
         logger = logging.getLogger("mnist_pipeline")

@@ -18,7 +18,7 @@ def commands(command=None, path=()):
         yield from commands(child, (*path, name))
 
 
-@pytest.mark.parametrize("path", commands(), ids=" ".join)
+@pytest.mark.parametrize("path", list(commands()), ids=" ".join)
 def test_help_of_every_command_says_what_it_does(path):
     result = CliRunner().invoke(app, [*path, "--help"])
     assert result.exit_code == 0
