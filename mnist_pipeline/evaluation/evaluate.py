@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mnist_pipeline.config import EvaluateConfig
 from mnist_pipeline.data.dataset import Dataset, Split
-from mnist_pipeline.errors import DataError
+from mnist_pipeline.errors import DataError, ExportError
 from mnist_pipeline.evaluation import metrics
 from mnist_pipeline.evaluation.schema import Evaluation, Latency, Rejection
 from mnist_pipeline.files import open_atomic, write_json, write_text
@@ -28,6 +28,8 @@ LATENCY_BATCHES = (1, 32, 1_024)
 LATENCY_SECONDS = 0.7
 """For each of the batch sizes."""
 LATENCY_CALLS = 200
+SUM_TOLERANCE = 1e-3
+"""Of the ten probabilities of an image, which come in float32."""
 
 
 def evaluate_model(
@@ -39,9 +41,13 @@ def evaluate_model(
 ) -> EvaluatedModel:
     """Predict every test row once; write evaluation.json, evaluation.csv and predictions.npy.
 
+    The "no digit" threshold comes from the rows that the training held out, never from test rows.
+
     Raises:
         DeviceError: ``config.device`` is gpu and CUDA does not run the model.
         IntegrityError: the model is not the exported one.
+        DataError: the dataset has no test rows.
+        ExportError: what the model gives are no probabilities.
     """
     classifier = Classifier.load(exported.directory / run.model_onnx.name, sha256=exported.sha256, device=config.device)
     history = History.model_validate_json(run.history.read_bytes())
@@ -69,12 +75,13 @@ def evaluate_model(
 
 
 def predict(
-    classifier: Classifier, split: Split, batch_size: int, report_progress: ReportProgress = no_progress
+    classifier: Classifier, split: Split, batch_size: int = 1_000, report_progress: ReportProgress = no_progress
 ) -> NDArray[np.float32]:
     """float32 [n, classes]: the probabilities for every image of the split, in order.
 
     Raises:
         DataError: the split is empty.
+        ExportError: what the model gives are no probabilities.
     """
     rows = len(split)
     if not rows:
@@ -83,7 +90,20 @@ def predict(
     for start in range(0, rows, batch_size):
         done.append(classifier.probabilities(split.images[start : start + batch_size], batch_size))
         report_progress(Progress("evaluate", min(start + batch_size, rows), rows, "images"))
-    return np.concatenate(done)
+    probabilities = np.concatenate(done)
+    _check_probabilities(probabilities)
+    return probabilities
+
+
+def _check_probabilities(probabilities: NDArray[np.float32]) -> None:
+    # NaN fails every comparison, so what is asked for is the good case.
+    good = (probabilities >= 0).all(axis=1) & (abs(probabilities.sum(axis=1) - 1) <= SUM_TOLERANCE)
+    if not good.all():
+        row = int(np.argmin(good))
+        raise ExportError(
+            f"the model gives no probabilities: test row {row} got {probabilities[row].tolist()}, "
+            "expected numbers >= 0 that add up to 1; train and export it again"
+        )
 
 
 def measure(
@@ -138,8 +158,8 @@ def time_calls(classifier: Classifier, images: NDArray[np.uint8], batch: int) ->
     block = np.resize(images[:batch], (batch, *images.shape[1:]))
     classifier.probabilities(block, batch)
     seconds = list(_seconds_of_calls(classifier, block))
-    p95 = statistics.quantiles(seconds, n=20)[-1] if len(seconds) > 1 else seconds[0]
-    return Latency(batch=batch, calls=len(seconds), median_ms=statistics.median(seconds) * 1_000, p95_ms=p95 * 1_000)
+    median, p95 = np.percentile(seconds, [50, 95]) * 1_000
+    return Latency(batch=batch, calls=len(seconds), median_ms=float(median), p95_ms=float(p95))
 
 
 def _seconds_of_calls(classifier: Classifier, block: NDArray[np.uint8]) -> Iterator[float]:

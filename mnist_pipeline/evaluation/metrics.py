@@ -99,7 +99,8 @@ def reliability(labels: Labels, probabilities: Probabilities) -> list[Reliabilit
     """Confidence against accuracy in 15 equal, right-closed bins of the confidence (Guo et al. 2017)."""
     confidence = probabilities.max(axis=1).astype(np.float64)
     right = probabilities.argmax(axis=1) == labels
-    bins = np.clip(np.ceil(confidence * CALIBRATION_BINS).astype(np.int64) - 1, 0, CALIBRATION_BINS - 1)
+    inner_edges = np.arange(1, CALIBRATION_BINS) / CALIBRATION_BINS
+    bins = np.searchsorted(inner_edges, confidence, side="left")
     counts = np.bincount(bins, minlength=CALIBRATION_BINS)
     sure = np.bincount(bins, weights=confidence, minlength=CALIBRATION_BINS)
     hits = np.bincount(bins, weights=right, minlength=CALIBRATION_BINS)
