@@ -8,7 +8,7 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -35,6 +35,9 @@ class Config(BaseModel):
     """A frozen value: unknown fields, NaN and infinity are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
+
+
+ConfigT = TypeVar("ConfigT", bound=Config)
 
 
 class FetchConfig(Config):
@@ -284,8 +287,17 @@ def build_config(*layers: Mapping[str, Any]) -> PipelineConfig:
     preset = training.get("preset", DEFAULT_PRESET) if isinstance(training, Mapping) else DEFAULT_PRESET
     if preset not in PRESETS:
         raise UsageError(f"training.preset: {preset!r} is not a preset; there are: {', '.join(PRESETS)}")
+    return parse_config(PipelineConfig, _merge({"training": PRESETS[preset].model_dump()}, merged))
+
+
+def parse_config(kind: type[ConfigT], values: Mapping[str, Any]) -> ConfigT:
+    """The values as a config of this kind.
+
+    Raises:
+        UsageError: a field is unknown or its value is not allowed; names the first one.
+    """
     try:
-        return PipelineConfig.model_validate(_merge({"training": PRESETS[preset].model_dump()}, merged))
+        return kind.model_validate(values)
     except ValidationError as error:
         raise UsageError(_first_problem(error)) from None
 

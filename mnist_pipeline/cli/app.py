@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from mnist_pipeline.cli import doctor, models, pipeline
+from mnist_pipeline.cli import doctor, models, pipeline, score
 from mnist_pipeline.cli.terminal import Terminal
 from mnist_pipeline.errors import PipelineError
 
@@ -58,6 +58,7 @@ app.command("train")(pipeline.train)
 app.command("export")(pipeline.export)
 app.command("evaluate")(pipeline.evaluate)
 app.command("publish")(pipeline.publish)
+app.command("score")(score.score)
 app.add_typer(models.app, name="models")
 app.command("doctor")(doctor.doctor)
 

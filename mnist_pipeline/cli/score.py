@@ -1,0 +1,159 @@
+"""Batch scoring of images with a published model."""
+
+import sys
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
+
+import typer
+
+from mnist_pipeline.cli import options
+from mnist_pipeline.cli.models import find_registry, pick_model
+from mnist_pipeline.cli.options import WORKSPACE
+from mnist_pipeline.cli.terminal import Terminal
+from mnist_pipeline.errors import UsageError
+
+if TYPE_CHECKING:
+    from mnist_pipeline.scoring.job import ScoringModel
+    from mnist_pipeline.scoring.records import ConfidenceThreshold, Location, ScoreSummary
+
+UNSCORED = 4
+ERRORS_SHOWN = 5
+
+
+class PreprocessName(StrEnum):
+    """How images are brought into MNIST's form."""
+
+    AUTO = "auto"
+    MNIST = "mnist"
+    RESIZE = "resize"
+    NONE = "none"
+
+
+def score(
+    ctx: typer.Context,
+    folder: Annotated[str | None, typer.Argument(help="Folder of images, at any depth; or s3://bucket/prefix.")] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="FILE.csv, .jsonl or .parquet.")] = None,
+    files_from: Annotated[
+        str | None, typer.Option("--files-from", metavar="LIST", help="File with a path a line; - is standard input.")
+    ] = None,
+    model: Annotated[
+        str,
+        typer.Option("--model", help="champion, an alias, a version, the beginning of one, or FILE.onnx."),
+    ] = "champion",
+    name: options.ModelName = None,
+    workspace: options.Workspace = WORKSPACE,
+    registry: options.Registry = None,
+    preprocess: Annotated[
+        PreprocessName, typer.Option("--preprocess", help="auto leaves images in MNIST's form untouched.")
+    ] = PreprocessName.AUTO,
+    min_confidence: Annotated[
+        float | None, typer.Option("--min-confidence", help="Below it, no_digit; the model's own threshold where none.")
+    ] = None,
+    probabilities: Annotated[bool, typer.Option("--probabilities", help="Write p0 to p9 as well.")] = False,
+    device: options.Device = None,
+    workers: Annotated[
+        int | None, typer.Option("--workers", envvar="MNIST_PIPELINE_WORKERS", help="Processes; one per CPU.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing output.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where an interrupted job stopped.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit 4 if an image could not be scored.")] = False,
+    report: Annotated[Path | None, typer.Option("--report", help="HTML page: what to check by eye first.")] = None,
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+) -> None:
+    """Label every image of a folder: path, status, digit, confidence, error; one row an image, in sorted order."""
+    terminal = Terminal.open(ctx, as_json=as_json, quiet=quiet, verbose=verbose)
+    from mnist_pipeline.config import ScoreConfig, parse_config
+    from mnist_pipeline.scoring.score import score_images
+
+    if output is None:
+        raise UsageError("say where the rows go: --output FILE.csv, FILE.jsonl or FILE.parquet")
+    values = {
+        "preprocess": preprocess.value,
+        "device": device.value if device else "auto",
+        "workers": workers,
+        "min_confidence": min_confidence,
+        "probabilities": probabilities,
+        "overwrite": overwrite,
+        "resume": resume,
+    }
+    config = parse_config(ScoreConfig, values)
+    location = _location(folder, files_from)
+    chosen = _model(model, name, workspace, registry)
+    with _names(files_from) as names, terminal.progress() as report_progress:
+        summary = score_images(config, location, names, output, chosen, report_progress, report=report)
+    terminal.result(summary.model_dump(mode="json"), *_lines(summary, output, report))
+    if strict and summary.errors:
+        raise typer.Exit(UNSCORED)
+
+
+def _location(folder: str | None, files_from: str | None) -> "Location":
+    from mnist_pipeline.scoring.records import Location
+
+    if (folder is None) == (files_from is None):
+        raise UsageError("say what to score: either FOLDER or --files-from LIST")
+    if folder is None:
+        return Location(kind="list", root=str(Path.cwd()))
+    if "://" in folder:
+        return Location(kind="prefix", root=folder)
+    return Location(kind="folder", root=str(Path(folder).resolve()))
+
+
+def _names(files_from: str | None) -> AbstractContextManager[BinaryIO | None]:
+    if files_from is None:
+        return nullcontext()
+    if files_from == "-":
+        return nullcontext(sys.stdin.buffer)
+    try:
+        return Path(files_from).open("rb")
+    except OSError as error:
+        raise UsageError(f"--files-from {files_from}: {error.strerror}") from None
+
+
+def _model(reference: str, name: str | None, workspace: Path, registry: str | None) -> "ScoringModel":
+    """A file by its path, else a published version, every file of it verified."""
+    from mnist_pipeline.files import read_json, sha256_file
+    from mnist_pipeline.scoring.job import ScoringModel
+
+    if reference.endswith(".onnx"):
+        path = Path(reference)
+        if not path.is_file():
+            raise UsageError(f"--model {reference}: there is no such file")
+        return ScoringModel(path, sha256_file(path))
+    store = find_registry(workspace, registry)
+    found = store.resolve(pick_model(store, name), reference)
+    evaluation = read_json(found.directory / "evaluation.json")
+    return ScoringModel(found.path, found.sha256, f"{found.model} {found.version}", _threshold(evaluation))
+
+
+def _threshold(evaluation: Mapping[str, Any]) -> "ConfidenceThreshold | None":
+    """The threshold that the version's evaluation chose on validation rows."""
+    from mnist_pipeline.scoring.records import ConfidenceThreshold
+
+    rejection = evaluation.get("rejection")
+    if rejection is None:
+        return None
+    return ConfidenceThreshold(
+        value=rejection["threshold"],
+        false_reject_rate=rejection["false_reject_rate"],
+        source=f"the model's evaluation, on {rejection['rows']} validation rows",
+    )
+
+
+def _lines(summary: "ScoreSummary", output: Path, report: Path | None) -> list[str]:
+    """What a person wants to know first."""
+    counts = "  ".join(f"{digit}: {count:,}" for digit, count in summary.digits.items())
+    lines = [
+        f"{summary.images:,} images: {summary.ok:,} ok, {summary.no_digit:,} no digit, {summary.errors:,} errors",
+        counts,
+        *(f"error  {one.path}: {one.message}" for one in summary.first_errors[:ERRORS_SHOWN]),
+        f"{summary.images_per_second:,.0f} images/s, {summary.seconds:.1f} s, {summary.workers} workers",
+        f"{output}",
+    ]
+    if report is not None:
+        lines.append(f"{report}")
+    return [line for line in lines if line]
