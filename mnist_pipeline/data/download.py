@@ -33,6 +33,8 @@ ANSWER_SECONDS = 6.0
 """How long to wait for any answer at all, where the embedded digits can stand in."""
 _FIRST_WAIT, _LONGEST_WAIT, _JITTER = 0.5, 10.0, 0.5
 """Seconds between attempts: doubled each time, plus a random part."""
+_LONGEST_WAIT_FOR_ANSWER = 1.0
+"""The same, while it is still open whether there is any answer."""
 _CHUNK = 2**20
 _logger = logging.getLogger(__name__)
 
@@ -66,6 +68,11 @@ class Clock:
     def answered(self) -> None:
         self._answer_end = None
 
+    @property
+    def longest_wait(self) -> float:
+        """Seconds between two attempts at most."""
+        return _LONGEST_WAIT if self._answer_end is None else _LONGEST_WAIT_FOR_ANSWER
+
 
 @dataclass(frozen=True, slots=True)
 class Patience:
@@ -87,7 +94,7 @@ def local_folder(source: str) -> Path | None:
         UsageError: it is a URL of another kind.
     """
     if is_directory_source(source):
-        return Path(source)
+        return Path(source).expanduser()
     parts = urlsplit(source)
     if parts.scheme in {"http", "https"} and parts.hostname:
         return None
@@ -152,6 +159,7 @@ def download_file(
     try:
         with _client(patience) as client:
             return _with_retries(
+                expected.name,
                 lambda: _stream(client, url, expected, folder / expected.name, clock, report_progress),
                 patience.attempts,
                 clock,
@@ -163,8 +171,8 @@ def download_file(
         ) from error
 
 
-def _with_retries(work: Callable[[], SourceFile], most: int, clock: Clock) -> SourceFile:
-    """What ``work`` returns, in at most ``most`` attempts and while the clock allows another."""
+def _with_retries(name: str, work: Callable[[], SourceFile], most: int, clock: Clock) -> SourceFile:
+    """What ``work``, the download of ``name``, returns; at most ``most`` attempts, and none after the clock's end."""
     import stamina
 
     def can_pass(error: Exception) -> bool | float:
@@ -179,11 +187,11 @@ def _with_retries(work: Callable[[], SourceFile], most: int, clock: Clock) -> So
         attempts=most,
         timeout=None,  # the clock's, which all files share
         wait_initial=_FIRST_WAIT,
-        wait_max=_LONGEST_WAIT,
+        wait_max=clock.longest_wait,
         wait_jitter=_JITTER,
     ):
         if problem is not None:
-            _logger.warning("%s; attempt %d of %d", problem, attempt.num, most)
+            _logger.warning("download of %s: %s; attempt %d of %d", name, problem, attempt.num, most)
         with attempt:
             try:
                 return work()

@@ -105,7 +105,11 @@ def _only_writer(name: str, workspace: Workspace, deadline: float) -> Iterator[N
     lock = FileLock(workspace.locks / f"fetch-{name}.lock")
     seconds = deadline + _DECODING_SECONDS
     try:
-        lock.acquire(timeout=seconds)
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            _logger.info("another process is fetching %s; waiting for it", name)
+            lock.acquire(timeout=seconds)
     except Timeout as error:
         raise PipelineError(
             f"another process has been fetching {name} for more than {seconds:.0f} s; "
