@@ -180,7 +180,7 @@ def _training(inputs: ReportInputs) -> Iterator[str]:
     yield "## Training"
     yield (
         f"{fmt.count(history.parameters)} parameters; {fmt.count(history.train_rows)} train rows and "
-        f"{fmt.count(history.validation_rows)} validation rows on {history.device}; "
+        f"{fmt.count(history.validation_rows)} validation rows on the {history.device.upper()}; "
         f"{fmt.seconds(history.seconds.fit)} of fitting. {view.curve_summary(history)}"
     )
     yield from (f"- {escape(note)}" for note in history.notes)

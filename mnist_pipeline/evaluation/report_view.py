@@ -211,7 +211,7 @@ def rejection_sentence(evaluation: Evaluation) -> str:
     reached = [point for point in evaluation.coverage if point.threshold <= chosen.threshold]
     if reached:
         text += (
-            f" At {fmt.decimal(reached[-1].threshold, 3)}, the nearest point measured, "
+            f" At {fmt.decimal(reached[-1].threshold, 3)}, the nearest point below, "
             f"{fmt.percent(reached[-1].coverage)} of the test images are answered, "
             f"{fmt.percent(reached[-1].accuracy)} of them right."
         )

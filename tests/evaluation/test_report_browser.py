@@ -1,0 +1,302 @@
+"""The reports in a real headless Chromium: what a reader gets, on a phone, on a desk, in the dark, on paper.
+
+Skipped where no Chromium and chromedriver are installed (Debian: chromium, chromium-driver). The
+accessibility check takes axe-core from AXE_CORE (the path of axe.min.js) or from node_modules
+(npm install axe-core), and is skipped where neither is there.
+"""
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mnist_pipeline.evaluation.report import render_comparison_html, render_html
+from mnist_pipeline.evaluation.report_inputs import ReportInputs, RunFacts
+from mnist_pipeline.evaluation.schema import Evaluation, Verdict
+from mnist_pipeline.files import write_text
+from mnist_pipeline.records import History
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+CHROMEDRIVER = shutil.which("chromedriver")
+pytestmark = pytest.mark.skipif(
+    not (CHROMIUM and CHROMEDRIVER), reason="needs chromium and chromedriver (Debian: chromium, chromium-driver)"
+)
+REPOSITORY = Path(__file__).parents[2]
+AXE = Path(os.environ.get("AXE_CORE") or REPOSITORY / "node_modules/axe-core/axe.min.js")
+PAGES = ("promoted", "refused", "comparison")
+
+
+class Browser:
+    """One headless Chromium, and what it logged."""
+
+    def __init__(self, driver: Any) -> None:
+        self.driver = driver
+
+    def open(self, page: Path, *, width: int = 1440, scheme: str = "light", media: str = "screen") -> None:
+        features = [{"name": "prefers-color-scheme", "value": scheme}]
+        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": media, "features": features})
+        metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
+        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+        self.messages()
+        self.requests()
+        self.driver.get(page.as_uri())
+        self.run("document.querySelectorAll('details').forEach(part => { part.open = true })")
+
+    def run(self, script: str, *arguments: Any) -> Any:
+        return self.driver.execute_script(script, *arguments)
+
+    def messages(self) -> list[str]:
+        """What was written to the console since the last call."""
+        return [entry["message"] for entry in self.driver.get_log("browser")]
+
+    def requests(self) -> list[str]:
+        """Every address that was asked for since the last call; what is inside the page itself is no request."""
+        entries = [json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance")]
+        sent = [
+            entry["params"]["request"]["url"] for entry in entries if entry["method"] == "Network.requestWillBeSent"
+        ]
+        return [url for url in sent if not url.startswith("data:")]
+
+    def numbers(self, table: str) -> list[list[float]]:
+        """The exact values of a table's body, row by row."""
+        script = (
+            "return [...document.querySelectorAll(arguments[0] + ' tbody tr')].map("
+            "row => [...row.querySelectorAll('data')].map(cell => Number(cell.value)))"
+        )
+        found: list[list[float]] = self.run(script, table)
+        return found
+
+    def texts(self, selector: str) -> list[str]:
+        found: list[str] = self.run(
+            "return [...document.querySelectorAll(arguments[0])].map(part => part.innerText)", selector
+        )
+        return found
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM or ""
+    # The pages are our own files; the sandbox needs rights that containers do not give.
+    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options=options, service=Service(CHROMEDRIVER))
+    yield Browser(driver)
+    driver.quit()
+
+
+@pytest.fixture(scope="module")
+def evaluation(evaluations: Callable[..., Evaluation]) -> Evaluation:
+    return evaluations()
+
+
+@pytest.fixture(scope="module")
+def pages(
+    tmp_path_factory: pytest.TempPathFactory,
+    report_inputs: Callable[..., ReportInputs],
+    evaluations: Callable[..., Evaluation],
+    histories: Callable[..., History],
+    verdicts: Callable[..., Verdict],
+) -> dict[str, Path]:
+    """A full report, one that lacks what can be absent and holds long names, and a comparison."""
+    full = report_inputs()
+    long = "an-unbroken-name-that-is-longer-than-any-phone-is-wide-" * 2
+    refused = report_inputs(
+        run=RunFacts(run_id=long, model=long, source=f"https://{long}.example/{long}", config={"a": long}),
+        evaluation=evaluations(dataset=long, fallback=True, class_names=[long, *full.evaluation.class_names[1:]]),
+        history=histories(3, held_out=False),
+        verdict=verdicts(promoted=False),
+        comparison=None,
+        images={},
+    )
+    other = report_inputs(evaluation=evaluations(mistakes=full.evaluation.mistakes[20:]))
+    texts = {
+        "promoted": render_html(full),
+        "refused": render_html(refused),
+        "comparison": render_comparison_html(full, other),
+    }
+    folder = tmp_path_factory.mktemp("pages")
+    for name, text in texts.items():
+        write_text(folder / f"{name}.html", text)
+    return {name: folder / f"{name}.html" for name in texts}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_nothing_is_requested_and_nothing_complains(browser: Browser, pages: dict[str, Path], name: str) -> None:
+    browser.open(pages[name])
+    assert browser.messages() == []
+    assert browser.requests() == [pages[name].as_uri()]
+    assert browser.run("return document.compatMode") == "CSS1Compat"
+    broken = "return [...document.images].filter(image => !(image.complete && image.naturalWidth === 28)).length"
+    assert browser.run(broken) == 0
+
+
+def test_the_policy_is_in_force(browser: Browser, pages: dict[str, Path], tmp_path: Path) -> None:
+    text = pages["promoted"].read_text(encoding="utf-8")
+    hostile = tmp_path / "hostile.html"
+    injected = "<script>document.title = 'taken'</script><style>body { display: none }</style>"
+    write_text(hostile, text.replace("<h1>", f"{injected}<img src='http://127.0.0.1:9/x.png'><h1>"))
+    browser.open(hostile)
+    assert browser.run("return document.title") != "taken"
+    assert browser.run("return getComputedStyle(document.body).display") == "block"
+    assert len(browser.messages()) == 3
+
+
+def test_every_number_equals_the_evaluation(
+    browser: Browser, pages: dict[str, Path], evaluation: Evaluation, report_inputs: Callable[..., ReportInputs]
+) -> None:
+    browser.open(pages["promoted"])
+    stored = json.loads(evaluation.model_dump_json())
+    inputs = report_inputs()
+    fields = ("accuracy", "samples", "precision", "recall", "f1")
+    assert browser.numbers("#per-class") == [[part[field] for field in fields] for part in stored["per_class"]]
+    assert browser.numbers("#confusion") == stored["confusion_matrix"]
+    assert browser.numbers("#pairs") == [[pair["count"]] for pair in stored["confused_pairs"]]
+    assert browser.numbers("#reliability") == [
+        [part["count"], part["confidence"], part["accuracy"]] if part["count"] else [0]
+        for part in stored["reliability"]
+    ]
+    assert browser.numbers("#coverage") == [
+        [point["threshold"], point["coverage"], point["accuracy"]] for point in stored["coverage"]
+    ]
+    assert browser.numbers("#latency") == [
+        [one["batch"], one["median_ms"], one["p95_ms"], one["calls"]] for one in stored["latency"]
+    ]
+    assert inputs.comparison is not None
+    assert [row[:2] for row in browser.numbers("#changes")] == [
+        [part.candidate, part.champion] for part in inputs.comparison.per_class
+    ]
+    assert browser.numbers("#class-counts") == [
+        list(counts) for counts in zip(*inputs.class_counts.values(), strict=True)
+    ]
+    assert browser.numbers("#layers") == [[layer.parameters] for layer in inputs.history.layers]
+    assert browser.run("return Number(document.querySelector('#accuracy data').value)") == stored["accuracy"]
+
+
+def test_what_is_read_is_the_rounded_value(browser: Browser, pages: dict[str, Path]) -> None:
+    browser.open(pages["promoted"])
+    cells = browser.run(
+        "return [...document.querySelectorAll('#per-class data, #confusion data, #coverage td data, #epochs data')]"
+        ".map(cell => [Number(cell.value), cell.innerText])"
+    )
+    assert len(cells) > 200
+    for value, text in cells:
+        number, _, unit = text.removeprefix("> ").replace(",", "").partition("\u00a0")
+        scale = 100 if unit == "%" else 1
+        last_digit = 10.0 ** -len(number.partition(".")[2]) if "e" not in number else 1e-6
+        if text.startswith("> "):
+            assert float(number) / scale < value < 1
+            continue
+        # A value exactly between two digits may go either way.
+        assert abs(float(number) / scale - value) <= 0.500001 * last_digit / scale, (value, text)
+
+
+def test_every_class_is_named(browser: Browser, pages: dict[str, Path], evaluation: Evaluation) -> None:
+    browser.open(pages["promoted"])
+    expected = [f"{label} {name}" for label, name in enumerate(evaluation.class_names)]
+    for table in ("#per-class", "#confusion", "#changes", "#class-counts"):
+        assert browser.texts(f"{table} tbody th") == expected
+    assert browser.texts("#confusion thead th[scope=col] abbr") == [str(label) for label in range(10)]
+
+
+@pytest.mark.parametrize("width", [320, 390, 820, 1440])
+@pytest.mark.parametrize("name", PAGES)
+def test_no_page_scrolls_sideways(browser: Browser, pages: dict[str, Path], name: str, width: int) -> None:
+    browser.open(pages[name], width=width)
+    wide, shown = browser.run("return ['scrollWidth', 'clientWidth'].map(name => document.documentElement[name])")
+    assert wide == shown <= width
+    outside = browser.run(
+        "const page = document.documentElement.clientWidth + 0.5;"
+        "return [...document.querySelectorAll('body *')]"
+        ".filter(part => !part.closest('.wide, .skip, .visually-hidden') && part.getBoundingClientRect().right > page)"
+        ".map(part => part.outerHTML.slice(0, 80))"
+    )
+    assert outside == []
+
+
+def contrast(one: list[float], other: list[float]) -> float:
+    """WCAG 2 contrast ratio of two colours, channels in [0, 255]."""
+
+    def luminance(colour: list[float]) -> float:
+        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in (part / 255 for part in colour)]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def channels(colour: str) -> list[float]:
+    return [float(part) for part in re.findall(r"[\d.]+", colour)[:3]]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_charts_are_legible_by_day_and_by_night(browser: Browser, pages: dict[str, Path], scheme: str) -> None:
+    browser.open(pages["promoted"], scheme=scheme)
+    paper = channels(browser.run("return getComputedStyle(document.body).backgroundColor"))
+    fills = browser.run(
+        "return [...new Set([...document.querySelectorAll('svg text')].map(text => getComputedStyle(text).fill))]"
+    )
+    assert len(fills) >= 3
+    assert all(contrast(channels(fill), paper) >= 4.5 for fill in fills), fills
+    lines = browser.run(
+        "return [...new Set([...document.querySelectorAll('svg [stroke^=\"var(--chart-\"]')]"
+        ".filter(line => !/rule|paper/.test(line.getAttribute('stroke'))).map(line => getComputedStyle(line).stroke))]"
+    )
+    assert len(lines) >= 4
+    assert all(contrast(channels(line), paper) >= 3 for line in lines), lines
+    heights = browser.run(
+        "return [...document.querySelectorAll('svg text')].map(text => text.getBoundingClientRect().height)"
+    )
+    assert min(heights) >= 9
+
+
+def test_the_keyboard_reaches_the_content(browser: Browser, pages: dict[str, Path]) -> None:
+    from selenium.webdriver.common.keys import Keys
+
+    browser.open(pages["promoted"], width=390)
+    body = browser.driver.find_element("tag name", "body")
+    body.send_keys(Keys.TAB)
+    skip = browser.driver.switch_to.active_element
+    assert skip.text == "Skip to the content"
+    assert browser.run("return arguments[0].getBoundingClientRect().left", skip) >= 0
+    skip.send_keys(Keys.ENTER)
+    assert browser.run("return location.hash") == "#main"
+    scrolled = browser.run(
+        "return [...document.querySelectorAll('.wide')].filter(part => part.scrollWidth > part.clientWidth)"
+        ".every(part => part.tabIndex === 0 && part.getAttribute('aria-label'))"
+    )
+    assert scrolled is True
+
+
+def test_paper_is_white_even_at_night(browser: Browser, pages: dict[str, Path]) -> None:
+    browser.open(pages["promoted"], scheme="dark", media="print")
+    assert browser.run("return getComputedStyle(document.body).color") == "rgb(0, 0, 0)"
+    assert browser.run("return getComputedStyle(document.querySelector('nav')).display") == "none"
+    assert browser.run("return getComputedStyle(document.querySelector('.wide')).overflowX") == "visible"
+    text = browser.run("return getComputedStyle(document.querySelector('svg text')).fill")
+    assert contrast(channels(text), [255, 255, 255]) >= 7
+
+
+@pytest.mark.skipif(not AXE.is_file(), reason="needs axe-core: set AXE_CORE, or run npm install axe-core")
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", PAGES)
+def test_axe_finds_nothing_serious(browser: Browser, pages: dict[str, Path], name: str, scheme: str) -> None:
+    browser.open(pages[name], width=390 if scheme == "dark" else 1440, scheme=scheme)
+    browser.run(AXE.read_text(encoding="utf-8"))
+    found = browser.driver.execute_async_script(
+        "const done = arguments[0]; axe.run({preload: false}).then(done, error => done(String(error)))"
+    )
+    assert len(found["passes"]) > 20
+    violations = [
+        (one["impact"], one["id"], [node["html"][:120] for node in one["nodes"]][:3]) for one in found["violations"]
+    ]
+    assert violations == []
