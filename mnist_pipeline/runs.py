@@ -22,7 +22,7 @@ from pydantic import ValidationError
 
 from mnist_pipeline import __version__
 from mnist_pipeline.config import Config
-from mnist_pipeline.errors import PipelineError, UsageError
+from mnist_pipeline.errors import IntegrityError, PipelineError, UsageError
 from mnist_pipeline.files import canonical_json, open_atomic, sha256_bytes, write_json
 from mnist_pipeline.outputs import Output
 from mnist_pipeline.records import Record
@@ -235,7 +235,7 @@ class Run:
                 found = run._load(record, kind).verify()
                 check(found)
                 return self._adopt(found), record.reused_from or run.directory.id
-            except (PipelineError, ValidationError, OSError) as error:
+            except (PipelineError, OSError) as error:
                 logger.warning("step %s of run %s cannot be reused: %s", step, run.directory.id, error)
         return None
 
@@ -250,7 +250,12 @@ class Run:
 
     def _load(self, record: StepRecord, kind: type[OutputT]) -> OutputT:
         output = record.output | {"directory": self.workspace.root / record.output["directory"]}
-        return kind.model_validate(output)
+        try:
+            return kind.model_validate(output)
+        except ValidationError:
+            raise IntegrityError(
+                f"{self.directory.journal} was written by another version of this program; run the step again"
+            ) from None
 
     def _save(self, record: RunRecord) -> None:
         write_json(self.directory.journal, record.model_dump(mode="json"))

@@ -192,3 +192,8 @@ def exported(run: Run) -> ExportedModel:
 
 def evaluated(run: Run) -> EvaluatedModel:
     return run.output("evaluate", EvaluatedModel)
+
+
+def published(run: Run) -> PublishedModel | None:
+    """What a run published; None where it did not come so far."""
+    return run.output("publish", PublishedModel) if "publish" in run.record.steps else None

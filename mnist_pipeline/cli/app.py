@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from mnist_pipeline.cli import doctor, models, pipeline, score
+from mnist_pipeline.cli import doctor, models, pipeline, report, runs, score
 from mnist_pipeline.cli.terminal import Terminal
 from mnist_pipeline.errors import PipelineError
 
@@ -59,6 +59,8 @@ app.command("export")(pipeline.export)
 app.command("evaluate")(pipeline.evaluate)
 app.command("publish")(pipeline.publish)
 app.command("score")(score.score)
+app.command("report")(report.report)
+app.add_typer(runs.app, name="runs")
 app.add_typer(models.app, name="models")
 app.command("doctor")(doctor.doctor)
 

@@ -20,6 +20,7 @@ from rich.table import Table
 from mnist_pipeline.progress import Progress, ReportProgress, no_progress
 
 LINE_SECONDS = 10.0
+LONGEST_WHOLE = 24
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
 
 
@@ -79,11 +80,13 @@ class Terminal:
             return
         names = columns or (list(value[0]) if value else [])
         table = Table(box=None, pad_edge=False, title=title or None, title_justify="left")
-        for name in names:
-            # Only the last column is text; the others are to be read, and copied, whole.
-            table.add_column(name.replace("_", " "), overflow="fold", no_wrap=name != names[-1])
-        for row in value:
-            table.add_row(*(escape(_cell(row[name])) for name in names))
+        columns_of_cells = {name: [_cell(row[name]) for row in value] for name in names}
+        for name, cells in columns_of_cells.items():
+            # What is short is to be read, and copied, whole; what is long is folded.
+            short = max(map(len, cells), default=0) <= LONGEST_WHOLE
+            table.add_column(name.replace("_", " "), overflow="fold", no_wrap=short)
+        for row_cells in zip(*columns_of_cells.values(), strict=True):
+            table.add_row(*map(escape, row_cells))
         self._out.print(table)
 
     def _print_json(self, value: Any) -> None:
