@@ -181,6 +181,7 @@ def _with_retries(name: str, work: Callable[[], SourceFile], most: int, clock: C
             return False
         return True if error.retry_after is None else error.retry_after
 
+    _keep_stamina_off_the_terminal()
     problem: _TransientError | None = None
     for attempt in stamina.retry_context(
         on=can_pass,
@@ -200,6 +201,17 @@ def _with_retries(name: str, work: Callable[[], SourceFile], most: int, clock: C
                 problem = error
                 raise
     raise AssertionError("stamina ends by the last attempt's result or error")
+
+
+def _keep_stamina_off_the_terminal() -> None:
+    """Give stamina's logger a handler, if only one that does nothing.
+
+    It logs "stamina.retry_scheduled" for every retry, which Python prints bare where nobody set up
+    logging. Ours says the same with the reason; whoever configures logging still gets both.
+    """
+    logger = logging.getLogger("stamina")
+    if not logger.handlers:
+        logger.addHandler(logging.NullHandler())
 
 
 def _client(patience: Patience) -> "httpx.Client":

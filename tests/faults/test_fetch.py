@@ -280,6 +280,15 @@ def test_an_overloaded_server_is_tried_again(fetch, server, small_sprite, no_wai
     assert f"the server answered {status}" in caplog.text
 
 
+def test_retries_print_nothing_but_what_is_logged(small_sprite, server, workspace):
+    server.answers["/labels.bin"] = [server.reply(b"", 503), server.reply(small_sprite.one_hot.read_bytes())]
+    config = f"FetchConfig(dataset={small_sprite.describe()!r}, source={server.url!r})"
+    process = _child(f"fetch_dataset({config}, Workspace(Path({str(workspace.root)!r})))")
+    _, err = process.communicate(timeout=60)
+    assert err.splitlines()[0] == "download of labels.bin: the server answered 503 Service Unavailable; attempt 2 of 4"
+    assert "stamina" not in err
+
+
 def test_attempts_are_capped(fetch, server, no_waits):
     server.answers["/labels.bin"] = [server.reply(b"", 503)]
     with pytest.raises(DownloadError, match=r"answered 503 Service Unavailable \(attempt 3 of 3\); name a mirror"):
