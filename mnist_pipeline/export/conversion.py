@@ -3,6 +3,7 @@
 All of it runs on the CPU, where float32 means float32: on a GPU, TensorFlow would round the factors to TF32.
 """
 
+import textwrap
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,7 +42,7 @@ def load_keras_model(path: Path) -> Any:
         with quiet_python(), tf.device(CPU):
             model = keras.models.load_model(path, compile=False, safe_mode=True)
     except Exception as error:
-        raise IntegrityError(f"{path} is refused: {_first_line(error)}") from error
+        raise IntegrityError(f"{path} is refused: {_one_line(error)}") from error
     for what, found, expected in (
         ("takes", model.input_shape, KERAS_INPUT),
         ("gives", model.output_shape, KERAS_OUTPUT),
@@ -78,7 +79,7 @@ def convert(model: Any, opset: int) -> "ModelProto":
             function = tf.function(classify, input_signature=signature, autograph=False)
             converted, _ = tf2onnx.convert.from_function(function, input_signature=signature, opset=opset)
     except Exception as error:
-        raise ExportError(f"tf2onnx cannot convert the model: {_first_line(error)}") from error
+        raise ExportError(f"tf2onnx cannot convert the model: {_one_line(error)}") from error
     result: ModelProto = converted
     _require_known_operators(result)
     return result
@@ -93,5 +94,7 @@ def _require_known_operators(model: "ModelProto") -> None:
         raise ExportError(f"tf2onnx cannot express {', '.join(unknown)} in ONNX; replace the layers that need it")
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+def _one_line(error: Exception) -> str:
+    """What went wrong, without the dump of the whole configuration that Keras puts around it."""
+    text = " ".join(str(error).rsplit("Exception encountered: ", 1)[-1].split())
+    return textwrap.shorten(text, 300) or type(error).__name__

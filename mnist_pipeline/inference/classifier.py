@@ -39,7 +39,7 @@ class Classifier:
         """Take over an onnxruntime session; `load` makes one."""
         self._session = session
         self.sha256 = sha256
-        self.metadata = ModelMetadata.from_props(session.get_modelmeta().custom_metadata_map)
+        self.metadata = _read_metadata(session)
         self.provider: str = session.get_providers()[0]
         self.device: Literal["cpu", "gpu"] = "gpu" if self.provider == CUDA else "cpu"
 
@@ -73,15 +73,15 @@ class Classifier:
         if threads is not None and threads < 1:
             raise UsageError(f"threads must be at least 1, found {threads}")
         data = model if isinstance(model, bytes) else _read(model)
-        where = "the model file" if isinstance(model, bytes) else str(model)
+        where = "the model's bytes" if isinstance(model, bytes) else str(model)
         found = sha256_bytes(data)
         if sha256 is not None and found != sha256:
             raise IntegrityError(f"{where} has SHA-256 {found}, expected {sha256}; it was changed or is another model")
         try:
             check_model_is_safe(data)
+            return cls(_open_session(data, device, threads, spinning), found)
         except IntegrityError as error:
-            raise IntegrityError(f"{where}: {error}") from None
-        return cls(_open_session(data, device, threads, spinning), found)
+            raise IntegrityError(f"{where}: {error}") from error
 
     def probabilities(self, images: NDArray[np.uint8], batch_size: int = 1_000) -> NDArray[np.float32]:
         """float32 [N, 10]: the probability of each class, for uint8 images [N, 28, 28] (0 = background, 255 = ink).
@@ -120,14 +120,22 @@ def _read(path: Path) -> bytes:
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
                 raise IntegrityError(f"{path} is not a regular file")
-            data = file.read(MAX_BYTES + 1)
+            # One byte more than is accepted: the file may grow after its size was looked at.
+            data = b"" if status.st_size > MAX_BYTES else file.read(MAX_BYTES + 1)
     except FileNotFoundError:
         raise IntegrityError(f"{path} is missing; export or publish the model again") from None
     except OSError as error:
         raise IntegrityError(f"{path} cannot be read: {error.strerror}") from None
-    if len(data) > MAX_BYTES:
+    if max(status.st_size, len(data)) > MAX_BYTES:
         raise IntegrityError(f"{path} has {status.st_size:,} bytes, at most {MAX_BYTES:,} are accepted")
     return data
+
+
+def _read_metadata(session: Any) -> ModelMetadata:
+    try:
+        return ModelMetadata.from_props(session.get_modelmeta().custom_metadata_map)
+    except UnicodeDecodeError as error:
+        raise IntegrityError(f"the metadata of the model file is broken: {error}") from error
 
 
 def _check_images(images: NDArray[np.uint8]) -> None:
@@ -137,9 +145,9 @@ def _check_images(images: NDArray[np.uint8]) -> None:
 
 
 def _smaller_batch(size: int, device: str, error: Exception) -> int:
-    """Half of ``size`` where ``error`` says that the memory was too small; else ``error`` is raised again."""
+    """Half of ``size`` where ``error`` says that the memory was too small; else there is no use in going on."""
     if not any(sign in str(error).lower() for sign in OUT_OF_MEMORY):
-        raise error
+        raise IntegrityError(f"onnxruntime does not run the model: {str(error).splitlines()[0]}") from error
     if size == 1:
         raise DeviceError(f"one image does not fit into the memory of the {device}; free some of it") from error
     logger.warning("a batch of %d images does not fit into the memory of the %s: going on with half", size, device)
@@ -175,12 +183,17 @@ def _open_on_cuda(data: bytes, threads: int | None, spinning: bool) -> tuple[Any
 def _create_session(data: bytes, providers: list[Any], threads: int | None, spinning: bool) -> Any:
     import onnxruntime
 
+    # What goes wrong is raised; onnxruntime would print it as well.
+    onnxruntime.set_default_logger_severity(FATAL)
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = FATAL  # what goes wrong is raised; onnxruntime would print it as well
+    options.log_severity_level = FATAL
     options.intra_op_num_threads = threads or 0
     options.add_session_config_entry("session.intra_op.allow_spinning", "1" if spinning else "0")
     options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
     try:
-        return onnxruntime.InferenceSession(data, options, providers=providers)
+        session = onnxruntime.InferenceSession(data, options, providers=providers)
+        # Some faults show only when the model runs: a GPU for which a library holds no code, for one.
+        session.run([OUTPUT], {INPUT: np.zeros((1, SIDE, SIDE), np.uint8)})
     except Exception as error:
-        raise IntegrityError(f"onnxruntime refuses the model: {str(error).splitlines()[0]}") from error
+        raise IntegrityError(f"onnxruntime does not run the model: {str(error).splitlines()[0]}") from error
+    return session
