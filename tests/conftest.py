@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -163,7 +164,16 @@ def object_server() -> Iterator[Any]:
             yield running
 
 
+@pytest.fixture(scope="session")
+def linear_models() -> ModuleType:
+    """Small models that learn without TensorFlow, and runs that hold them (`linear_models.py`)."""
+    spec = importlib.util.spec_from_file_location("linear_models", Path(__file__).with_name("linear_models.py"))
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption(
-        "--update-golden", action="store_true", help="write the golden files, do not compare"
-    )
+    parser.addoption("--update-golden", action="store_true", help="write the golden files, do not compare")

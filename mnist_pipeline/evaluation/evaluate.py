@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from mnist_pipeline.config import EvaluateConfig
 from mnist_pipeline.data.dataset import Dataset, Split
+from mnist_pipeline.data.order import stable_permutation
 from mnist_pipeline.errors import DataError, ExportError
 from mnist_pipeline.evaluation import metrics
 from mnist_pipeline.evaluation.schema import Evaluation, Latency, Rejection
@@ -149,8 +150,8 @@ def measure(
 
 def examples(rows: int) -> list[int]:
     """Rows of the input examples: at most `EXAMPLES`, drawn with a fixed seed."""
-    drawn = np.random.default_rng(EXAMPLES_SEED).choice(rows, size=min(EXAMPLES, rows), replace=False)
-    return [int(row) for row in drawn]
+    drawn: list[int] = stable_permutation(rows, EXAMPLES_SEED)[:EXAMPLES].tolist()
+    return drawn
 
 
 def time_calls(classifier: Classifier, images: NDArray[np.uint8], batch: int) -> Latency:

@@ -11,6 +11,7 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
+from mnist_pipeline.data.order import stable_permutation
 from mnist_pipeline.evaluation.schema import (
     ClassMetrics,
     ConfusedPair,
@@ -176,8 +177,7 @@ def mcnemar(fixed: int, broken: int) -> float:
 
 def golden_rows(labels: Labels, count: int, *, seed: int) -> NDArray[np.int64]:
     """int64 [<= count]: rows for checking a published model, drawn evenly from the classes, ascending."""
-    generator = np.random.default_rng(seed)
-    shuffled = generator.permutation(len(labels))
+    shuffled = stable_permutation(len(labels), seed)
     rank = np.empty(len(labels), np.int64)
     for label in np.unique(labels):
         of_class = shuffled[labels[shuffled] == label]

@@ -1,0 +1,99 @@
+"""Softmax regression in NumPy, as an ONNX model of the contract: it learns real digits in a second."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from mnist_pipeline.data.dataset import Dataset
+from mnist_pipeline.files import sha256_bytes, write_bytes, write_json
+from mnist_pipeline.inference import ModelMetadata
+from mnist_pipeline.outputs import ExportedModel, FetchedDataset
+from mnist_pipeline.records import Batches, History, TrainingSeconds
+from mnist_pipeline.workspace import RunDirectory
+
+Weights = NDArray[np.float32]
+
+
+def fit(images: NDArray[np.uint8], labels: NDArray[np.uint8], steps: int) -> Weights:
+    """float32 [784, 10]: so many steps of plain gradient descent from zero."""
+    pixels, truth = images.reshape(-1, 784) / 255.0, np.eye(10)[labels]
+    weights = np.zeros((784, 10))
+    for _ in range(steps):
+        weights += 0.3 * pixels.T @ (truth - softmax(pixels @ weights)) / len(pixels)
+    return weights.astype(np.float32)
+
+
+def softmax(logits: NDArray[np.floating]) -> NDArray[np.floating]:
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return powers / powers.sum(axis=1, keepdims=True)
+
+
+def predict(weights: Weights, images: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """float64 [n, 10]: what the ONNX model of these weights must say."""
+    return softmax(images.reshape(-1, 784) / 255.0 @ weights.astype(np.float64))
+
+
+def onnx_bytes(weights: Weights, metadata: ModelMetadata) -> bytes:
+    """softmax(images / 255 @ weights)."""
+    nodes = [
+        helper.make_node("Cast", ["images"], ["pixels"], to=TensorProto.FLOAT),
+        helper.make_node("Div", ["pixels", "white"], ["scaled"]),
+        helper.make_node("Reshape", ["scaled", "flat"], ["rows"]),
+        helper.make_node("MatMul", ["rows", "weights"], ["logits"]),
+        helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1),
+    ]
+    constants = {"white": np.float32(255), "flat": np.array([-1, 784]), "weights": weights}
+    graph = helper.make_graph(
+        nodes,
+        "linear",
+        [helper.make_tensor_value_info("images", TensorProto.UINT8, ["N", 28, 28])],
+        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["N", 10])],
+        [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    helper.set_model_props(model, metadata.to_props())
+    return model.SerializeToString()
+
+
+def metadata_of(dataset: FetchedDataset, run_id: str) -> ModelMetadata:
+    return ModelMetadata(
+        class_names=Dataset.open(dataset.directory).class_names,
+        dataset=dataset.name,
+        dataset_digest=dataset.digest,
+        run_id=run_id,
+        preset="linear",
+        frameworks={"numpy": np.__version__},
+    )
+
+
+def history(validation_rows: int) -> History:
+    """A training of which nothing is known but how many rows it held out."""
+    return History(
+        config={},
+        layers=[],
+        parameters=7_840,
+        train_rows=1_000,
+        validation_rows=validation_rows,
+        device="cpu",
+        best_epoch=1,
+        stopped="finished",
+        epochs=[],
+        batches=Batches(loss=[], accuracy=[]),
+        validations=[],
+        seconds=TrainingSeconds(imports=0, compile=0, fit=0),
+        notes=[],
+    )
+
+
+def export(
+    weights: Weights, dataset: FetchedDataset, directory: Path, *, validation_rows: int = 287
+) -> tuple[RunDirectory, ExportedModel]:
+    """A run whose model of these weights was trained and exported: model.onnx and history.json."""
+    run = RunDirectory(directory)
+    data = onnx_bytes(weights, metadata_of(dataset, directory.name))
+    write_bytes(run.model_onnx, data)
+    write_json(run.history, history(validation_rows).model_dump(mode="json"))
+    files = {run.model_onnx.name: sha256_bytes(data)}
+    return run, ExportedModel(directory=directory, files=files, opset=17, max_abs_difference=0.0)
