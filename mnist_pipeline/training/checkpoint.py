@@ -25,9 +25,6 @@ class Stored(Record):
     journal: Journal
 
 
-FILE = "training.npz"
-
-
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
     """A training after one of its epochs.
@@ -47,42 +44,55 @@ class Checkpoint:
     optimizer: Arrays = field(default_factory=list)
 
 
-def save(folder: Path, fingerprint: str, checkpoint: Checkpoint) -> None:
-    """Write the checkpoint into ``folder``; ``fingerprint`` names the training that may go on from it."""
-    stored = Stored(fingerprint=fingerprint, journal=checkpoint.journal)
-    text = canonical_json(stored.model_dump(mode="json"))
-    arrays = {"json": np.frombuffer(text, dtype=np.uint8)}
-    groups = {"best": checkpoint.best, "state": checkpoint.state, "optimizer": checkpoint.optimizer}
-    groups |= {f"member{i}": weights for i, weights in enumerate(checkpoint.finished)}
-    for name, group in groups.items():
-        arrays |= {f"{name}/{i}": array for i, array in enumerate(group)}
-    with open_atomic(folder / FILE) as file:
-        np.savez(file, allow_pickle=False, **arrays)
+@dataclass(frozen=True, slots=True)
+class Store:
+    """Where the checkpoint of one very training lies.
 
+    Attributes:
+        folder: holds at most one checkpoint.
+        fingerprint: of everything that the checkpoint's numbers depend on; another training's checkpoint is not read.
+    """
 
-def load(folder: Path, fingerprint: str) -> Checkpoint | None:
-    """The checkpoint in ``folder``; None where there is none, or none of this very training, or a broken one."""
-    path = folder / FILE
-    if not path.exists():
-        return None
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-        record = Stored.model_validate_json(arrays.pop("json").tobytes())
-    except (OSError, EOFError, KeyError, ValueError, ValidationError, zipfile.BadZipFile) as error:
-        logger.warning("%s is not a whole checkpoint (%s); training starts anew", path, error)
-        return None
-    if record.fingerprint != fingerprint:
-        logger.warning("%s is of another training; training starts anew", path)
-        return None
-    members = 1 + max((int(name.split("/")[0][6:]) for name in arrays if name.startswith("member")), default=-1)
-    return Checkpoint(
-        journal=record.journal,
-        finished=[_group(arrays, f"member{i}") for i in range(members)],
-        best=_group(arrays, "best"),
-        state=_group(arrays, "state"),
-        optimizer=_group(arrays, "optimizer"),
-    )
+    folder: Path
+    fingerprint: str
+
+    @property
+    def path(self) -> Path:
+        return self.folder / "training.npz"
+
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Write it, whole or not at all; the one before it is replaced."""
+        stored = Stored(fingerprint=self.fingerprint, journal=checkpoint.journal)
+        arrays = {"json": np.frombuffer(canonical_json(stored.model_dump(mode="json")), dtype=np.uint8)}
+        groups = {"best": checkpoint.best, "state": checkpoint.state, "optimizer": checkpoint.optimizer}
+        groups |= {f"member{i}": weights for i, weights in enumerate(checkpoint.finished)}
+        for name, group in groups.items():
+            arrays |= {f"{name}/{i}": array for i, array in enumerate(group)}
+        with open_atomic(self.path) as file:
+            np.savez(file, allow_pickle=False, **arrays)
+
+    def load(self) -> Checkpoint | None:
+        """None where there is none, or a broken one, or one of another training; the last two with a warning."""
+        if not self.path.exists():
+            return None
+        try:
+            with self.path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+                arrays = {name: archive[name] for name in archive.files}
+            stored = Stored.model_validate_json(arrays.pop("json").tobytes())
+        except (OSError, EOFError, KeyError, ValueError, ValidationError, zipfile.BadZipFile) as error:
+            logger.warning("%s is not a whole checkpoint (%s); training starts anew", self.path, error)
+            return None
+        if stored.fingerprint != self.fingerprint:
+            logger.warning("%s is of another training; training starts anew", self.path)
+            return None
+        members = 1 + max((int(name.split("/")[0][6:]) for name in arrays if name.startswith("member")), default=-1)
+        return Checkpoint(
+            journal=stored.journal,
+            finished=[_group(arrays, f"member{i}") for i in range(members)],
+            best=_group(arrays, "best"),
+            state=_group(arrays, "state"),
+            optimizer=_group(arrays, "optimizer"),
+        )
 
 
 def _group(arrays: dict[str, NDArray[Any]], name: str) -> Arrays:

@@ -34,8 +34,10 @@ def require_device(device: Device) -> FoundDevice:
 
 
 @contextmanager
-def training_scope(device: FoundDevice, strategy: str) -> Iterator[None]:
+def training_scope(device: FoundDevice, strategy: str) -> Iterator[int]:
     """Variables and computations of the block live on ``device``; on all of its kind where the strategy is mirrored.
+
+    Yields the number of devices.
 
     Raises:
         UsageError: the strategy is mirrored and the backend is not TensorFlow.
@@ -43,7 +45,7 @@ def training_scope(device: FoundDevice, strategy: str) -> Iterator[None]:
     keras = load_keras()
     if strategy == "single":
         with keras.device(f"{device}:0"):
-            yield
+            yield 1
         return
     if keras.backend.backend() != "tensorflow":
         raise UsageError(f"strategy mirrored needs KERAS_BACKEND=tensorflow, found {keras.backend.backend()}")
@@ -52,7 +54,7 @@ def training_scope(device: FoundDevice, strategy: str) -> Iterator[None]:
     names = [found.name for found in tf.config.list_logical_devices(device.upper())]
     logger.info("training on %d devices: %s", len(names), ", ".join(names))
     with tf.distribute.MirroredStrategy(names).scope():
-        yield
+        yield len(names)
 
 
 def _gpu_problem() -> str | None:

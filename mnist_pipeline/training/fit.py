@@ -14,6 +14,7 @@ from mnist_pipeline.outputs import FetchedDataset, Output, TrainedModel
 from mnist_pipeline.progress import ReportProgress, no_progress
 from mnist_pipeline.records import History, TrainingSeconds
 from mnist_pipeline.training.backend import import_seconds, load_keras
+from mnist_pipeline.training.checkpoint import Store
 from mnist_pipeline.training.devices import FoundDevice, require_device, training_scope
 from mnist_pipeline.training.guards import check_learned
 from mnist_pipeline.training.journal import Journal, best_epoch
@@ -48,8 +49,9 @@ def train_model(
     device = require_device(config.device)
     data = Dataset.open(dataset.directory, train_rows=config.train_rows, validation_rows=config.validation_rows)
     material = Material.of(data)
-    training = Training(config, material, device, checkpoints, fingerprint(config, dataset, device))
-    with training_scope(device, config.strategy), _tensorboard(config, run) as on_epoch:
+    with training_scope(device, config.strategy) as devices, _tensorboard(config, run) as on_epoch:
+        identity = fingerprint(config, dataset, device, devices)
+        training = Training(config, material, device, devices, Store(checkpoints, identity))
         kept = training.run(report_progress, on_epoch)
     model = combine(config.architecture, kept)
     accuracy = training.validation_accuracy(model)
@@ -71,13 +73,13 @@ def train_model(
     )
 
 
-def fingerprint(config: TrainConfig, dataset: FetchedDataset, device: FoundDevice) -> str:
+def fingerprint(config: TrainConfig, dataset: FetchedDataset, device: FoundDevice, devices: int) -> str:
     """Hex SHA-256 of everything that a checkpoint's numbers depend on, and that a resumed training must share."""
     backend = load_keras().backend.backend()
     parts = {
         "config": config.model_dump(mode="json", exclude={"max_minutes", "tensorboard", "device", "preset"}),
         "dataset": dataset.digest,
-        "device": device,
+        "device": [device, devices],
         "backend": backend,
         "versions": [importlib.metadata.version("keras"), importlib.metadata.version(backend)],
     }

@@ -5,7 +5,6 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -14,8 +13,7 @@ from mnist_pipeline.config import TrainConfig
 from mnist_pipeline.data.dataset import to_model_input
 from mnist_pipeline.progress import ReportProgress, no_progress
 from mnist_pipeline.records import Epoch, Validation
-from mnist_pipeline.training import checkpoint
-from mnist_pipeline.training.checkpoint import Checkpoint
+from mnist_pipeline.training.checkpoint import Checkpoint, Store
 from mnist_pipeline.training.devices import FoundDevice
 from mnist_pipeline.training.journal import Journal, Stopped, best_epoch
 from mnist_pipeline.training.member import Figures, Material, Member
@@ -27,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 
 class Training:
-    """A training from its beginning, or from where the checkpoint in ``folder`` ends.
+    """A training from its beginning, or from where the checkpoint in ``store`` ends.
 
     Attributes:
         journal: what was measured so far.
@@ -35,15 +33,15 @@ class Training:
     """
 
     def __init__(
-        self, config: TrainConfig, material: Material, device: FoundDevice, folder: Path, fingerprint: str
+        self, config: TrainConfig, material: Material, device: FoundDevice, devices: int, store: Store
     ) -> None:
         self.config = config
         self.material = material
         self.device = device
         self.compile_seconds = 0.0
-        self._folder = folder
-        self._fingerprint = fingerprint
-        self._checkpoint = checkpoint.load(folder, fingerprint) or Checkpoint(Journal())
+        self._devices = devices
+        self._store = store
+        self._checkpoint = store.load() or Checkpoint(Journal())
         self._resumed = len(self.journal.epochs)
         self._report: ReportProgress = no_progress
         self._on_epoch: Callable[[Journal], None] = _nobody
@@ -66,14 +64,14 @@ class Training:
         self._on_epoch = on_epoch or _nobody
         self._on_epoch(self.journal)
         if self._resumed:
-            logger.info("going on after epoch %d, from %s", self._resumed, self._folder)
+            logger.info("going on after epoch %d, from %s", self._resumed, self._store.path)
         while len(self._checkpoint.finished) < self.config.members:
             self._train_member(len(self._checkpoint.finished) + 1)
         return self._checkpoint.finished
 
     def plan(self, number: int) -> Plan:
         """Of the 1-based member: its own seed, so that members differ in weights, order and augmentation."""
-        return Plan.of(self.config, self.material.train, derived_seed(self.config.seed, number))
+        return Plan.of(self.config, self.material.train, derived_seed(self.config.seed, number), self._devices)
 
     def validation_accuracy(self, model: Any) -> float | None:
         """Of the model as it is saved; None where no rows are held out."""
@@ -164,11 +162,11 @@ class Training:
     def _reason(self, passed: "Pass") -> Stopped:
         if passed.timed_out or self.journal.stopped == "max_minutes":
             return "max_minutes"
-        whole = self.config.epochs * math.ceil(self.material.train / self.config.batch_size)
-        return "max_batches" if self.config.max_batches and self.config.max_batches < whole else "finished"
+        unlimited = Plan.of(self.config.model_copy(update={"max_batches": None}), self.material.train, 0, self._devices)
+        return "max_batches" if self.plan(1).batches < unlimited.batches else "finished"
 
     def _keep(self, reached: Checkpoint) -> None:
-        checkpoint.save(self._folder, self._fingerprint, reached)
+        self._store.save(reached)
         self._checkpoint = reached
         self._on_epoch(reached.journal)
 

@@ -9,19 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_pipeline.config import TrainConfig
-from mnist_pipeline.data.dataset import Dataset, to_one_hot
+from mnist_pipeline.data.dataset import Dataset, to_model_input, to_one_hot
 from mnist_pipeline.errors import TrainingError
 from mnist_pipeline.training.architectures import build_model
 from mnist_pipeline.training.backend import load_keras
 from mnist_pipeline.training.devices import FoundDevice
-from mnist_pipeline.training.optimizers import build_optimizer
+from mnist_pipeline.training.optimizers import build_optimizer, learning_rate
 from mnist_pipeline.training.plan import Plan, Rows, derived_seed
 from mnist_pipeline.training.reporting import BatchReport
 from mnist_pipeline.training.weights import Arrays
 
 # Batches that run without Python in between; more than a few gain nothing on the CPU and make the progress jerky.
 STEPS_PER_EXECUTION = {"cpu": 8, "gpu": 64}
-VALIDATION_BATCH = 1_000
+VALIDATION_BATCH = 500
 WEIGHTS, DRAWS = range(2)
 """Uses of a member's seed."""
 
@@ -79,7 +79,8 @@ class Member:
             optimizer=build_optimizer(config, plan.batches),
             loss=keras.losses.CategoricalCrossentropy(label_smoothing=config.label_smoothing),
             metrics=["accuracy", self.trace],
-            steps_per_execution=STEPS_PER_EXECUTION[device],
+            # Keras' loop over several steps cannot hold the replicas of a mirrored step.
+            steps_per_execution=STEPS_PER_EXECUTION[device] if config.strategy == "single" else 1,
             jit_compile=device == "gpu",
         )
         self.trainee.optimizer.build(self.trainee.trainable_variables)
@@ -99,7 +100,7 @@ class Member:
         return [np.array(array) for array in self.core.get_weights()]
 
     def compile(self) -> float:
-        """Compile the training and validation steps; changes nothing that training sees. Returns seconds."""
+        """Compile the training step; changes nothing that training sees. Returns seconds."""
         started = time.perf_counter()
         state, optimizer = self.snapshot()
         size, rest = self.plan.batch_size, self.plan.rows % self.plan.batch_size
@@ -112,13 +113,11 @@ class Member:
         """A `trainee.Watch` for one call of `fit`."""
         from mnist_pipeline.training.trainee import Watch
 
-        return Watch(first_batch, report, self.trace, deadline)
+        return Watch(first_batch, report, self.trace, self.learning_rate, deadline)
 
     def learning_rate(self, step: int) -> float:
         """Of the 0-based ``step``."""
-        from mnist_pipeline.training.trainee import learning_rate
-
-        return learning_rate(self.trainee, step)
+        return learning_rate(self.config, self.plan.batches, step)
 
     def fit(self, rows: Rows, watch: Any) -> list[Figures]:
         """Train on the train rows in this order; figures of each batch.
@@ -137,13 +136,27 @@ class Member:
         """
         if not self.material.validation:
             return None
-        rows = np.arange(self.material.train, len(self.material.images), dtype=np.int32)
-        found = self.trainee.evaluate(
-            rows, self.material.one_hot[rows], batch_size=VALIDATION_BATCH, verbose=0, return_dict=True
+        # Batch by batch through the bare network: the same rows are on no device twice, nothing is compiled for
+        # them, and a mirrored network needs no equal shares.
+        parts = [
+            self._validate(start) for start in range(self.material.train, len(self.material.images), VALIDATION_BATCH)
+        ]
+        loss, right = np.sum(parts, axis=0) / self.material.validation
+        if not math.isfinite(loss):
+            raise TrainingError(f"the validation loss became {loss:g}; lower the learning rate")
+        return Figures(float(loss), float(right))
+
+    def _validate(self, start: int) -> tuple[float, float]:
+        """Summed losses and number of right answers of one batch of validation rows."""
+        keras = load_keras()
+        rows = slice(start, start + VALIDATION_BATCH)
+        images, truth = to_model_input(self.material.images[rows]), self.material.one_hot[rows]
+        probabilities = keras.ops.convert_to_numpy(self.core(images, training=False))
+        losses = keras.losses.categorical_crossentropy(
+            truth, probabilities, label_smoothing=self.config.label_smoothing
         )
-        if not math.isfinite(found["loss"]):
-            raise TrainingError(f"the validation loss became {found['loss']:g}; lower the learning rate")
-        return Figures(float(found["loss"]), float(found["accuracy"]))
+        right = probabilities.argmax(axis=1) == truth.argmax(axis=1)
+        return float(keras.ops.sum(losses)), float(right.sum())
 
     def _fit(self, rows: Rows, callbacks: list[Any]) -> None:
         self.trainee.fit(

@@ -23,6 +23,12 @@ def build_optimizer(config: TrainConfig, steps: int) -> Any:
     return optimizer
 
 
+def learning_rate(config: TrainConfig, steps: int, step: int) -> float:
+    """The learning rate of the 0-based ``step`` of ``steps``."""
+    rate = build_schedule(config, steps)
+    return float(rate(step)) if callable(rate) else float(rate)
+
+
 def build_schedule(config: TrainConfig, steps: int) -> Any:
     """The learning rate as a function of the step; a number where it is constant."""
     keras = load_keras()

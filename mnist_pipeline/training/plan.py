@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from mnist_pipeline.config import TrainConfig
 from mnist_pipeline.data.order import stable_permutation
+from mnist_pipeline.errors import UsageError
 
 Rows = NDArray[np.int64]
 
@@ -17,13 +18,16 @@ class Plan:
     """The batches of one training.
 
     Attributes:
-        rows: train rows.
+        population: train rows that there are.
+        rows: train rows of an epoch: all, but for a few that cannot be shared out equally among several devices;
+            each epoch leaves out others.
         batch_size: rows in a batch; the last batch of an epoch may be smaller.
         batches: in all.
         validate_every: batches between two validations inside an epoch; none: after each epoch only.
         seed: decides the order, together with the epoch's number.
     """
 
+    population: int
     rows: int
     batch_size: int
     batches: int
@@ -31,10 +35,18 @@ class Plan:
     seed: int
 
     @classmethod
-    def of(cls, config: TrainConfig, rows: int, seed: int) -> "Plan":
-        per_epoch = math.ceil(rows / config.batch_size)
-        batches = min(config.epochs * per_epoch, config.max_batches or config.epochs * per_epoch)
-        return cls(rows, config.batch_size, batches, config.validate_every_batches, seed)
+    def of(cls, config: TrainConfig, population: int, seed: int, devices: int = 1) -> "Plan":
+        """The plan of one member whose batches are shared out to so many devices.
+
+        Raises:
+            UsageError: ``config.batch_size`` cannot be shared out equally.
+        """
+        if config.batch_size % devices or population < devices:
+            raise UsageError(f"batch_size {config.batch_size} cannot be shared out equally to {devices} devices")
+        rows = population - population % devices
+        whole = config.epochs * math.ceil(rows / config.batch_size)
+        batches = min(whole, config.max_batches or whole)
+        return cls(population, rows, config.batch_size, batches, config.validate_every_batches, seed)
 
     @property
     def batches_per_epoch(self) -> int:
@@ -52,7 +64,7 @@ class Plan:
     def order(self, epoch: int) -> Rows:
         """int64: positions of the train rows in the order of the 1-based ``epoch``; a function of seed and epoch."""
         batches = min(self.batches_per_epoch, self.batches - self.batches_before(epoch))
-        return stable_permutation(self.rows, (self.seed, epoch))[: batches * self.batch_size]
+        return stable_permutation(self.population, (self.seed, epoch))[: min(batches * self.batch_size, self.rows)]
 
     def segments(self, epoch: int) -> list[Rows]:
         """The epoch's order, cut where the validation rows are measured."""

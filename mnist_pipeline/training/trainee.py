@@ -6,6 +6,7 @@ Only the Keras 3 API is used, so that each of its backends trains.
 
 import math
 import time
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import keras  # noqa: TID253 - the classes below derive from Keras'; see the module's docstring
@@ -44,7 +45,8 @@ class Trainee(keras.Model):  # type: ignore[misc]
 
     def call(self, rows: Any, training: bool = False) -> Any:
         """float32 [N, 10], from int32 [N] row numbers of ``images``."""
-        images = ops.cast(ops.take(self.images, rows, axis=0), "float32") / 255.0
+        rows = ops.cast(rows, "int32")  # Keras traces a distributed model with the mean of two batches: floats
+        images = ops.cast(ops.take(ops.convert_to_tensor(self.images), rows, axis=0), "float32") / 255.0
         if training and self.augmentation != AugmentationConfig():
             images = sample(images, random_coordinates(self.augmentation, ops.shape(images)[0], self.draws))
         return self.core(ops.expand_dims(images, -1), training=training)
@@ -82,12 +84,12 @@ class BatchTrace(keras.metrics.Metric):  # type: ignore[misc]
         losses = keras.losses.categorical_crossentropy(y_true, y_pred, label_smoothing=self.label_smoothing)
         right = ops.equal(ops.argmax(y_true, axis=-1), ops.argmax(y_pred, axis=-1))
         row = [ops.sum(losses), ops.sum(ops.cast(right, "float32")), ops.cast(ops.shape(y_true)[0], "float32")]
-        place = ops.one_hot(self.count, self.capacity, dtype="float32")
+        place = ops.one_hot(ops.convert_to_tensor(self.count), self.capacity, dtype="float32")
         self.sums.assign(self.sums + ops.expand_dims(place, 1) * ops.expand_dims(ops.stack(row), 0))
         self.count.assign(self.count + 1)
 
     def result(self) -> Any:
-        return self.count
+        return ops.convert_to_tensor(self.count)
 
     def figures(self, batches: int) -> list[BatchFigures]:
         """The first ``batches`` batches since the last reset."""
@@ -106,14 +108,22 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc]
         timed_out: the deadline has passed, and training was stopped.
     """
 
-    def __init__(self, first_batch: int, report: BatchReport, trace: BatchTrace, deadline: float) -> None:
-        """``deadline`` is a time of ``time.monotonic``."""
+    def __init__(
+        self,
+        first_batch: int,
+        report: BatchReport,
+        trace: BatchTrace,
+        learning_rate: Callable[[int], float],
+        deadline: float,
+    ) -> None:
+        """``learning_rate`` is that of a 0-based step; ``deadline`` is a time of ``time.monotonic``."""
         super().__init__()
         self.first_batch = first_batch
         self.trained = 0
         self.timed_out = False
         self._report = report
         self._trace = trace
+        self._learning_rate = learning_rate
         self._deadline = deadline
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
@@ -132,14 +142,7 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc]
         losses = [batch.loss for batch in self._trace.figures(self.trained)]
         place = next((i for i, loss in enumerate(losses) if not math.isfinite(loss)), len(losses) - 1)
         step = self.first_batch + place
-        rate = learning_rate(self.model, step)
         raise TrainingError(
-            f"the loss became {losses[place]:g} in step {step + 1} at learning rate {rate:g}; lower the learning rate"
+            f"the loss became {losses[place]:g} in step {step + 1} at learning rate {self._learning_rate(step):g}; "
+            "lower the learning rate"
         )
-
-
-def learning_rate(model: Any, step: int) -> float:
-    """The learning rate of the 0-based ``step``."""
-    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)  # mixed precision wraps it
-    rate = optimizer._learning_rate  # a schedule or a variable; the public property gives today's value only
-    return float(rate(step) if callable(rate) else rate)

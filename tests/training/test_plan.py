@@ -35,16 +35,16 @@ def test_every_row_is_seen_once_an_epoch(rows, batch_size, epochs, max_batches, 
 
 
 def test_the_order_is_a_function_of_seed_and_epoch():
-    plan = Plan.of(TrainConfig(epochs=2), rows=1_000, seed=5)
-    assert (plan.order(1) == Plan.of(TrainConfig(epochs=2), rows=1_000, seed=5).order(1)).all()
+    plan = Plan.of(TrainConfig(epochs=2), population=1_000, seed=5)
+    assert (plan.order(1) == Plan.of(TrainConfig(epochs=2), population=1_000, seed=5).order(1)).all()
     assert (plan.order(1) != plan.order(2)).any()
-    assert (plan.order(1) != Plan.of(TrainConfig(epochs=2), rows=1_000, seed=6).order(1)).any()
+    assert (plan.order(1) != Plan.of(TrainConfig(epochs=2), population=1_000, seed=6).order(1)).any()
 
 
 def test_the_tutorial_of_2018_trains_100_batches_and_validates_20_times():
     from mnist_pipeline.config import PRESETS
 
-    plan = Plan.of(PRESETS["sgd-2018"], rows=54_000, seed=0)
+    plan = Plan.of(PRESETS["sgd-2018"], population=54_000, seed=0)
     assert (plan.batches, plan.epochs, len(plan.segments(1))) == (100, 1, 20)
     assert [len(segment) for segment in plan.segments(1)] == [5 * 64] * 20
 
@@ -57,4 +57,4 @@ def test_derived_seeds_are_fixed_and_apart():
 
 @pytest.mark.parametrize(("batch_size", "expected"), [(512, 11), (5_500, 1), (6_000, 1)])
 def test_the_last_batch_may_be_smaller(batch_size, expected):
-    assert Plan.of(TrainConfig(batch_size=batch_size, epochs=1), rows=5_500, seed=0).batches == expected
+    assert Plan.of(TrainConfig(batch_size=batch_size, epochs=1), population=5_500, seed=0).batches == expected

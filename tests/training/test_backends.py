@@ -1,0 +1,108 @@
+"""The same training under another Keras backend, on several devices, and quietly."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from mnist_pipeline.data.dataset import Dataset, to_model_input
+from mnist_pipeline.errors import UsageError
+
+WORKER = Path(__file__).with_name("worker.py")
+PREDICT = """
+import sys, numpy as np
+from mnist_pipeline.training.backend import load_keras
+keras = load_keras()
+assert keras.backend.backend() == "jax"
+model = keras.models.load_model(sys.argv[1])
+np.save(sys.argv[3], keras.ops.convert_to_numpy(model(np.load(sys.argv[2]))))
+"""
+needs_jax = pytest.mark.skipif(
+    importlib.util.find_spec("jax") is None, reason="jax is not installed (pip install jax): its backend is not tested"
+)
+
+
+def run_worker(config, dataset, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    (folder / "run").mkdir()
+    command = [sys.executable, WORKER, config.model_dump_json(), dataset.model_dump_json(), folder / "run", folder]
+    return subprocess.run(
+        [str(part) for part in command],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+
+
+@needs_jax
+def test_jax_and_tensorflow_say_the_same_on_the_same_weights(small, digits_dataset, tmp_path):
+    images = to_model_input(Dataset.open(digits_dataset.directory).validation.images)
+    np.save(tmp_path / "images.npy", images)
+    command = [sys.executable, "-c", PREDICT, small.run.model_keras, tmp_path / "images.npy", tmp_path / "jax.npy"]
+    subprocess.run(list(map(str, command)), env=os.environ | {"KERAS_BACKEND": "jax"}, check=True, timeout=300)
+    expected = keras.models.load_model(small.run.model_keras).predict(images, verbose=0)
+    assert np.load(tmp_path / "jax.npy") == pytest.approx(expected, abs=1e-5)
+
+
+@needs_jax
+def test_jax_trains_what_tensorflow_loads(small, digits_dataset, tmp_path):
+    config = small.config.model_copy(update={"augmentation": small.config.augmentation.model_copy(update={"shift": 1})})
+    done = run_worker(config, digits_dataset, tmp_path, KERAS_BACKEND="jax")
+    assert done.returncode == 0, done.stderr
+    history = json.loads((tmp_path / "run" / "history.json").read_text())
+    assert history["epochs"][-1]["val_accuracy"] > 0.85
+    assert len(history["batches"]["loss"]) == 90
+    validation = Dataset.open(digits_dataset.directory).validation
+    model = keras.models.load_model(tmp_path / "run" / "model.keras")
+    right = model.predict(to_model_input(validation.images), verbose=0).argmax(axis=1) == validation.labels
+    assert right.mean() == pytest.approx(max(epoch["val_accuracy"] for epoch in history["epochs"]), abs=1 / 287)
+
+
+@pytest.fixture(scope="module")
+def mirrored(small, digits_dataset, tmp_path_factory):
+    """The small training again, on two virtual devices."""
+    folder = tmp_path_factory.mktemp("mirrored")
+    config = small.config.model_copy(update={"strategy": "mirrored", "device": "cpu"})
+    split = "import tensorflow as tf; cpu = tf.config.list_physical_devices('CPU')[0]; "
+    split += "tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2); "
+    code = split + f"import runpy, sys; sys.argv = sys.argv[1:]; runpy.run_path({str(WORKER)!r}, run_name='__main__')"
+    (folder / "run").mkdir()
+    arguments = [WORKER, config.model_dump_json(), digits_dataset.model_dump_json(), folder / "run", folder]
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr[-3_000:]
+    return json.loads((folder / "run" / "history.json").read_text())
+
+
+def test_two_devices_train_what_one_trains(mirrored, small):
+    one = small.history
+    assert len(mirrored["batches"]["loss"]) == len(one.batches.loss)
+    # Each step is the same mean over the same 64 rows, in another order of addition.
+    assert mirrored["batches"]["loss"][:18] == pytest.approx(one.batches.loss[:18], abs=1e-3)
+    assert mirrored["batches"]["accuracy"][:10] == pytest.approx(one.batches.accuracy[:10], abs=0.02)
+    assert mirrored["epochs"][0]["val_loss"] == pytest.approx(one.epochs[0].val_loss, rel=0.02)
+    assert mirrored["epochs"][-1]["val_accuracy"] > 0.9
+
+
+def test_mirroring_needs_tensorflow(monkeypatch):
+    from mnist_pipeline.training import devices
+
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    with (
+        pytest.raises(UsageError, match="needs KERAS_BACKEND=tensorflow, found jax"),
+        devices.training_scope("cpu", "mirrored"),
+    ):
+        pytest.fail("entered")
+
+
+def test_a_training_says_nothing_on_the_terminal(small, digits_dataset, tmp_path):
+    done = run_worker(small.config.model_copy(update={"epochs": 2}), digits_dataset, tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[-1].startswith("finished ")

@@ -1,0 +1,111 @@
+"""A training that was killed goes on from its last finished epoch, to the same weights."""
+
+import random
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mnist_pipeline.config import AugmentationConfig, TrainConfig
+from mnist_pipeline.training.checkpoint import Checkpoint, Store
+from mnist_pipeline.training.journal import Journal
+
+WORKER = Path(__file__).with_name("worker.py")
+# Everything that has a state: moments, a schedule, random augmentation, two members.
+CONFIG = TrainConfig(
+    preset="killed",
+    learning_rate=0.005,
+    schedule="cosine",
+    batch_size=64,
+    epochs=3,
+    members=2,
+    augmentation=AugmentationConfig(rotation=5, shift=1),
+    seed=11,
+)
+
+
+def start(config: TrainConfig, dataset, run: Path, checkpoints: Path) -> subprocess.Popen[str]:
+    run.mkdir()
+    command = [sys.executable, WORKER, config.model_dump_json(), dataset.model_dump_json(), run, checkpoints]
+    return subprocess.Popen([str(part) for part in command], stdout=subprocess.PIPE, text=True)
+
+
+def test_a_killed_training_ends_with_the_weights_of_an_undisturbed_one(train, digits_dataset, tmp_path):
+    undisturbed = train(CONFIG)
+    victim_epoch = random.Random(20_261).randrange(2, 2 * CONFIG.epochs)
+    child = start(CONFIG, digits_dataset, tmp_path / "run", tmp_path / "checkpoints")
+    seen = 0
+    for line in child.stdout:
+        seen += line.rstrip().endswith("whole")
+        if seen == victim_epoch and line.rstrip().endswith("part"):  # in the middle of the next epoch
+            child.send_signal(signal.SIGKILL)
+            break
+    assert child.wait() == -signal.SIGKILL
+    child.stdout.close()
+    assert list((tmp_path / "run").iterdir()) == []
+
+    resumed = train(CONFIG, checkpoints=tmp_path / "checkpoints")
+    assert f"went on after epoch {victim_epoch} of an interrupted training" in resumed.history.notes
+    assert resumed.result.weights_sha256 == undisturbed.result.weights_sha256
+    assert resumed.history.batches == undisturbed.history.batches
+    assert [(e.epoch, e.member, e.val_loss) for e in resumed.history.epochs] == [
+        (e.epoch, e.member, e.val_loss) for e in undisturbed.history.epochs
+    ]
+    trained = [p for p in resumed.progress if "val_loss" in p.figures]
+    assert len(trained) == 2 * CONFIG.epochs - victim_epoch
+
+
+def test_a_checkpoint_of_another_training_is_left_alone(small, train, caplog):
+    other = train(checkpoints=small.checkpoints, epochs=1, seed=99)
+    assert "another training" in caplog.text
+    assert len(other.history.epochs) == 1
+    assert other.result.weights_sha256 != small.result.weights_sha256
+
+
+def test_a_finished_training_is_not_trained_again(train):
+    first = train(epochs=2)
+    again = train(epochs=2, checkpoints=first.checkpoints)
+    assert again.progress == []
+    assert again.result.weights_sha256 == first.result.weights_sha256
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path, "mine")
+
+
+@pytest.fixture
+def stored(store):
+    state = [np.arange(6, dtype=np.float32).reshape(2, 3), np.array(7, dtype=np.int64)]
+    written = Checkpoint(Journal(fit_seconds=1.5), [[np.ones(2)], [np.zeros(3)]], [np.full(4, 2.5)], state, state[:1])
+    store.save(written)
+    return written
+
+
+def test_a_checkpoint_comes_back_as_it_was(stored, store):
+    found = store.load()
+    assert found.journal == stored.journal
+    for name in ("best", "state", "optimizer"):
+        for a, b in zip(getattr(found, name), getattr(stored, name), strict=True):
+            assert (a == b).all()
+            assert a.dtype == b.dtype
+            assert a.shape == b.shape
+    assert [[array.tolist() for array in member] for member in found.finished] == [[[1, 1]], [[0, 0, 0]]]
+
+
+@pytest.mark.usefixtures("stored")
+def test_a_broken_checkpoint_is_passed_over(store, caplog):
+    whole = store.path.read_bytes()
+    for broken in (b"", whole[:100], whole[: len(whole) // 2], whole[:200] + b"\0\1\2" + whole[203:]):
+        store.path.write_bytes(broken)
+        assert store.load() is None
+    assert caplog.text.count("training starts anew") == 4
+
+
+@pytest.mark.usefixtures("stored")
+def test_a_checkpoint_cannot_carry_code(store):
+    np.savez(store.path, json=np.array([object()], dtype=object))
+    assert store.load() is None
