@@ -198,7 +198,7 @@ def store_dataset(
         )
         _warn_of_doubts(card)
         write_json(scratch / CARD, card.model_dump(mode="json"))
-        return _put_in_place(scratch, dataset_folder(datasets, card.name, card.digest))
+        return _put_in_place(scratch, dataset_folder(datasets, card.name, card.digest), card.digest)
 
 
 @contextmanager
@@ -297,14 +297,13 @@ def _warn_of_doubts(card: DatasetCard) -> None:
             _logger.warning("%s: no %s image of class %s", card.name, split, ", ".join(absent))
 
 
-def _put_in_place(scratch: Path, final: Path) -> Path:
-    """Give the finished folder its name. A folder that is there is kept if it is sound, else replaced."""
+def _put_in_place(scratch: Path, final: Path, digest: str) -> Path:
+    """Give the finished folder its name. An equal, sound folder that bears it is kept, any other replaced."""
     if final.exists():
         try:
-            open_stored(final)
+            if open_stored(final).digest == digest:
+                return final
         except IntegrityError as error:
             _logger.warning("replacing the damaged dataset %s: %s", final, error)
-        else:
-            return final
     replace_folder(scratch, final)
     return final

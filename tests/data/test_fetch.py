@@ -132,6 +132,16 @@ def test_a_damaged_dataset_is_made_again(small_sprite, workspace: Workspace, nam
     assert hidden_files(workspace) == []
 
 
+def test_another_dataset_under_its_name_is_replaced(small_sprite, workspace: Workspace):
+    config = FetchConfig(dataset=small_sprite.describe())
+    right = fetch_dataset(config, workspace)
+    digits = fetch_dataset(FetchConfig(dataset="digits"), workspace)
+    shutil.rmtree(right.directory)
+    digits.directory.rename(right.directory)
+    again = fetch_dataset(config, workspace).verify()
+    assert (again.digest, again.name) == (right.digest, "small")
+
+
 def test_a_changed_folder_without_pinned_digests_is_noticed(small_sprite, workspace: Workspace):
     config = FetchConfig(dataset=small_sprite.describe(pinned=False))
     first = fetch_dataset(config, workspace)
