@@ -63,7 +63,7 @@ TOKENS = Palette(
 )
 VARIABLES: Mapping[str, str] = {getattr(TOKENS, part.name): f"--chart-{part.name}" for part in fields(Palette)}
 
-Place = Literal["upper left", "upper right", "lower left", "lower right", "center left"]
+Place = Literal["upper left", "upper right", "lower left", "lower right"]
 Draw = Callable[[Palette], "Figure"]
 Values = NDArray[np.float64]
 
@@ -153,7 +153,7 @@ def learning_rate(history: History, palette: Palette) -> "Figure":
 
 def reliability(evaluation: Evaluation, palette: Palette) -> "Figure":
     """Reliability diagram: accuracy against confidence, with how many images each bin holds below it."""
-    figure, (upper, lower) = _figure(palette, 4.4, 3.7, rows=2, ratios=(3, 1), share_x=True)
+    figure, (upper, lower) = _figure(palette, 4.4, 3.7, margins=Margins(top=0.32), rows=2, ratios=(3, 1), share_x=True)
     bins = [part for part in evaluation.reliability if part.count]
     upper.plot([0, 1], [0, 1], color=palette.muted, linewidth=1, linestyle=(0, (2, 2)), label="perfectly calibrated")
     upper.plot(
@@ -167,7 +167,7 @@ def reliability(evaluation: Evaluation, palette: Palette) -> "Figure":
     )
     upper.set_ylim(0, 1.02)
     _label(upper, "", "accuracy in the bin")
-    _legend(upper, palette, "upper left")
+    _legend_above(upper, palette)
     lower.bar(
         [part.low for part in evaluation.reliability],
         [part.count for part in evaluation.reliability],
@@ -189,7 +189,7 @@ def reliability(evaluation: Evaluation, palette: Palette) -> "Figure":
 
 def coverage(evaluation: Evaluation, threshold: float | None, palette: Palette) -> "Figure":
     """Coverage and accuracy of what is answered, against the threshold below which it is "no digit"."""
-    figure, axes = _figure(palette, 4.4, 3.7)
+    figure, axes = _figure(palette, 4.4, 3.7, margins=Margins(top=0.32))
     x = np.array([point.threshold for point in evaluation.coverage])
     answered = Series("share answered", x, np.array([point.coverage for point in evaluation.coverage]), second=True)
     right = Series("right among the answered", x, np.array([point.accuracy for point in evaluation.coverage]))
@@ -211,7 +211,7 @@ def coverage(evaluation: Evaluation, threshold: float | None, palette: Palette) 
             color=palette.mark,
         )
     _label(axes, "least confidence that is answered", "share of images")
-    _legend(axes, palette, "center left")
+    _legend_above(axes, palette)
     return figure
 
 
@@ -420,6 +420,20 @@ def _label(axes: "Axes", x: str, y: str) -> None:
 
 def _legend(axes: "Axes", palette: Palette, place: Place) -> None:
     axes.legend(loc=place, frameon=False, labelcolor=palette.ink, handlelength=1.8, borderaxespad=0.3)
+
+
+def _legend_above(axes: "Axes", palette: Palette) -> None:
+    """Over the plot, where no line can cross it."""
+    axes.legend(
+        loc="lower left",
+        bbox_to_anchor=(-0.01, 1.0),
+        ncols=2,
+        frameon=False,
+        labelcolor=palette.ink,
+        handlelength=1.8,
+        borderaxespad=0.2,
+        columnspacing=1.4,
+    )
 
 
 def _figure(

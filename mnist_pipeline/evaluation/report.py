@@ -26,6 +26,7 @@ FORMATS = (
     "percent",
     "points",
     "count",
+    "plain",
     "decimal",
     "scientific",
     "probability",

@@ -37,12 +37,22 @@ def decimal(number: float, digits: int = 4) -> str:
     return f"{number:.{digits}f}".replace("-", MINUS)
 
 
+def plain(number: float) -> str:
+    """A number of unknown kind: 0.88107 -> "0.8811"; 25312 -> "25,312"; 8.6e-7 as `scientific` does."""
+    if abs(number) >= 1000:
+        return count(number)
+    if 0 < abs(number) < 1e-4:
+        return scientific(number)
+    return f"{number + 0.0:.4g}".replace("-", MINUS)
+
+
 def scientific(number: float) -> str:
     """1.3e-07 -> "1.3", a multiplication sign, and ten with its exponent raised; 0 -> "0"."""
     if number == 0:
         return "0"
-    factor, _, exponent = f"{number:.1e}".partition("e")
-    return f"{factor}{NO_BREAK_SPACE}{TIMES}{NO_BREAK_SPACE}10{str(int(exponent)).translate(_RAISED)}"
+    factor, _, exponent = f"{abs(number):.1e}".partition("e")
+    power = str(int(exponent)).translate(_RAISED)
+    return f"{MINUS if number < 0 else ''}{factor}{NO_BREAK_SPACE}{TIMES}{NO_BREAK_SPACE}10{power}"
 
 
 def probability(p_value: float) -> str:

@@ -7,6 +7,7 @@ import base64
 import io
 import json
 import math
+import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -163,12 +164,17 @@ def png_data_uri(image: Image) -> str:
 
 
 def flat_config(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Dotted names and values as JSON, in the order of the config."""
+    """Dotted names and values as JSON, in the order of the config; addresses without their secrets."""
     for name, value in config.items():
         if isinstance(value, Mapping) and value:
             yield from flat_config(value, f"{prefix}{name}.")
         else:
-            yield f"{prefix}{name}", json.dumps(value, ensure_ascii=False)
+            yield f"{prefix}{name}", _without_secrets(json.dumps(value, ensure_ascii=False))
+
+
+def _without_secrets(text: str) -> str:
+    """Reports are published; passwords and signatures in addresses are not."""
+    return re.sub(r"(://[^\s\"?]*)\?[^\s\"]*", r"\1?***", re.sub(r"://[^/\s\"]*@", "://***@", text))
 
 
 def lineage(inputs: ReportInputs) -> list[tuple[str, str]]:

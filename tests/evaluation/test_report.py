@@ -21,7 +21,7 @@ from mnist_pipeline.evaluation.schema import Evaluation, Verdict
 from mnist_pipeline.records import History
 
 Make = Callable[..., ReportInputs]
-VOID = {"meta", "link", "img", "br"}
+VOID = {"meta", "link", "img", "br", "col"}
 
 
 class Page(HTMLParser):
@@ -223,6 +223,16 @@ def test_a_perfect_model_has_no_mistakes_to_show(report_inputs: Make, evaluation
     page = render_html(report_inputs(evaluation=evaluations(perfect), comparison=None))
     assert "None: every test image was read right." in page
     assert "shade-" not in page[page.index('id="confusion"') : page.index('id="mistakes"')]
+
+
+def test_a_report_tells_no_password(report_inputs: Make) -> None:
+    source = "https://user:hunter2@mirror.example/mnist/?X-Signature=5ecret"
+    inputs = report_inputs(run=RunFacts("run", config={"fetch": {"source": source, "other": None}}))
+    other = report_inputs(run=RunFacts("other"))
+    for page in (render_html(inputs), render_markdown(inputs), render_comparison_html(inputs, other)):
+        assert "hunter2" not in page
+        assert "5ecret" not in page
+    assert "https://***@mirror.example/mnist/?***" in render_html(inputs)
 
 
 def renamed(report_inputs: Make, evaluations: Callable[..., Evaluation], name: str) -> ReportInputs:

@@ -190,14 +190,20 @@ def test_what_is_read_is_the_rounded_value(browser: Browser, pages: dict[str, Pa
     )
     assert len(cells) > 200
     for value, text in cells:
-        number, _, unit = text.removeprefix("> ").replace(",", "").partition("\u00a0")
-        scale = 100 if unit == "%" else 1
-        last_digit = 10.0 ** -len(number.partition(".")[2]) if "e" not in number else 1e-6
+        shown, last_digit = read(text)
         if text.startswith("> "):
-            assert float(number) / scale < value < 1
-            continue
-        # A value exactly between two digits may go either way.
-        assert abs(float(number) / scale - value) <= 0.500001 * last_digit / scale, (value, text)
+            assert shown < value < 1
+        else:  # a value exactly between two digits may go either way
+            assert abs(shown - value) <= 0.500001 * last_digit, (value, text)
+
+
+def read(text: str) -> tuple[float, float]:
+    """The number in a cell, and the size of its last digit."""
+    digits, _, unit = text.removeprefix("> ").replace(",", "").partition("\u00a0")
+    power = re.fullmatch("\u00d7\u00a010(.+)", unit)
+    raised = str.maketrans("\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079\u207b", "0123456789-")
+    scale = 0.01 if unit == "%" else 10.0 ** int(power[1].translate(raised)) if power else 1
+    return float(digits) * scale, 10.0 ** -len(digits.partition(".")[2]) * scale
 
 
 def test_every_class_is_named(browser: Browser, pages: dict[str, Path], evaluation: Evaluation) -> None:
