@@ -18,7 +18,7 @@ from hypothesis.extra.numpy import arrays
 
 from mnist_pipeline.config import ExportConfig
 from mnist_pipeline.data.dataset import Dataset
-from mnist_pipeline.errors import ExportError
+from mnist_pipeline.errors import ExportError, MissingExtraError
 from mnist_pipeline.export import export_model
 from mnist_pipeline.export.backend import load_keras
 from mnist_pipeline.export.canonical import canonical_bytes
@@ -199,6 +199,7 @@ def test_keras_and_onnx_agree_on_test_images_too(exported: ExportedModel, digits
     found = classifier.probabilities(images)
 
     np.testing.assert_allclose(found, predict(model, images), atol=1e-6)
+    np.testing.assert_allclose(classifier.probabilities(images, batch_size=7), found, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -358,6 +359,27 @@ def test_a_network_outside_the_contract_is_refused_and_nothing_is_written(
         export_model(ExportConfig(), digits_dataset, trained_model(model, tmp_path), RunDirectory(tmp_path))
 
     assert [path.name for path in tmp_path.iterdir()] == ["model.keras"]
+
+
+def test_another_backend_than_tensorflow_is_told_what_to_do(
+    trained: TrainedModel, digits_dataset: FetchedDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(load_keras().backend, "backend", lambda: "jax")
+    with pytest.raises(ExportError, match=r"Keras runs on jax here, .* run it with KERAS_BACKEND=tensorflow"):
+        export_model(ExportConfig(), digits_dataset, trained, RunDirectory(tmp_path))
+
+
+@pytest.mark.parametrize("package", ["tensorflow", "tf2onnx"])
+def test_without_its_packages_export_names_the_extra(
+    package: str,
+    trained: TrainedModel,
+    digits_dataset: FetchedDataset,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(MissingExtraError, match=r"export needs the 'train' extra"):
+        export_model(ExportConfig(), digits_dataset, trained, RunDirectory(tmp_path))
 
 
 def test_shapes_that_only_the_pixels_decide_are_refused() -> None:

@@ -221,6 +221,19 @@ def test_asking_for_a_gpu_that_is_not_there_fails_at_once_and_says_why(model_byt
         Classifier.load(model_bytes, device="gpu")
 
 
+@no_gpu_here
+def test_a_provider_that_does_not_load_after_all_is_noticed(
+    model_bytes: bytes, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A driver and a GPU are there, but onnxruntime cannot load its CUDA provider: it takes the CPU unasked."""
+    monkeypatch.setattr("mnist_pipeline.inference.classifier.gpu_problem", lambda: None)
+
+    assert Classifier.load(model_bytes, device="auto").provider == "CPUExecutionProvider"
+    with pytest.raises(DeviceError, match="the CUDA provider did not load"):
+        Classifier.load(model_bytes, device="gpu")
+    assert capfd.readouterr().err == ""
+
+
 def run_python(code: str, *arguments: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", textwrap.dedent(code), *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)

@@ -50,7 +50,7 @@ def load_keras() -> Any:
         import keras
 
     if (found := keras.backend.backend()) != "tensorflow":
-        raise ExportError(f"Keras runs on {found} here, export needs TensorFlow: set KERAS_BACKEND=tensorflow")
+        raise ExportError(f"Keras runs on {found} here, export needs tensorflow: run it with KERAS_BACKEND=tensorflow")
     return keras
 
 
@@ -67,6 +67,14 @@ def load_tf2onnx() -> Any:
     except ImportError as error:
         raise MissingExtraError("export", "train") from error
     return tf2onnx
+
+
+def framework_versions() -> dict[str, str]:
+    """Module -> version, of those that turn a trained model into ONNX."""
+    import onnx
+
+    modules = (load_tensorflow(), load_keras(), load_tf2onnx(), onnx)
+    return {module.__name__: module.__version__ for module in modules}
 
 
 class _ToDebug(logging.Handler):

@@ -1,6 +1,5 @@
 """The export step: reads model.keras and train images, writes model.onnx and parity.json."""
 
-import importlib.metadata
 import logging
 from typing import Any
 
@@ -10,19 +9,18 @@ from numpy.typing import NDArray
 from mnist_pipeline.config import ExportConfig
 from mnist_pipeline.data.dataset import Dataset
 from mnist_pipeline.errors import ExportError, IntegrityError
+from mnist_pipeline.export.backend import framework_versions
 from mnist_pipeline.export.canonical import canonical_bytes
 from mnist_pipeline.export.conversion import convert, load_keras_model, predict
 from mnist_pipeline.export.folding import fold_reshapes
 from mnist_pipeline.export.parity import compare
-from mnist_pipeline.files import sha256_file, write_bytes, write_json
+from mnist_pipeline.files import write_bytes, write_json
 from mnist_pipeline.inference import Classifier, ModelMetadata, check_model_is_safe
 from mnist_pipeline.outputs import ExportedModel, FetchedDataset, TrainedModel
 from mnist_pipeline.records import Parity
 from mnist_pipeline.workspace import RunDirectory
 
 logger = logging.getLogger(__name__)
-
-FRAMEWORKS = ("tensorflow", "keras", "tf2onnx", "onnx")
 
 
 def export_model(
@@ -42,7 +40,8 @@ def export_model(
     data = Dataset.open(dataset.directory, train_rows=config.parity_images, validation_rows=0)
     model = load_keras_model(model_keras)
     onnx_bytes = to_onnx(model, config.opset, describe(data, trained, run))
-    parity = prove(config, onnx_bytes, data.train.images, predict(model, data.train.images), sha256_file(model_keras))
+    images = data.train.images
+    parity = prove(config, onnx_bytes, images, predict(model, images), trained.files[model_keras.name])
     write_bytes(run.model_onnx, onnx_bytes)
     write_json(run.parity, parity.model_dump(mode="json"))
     logger.info("exported %s: %d nodes, %d bytes", run.model_onnx, parity.nodes, parity.bytes)
@@ -62,7 +61,7 @@ def describe(dataset: Dataset, trained: TrainedModel, run: RunDirectory) -> Mode
         dataset_digest=dataset.digest,
         run_id=run.id,
         preset=trained.preset,
-        frameworks={name: importlib.metadata.version(name) for name in FRAMEWORKS},
+        frameworks=framework_versions(),
     )
 
 

@@ -13,7 +13,7 @@ from mnist_pipeline.config import Device
 from mnist_pipeline.errors import DeviceError, IntegrityError, UsageError
 from mnist_pipeline.files import sha256_bytes
 from mnist_pipeline.inference.contract import CLASSES, INPUT, OUTPUT, SIDE, ModelMetadata
-from mnist_pipeline.inference.cuda import CUDA, gpu_problem
+from mnist_pipeline.inference.cuda import CUDA, FATAL, gpu_problem, load_onnxruntime
 from mnist_pipeline.inference.safety import MAX_BATCH, MAX_BYTES, check_model_is_safe
 
 logger = logging.getLogger(__name__)
@@ -22,7 +22,6 @@ CPU = "CPUExecutionProvider"
 # TF32 keeps 10 bits of each factor: too few for probabilities that agree with the CPU's to 1e-5.
 CUDA_OPTIONS = {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"}
 OUT_OF_MEMORY = ("failed to allocate memory", "bad_alloc", "out of memory", "alloc_failed", "bad allocation")
-FATAL = 4
 
 
 class Classifier:
@@ -86,7 +85,9 @@ class Classifier:
     def probabilities(self, images: NDArray[np.uint8], batch_size: int = 1_000) -> NDArray[np.float32]:
         """float32 [N, 10]: the probability of each class, for uint8 images [N, 28, 28] (0 = background, 255 = ink).
 
-        Where a batch does not fit into memory, it is halved, and the smaller size is kept for the rest.
+        Where a batch does not fit into memory, it is halved, and the smaller size is kept for the rest. How the
+        images are cut into batches moves no probability by more than rounding (1e-6); on x86-64 CPUs it was
+        measured to move none of them by a bit.
 
         Args:
             images: may be a memory-mapped array; one batch at a time is read.
@@ -95,6 +96,7 @@ class Classifier:
         Raises:
             UsageError: the images are of another type or shape, or the batch size is out of range.
             DeviceError: not even one image fits into memory.
+            IntegrityError: onnxruntime gives up on the model.
         """
         _check_images(images)
         if not 1 <= batch_size <= MAX_BATCH:
@@ -181,10 +183,7 @@ def _open_on_cuda(data: bytes, threads: int | None, spinning: bool) -> tuple[Any
 
 
 def _create_session(data: bytes, providers: list[Any], threads: int | None, spinning: bool) -> Any:
-    import onnxruntime
-
-    # What goes wrong is raised; onnxruntime would print it as well.
-    onnxruntime.set_default_logger_severity(FATAL)
+    onnxruntime = load_onnxruntime()
     options = onnxruntime.SessionOptions()
     options.log_severity_level = FATAL
     options.intra_op_num_threads = threads or 0

@@ -10,7 +10,11 @@ from mnist_pipeline.errors import IntegrityError
 from mnist_pipeline.records import Record
 
 INPUT = "images"
-"""uint8 [N, 28, 28], 0 = background, 255 = ink."""
+"""uint8 [N, 28, 28], 0 = background, 255 = ink.
+
+In a browser: ``new ort.Tensor("uint8", pixels, [n, 28, 28])``. In OpenCV: ``net.setInput(images)`` with the uint8
+array as it is; ``cv2.dnn.blobFromImages`` makes float32 [N, 1, 28, 28] of it, which OpenCV 5 refuses.
+"""
 OUTPUT = "probabilities"
 """float32 [N, 10]."""
 SIDE = 28

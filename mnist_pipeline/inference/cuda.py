@@ -5,28 +5,35 @@ import ctypes
 import io
 import sys
 from functools import cache
-from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 CUDA = "CUDAExecutionProvider"
 DRIVER = {"linux": "libcuda.so.1", "win32": "nvcuda.dll"}
-PROVIDER_LIBRARIES = {
-    "linux": ("libonnxruntime_providers_shared.so", "libonnxruntime_providers_cuda.so"),
-    "win32": ("onnxruntime_providers_shared.dll", "onnxruntime_providers_cuda.dll"),
-}
+PROBE = '<ir_version: 8, opset_import: ["" : 17]> probe (float[1] x) => (float[1] y) { y = Relu(x) }'
+FATAL = 4
 
 
 @cache
 def gpu_problem() -> str | None:
     """Why onnxruntime cannot use CUDA on this machine; none where it can.
 
-    Tries the driver, a device, and the libraries that the CUDA provider is linked against, in this
-    order. Whether a given model really runs on CUDA only its session knows: `Classifier.provider`.
+    Tries the driver, a device, and a model of one node, in this order. Whether a given model runs on
+    CUDA in all its nodes only its session knows: `Classifier.provider`.
     """
+    ort = load_onnxruntime()
+    if CUDA not in ort.get_available_providers():
+        return f"this onnxruntime {ort.__version__} was built without CUDA"
+    return _driver_problem() or _provider_problem(ort)
+
+
+def load_onnxruntime() -> Any:
+    """The ``onnxruntime`` module, silent: what goes wrong is raised, and its C++ code would print it as well."""
     import onnxruntime
 
-    if CUDA not in onnxruntime.get_available_providers():
-        return f"this onnxruntime {onnxruntime.__version__} was built without CUDA"
-    return _driver_problem() or _library_problem()
+    onnxruntime.set_default_logger_severity(FATAL)
+    return onnxruntime
 
 
 def _driver_problem() -> str | None:
@@ -42,16 +49,20 @@ def _driver_problem() -> str | None:
     return None
 
 
-def _library_problem() -> str | None:
-    import onnxruntime
+def _provider_problem(ort: Any) -> str | None:
+    from onnx import parser
 
-    # Loads the libraries of the nvidia-* wheels, which lie on no search path; it prints what it misses.
-    with contextlib.redirect_stdout(io.StringIO()):
-        onnxruntime.preload_dlls()
-    folder = Path(onnxruntime.__file__).parent / "capi"
+    printed = io.StringIO()
+    # Loads the libraries of the nvidia-* wheels, which lie on no search path, and prints those that it misses.
+    with contextlib.redirect_stdout(printed):
+        ort.preload_dlls()
+    missing = next((line for line in printed.getvalue().splitlines() if line.startswith("Failed to load")), None)
     try:
-        for name in PROVIDER_LIBRARIES[sys.platform]:
-            ctypes.CDLL(str(folder / name), mode=ctypes.RTLD_GLOBAL)
-    except OSError as error:
-        return f"a CUDA library does not load ({error}); install the 'gpu' extra"
+        model = parser.parse_model(PROBE).SerializeToString()
+        session = ort.InferenceSession(model, providers=[CUDA])
+        if CUDA not in session.get_providers():
+            return f"its CUDA provider does not load ({missing or 'no library is named'}); install the 'gpu' extra"
+        session.run(None, {"x": np.ones(1, np.float32)})
+    except Exception as error:  # onnxruntime has a class of its own for every status code
+        return f"its CUDA provider does not work ({str(error).splitlines()[0]})"
     return None
