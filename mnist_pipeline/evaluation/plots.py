@@ -304,16 +304,22 @@ def draw_accuracy_by_epoch(axes: "Axes", history: History, palette: Palette) -> 
         _kept_epoch(inset, history, both, palette)
 
 
-def draw_by_batch(axes: "Axes", history: History, figure_name: str, palette: Palette) -> None:
+def draw_by_batch(axes: "Axes", history: History, figure_name: Literal["loss", "accuracy"], palette: Palette) -> None:
+    """The figure of each batch, its running mean where there are many, and the validations between epochs."""
     y = np.array(getattr(history.batches, figure_name), dtype=np.float64)
     x = np.arange(1, len(y) + 1, dtype=np.float64)
     window = len(y) // 60
     if window > 1:
         axes.plot(x, y, color=palette.first, linewidth=0.7, alpha=0.45, label="each batch")
         axes.plot(x, _trailing_mean(y, window), color=palette.first, linewidth=1.6, label=f"mean of the last {window}")
-        _legend(axes, palette, "upper right" if figure_name == "loss" else "lower right")
     else:
-        axes.plot(x, y, color=palette.first, linewidth=1.2)
+        axes.plot(x, y, color=palette.first, linewidth=1.2, label="each batch")
+    if history.validations:
+        measured_at = np.array([one.batch for one in history.validations], dtype=np.float64)
+        measured = np.array([getattr(one, figure_name) for one in history.validations], dtype=np.float64)
+        _line(axes, Series("validation", measured_at, measured, second=True), palette)
+    if window > 1 or history.validations:
+        _legend(axes, palette, "upper right" if figure_name == "loss" else "lower right")
     if figure_name == "accuracy":
         _fraction_axis(axes)
     else:

@@ -16,7 +16,7 @@ from PIL import Image
 from mnist_pipeline.errors import MissingExtraError
 from mnist_pipeline.evaluation import plots
 from mnist_pipeline.evaluation.schema import Evaluation
-from mnist_pipeline.records import History
+from mnist_pipeline.records import History, Validation
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +74,16 @@ def test_many_batches_are_drawn_with_their_mean(histories: Callable[..., History
     assert mean.get_label() == "mean of the last 10"
     assert mean.get_ydata()[99] == pytest.approx(loss[90:100].mean())
     assert mean.get_ydata()[2] == pytest.approx(loss[:3].mean())
+
+
+def test_validations_between_epochs_are_drawn(histories: Callable[..., History]) -> None:
+    measured = [Validation(batch=batch, loss=2 / batch, accuracy=1 - 1 / batch) for batch in (5, 10, 15)]
+    history = histories(1, batches=15).model_copy(update={"validations": measured})
+    [axes] = plots.accuracy_by_batch(history, plots.PAPER).axes
+    _, validation = axes.get_lines()
+    assert list(validation.get_xdata()) == [5, 10, 15]
+    assert list(validation.get_ydata()) == [0.8, 0.9, 1 - 1 / 15]
+    assert {"each batch", "validation"} <= set(texts(plots.to_svg(partial(plots.loss_by_batch, history), "x")))
 
 
 @pytest.mark.parametrize("epochs", [0, 1])
