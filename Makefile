@@ -22,7 +22,7 @@ format:
 	.venv/bin/ruff format .
 
 docs:
-	.venv/bin/cog -r docs/commands.md
+	.venv/bin/python -m typer mnist_pipeline.cli.app utils docs --name mnist-pipeline --output docs/commands.md
 
 ci:
 	bash .ci/run

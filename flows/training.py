@@ -11,6 +11,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
+from flows import artifacts
 from mnist_pipeline import steps
 from mnist_pipeline.config import (
     EvaluateConfig,
@@ -54,7 +55,8 @@ def fetch(config: FetchConfig, run: Run) -> State[FetchedDataset]:
 @step
 def train(config: TrainConfig, dataset: FetchedDataset, run: Run) -> State[TrainedModel]:
     """Fit the Keras model."""
-    return _finished(run, "train", steps.train(config, dataset, run, _listener.get()))
+    progress = artifacts.TrainingProgress(run.directory.id, _listener.get())
+    return _finished(run, "train", steps.train(config, dataset, run, progress))
 
 
 @step
@@ -94,7 +96,7 @@ def run_all(config: PipelineConfig, workspace: Path, fresh: bool = False) -> ste
         workspace: Folder of datasets, runs and models.
         fresh: Do every step again, reuse nothing.
     """
-    steps.require_devices(config)
+    steps.check_first(config)
     run = Run.start(Workspace(workspace), config, fresh=fresh)
     with run.ending():
         dataset = fetch(config.fetch, run).result()
@@ -103,7 +105,9 @@ def run_all(config: PipelineConfig, workspace: Path, fresh: bool = False) -> ste
         evaluated = evaluate(config.evaluation, dataset, exported, run).result()
         published = publish(config.publishing, dataset, trained, exported, evaluated, run).result()
         run.finish("promoted" if published.promoted else "refused")
-    return steps.summarise(config.publishing, run)
+    summary = steps.summarise(config.publishing, run)
+    artifacts.show_run(run.directory, summary)
+    return summary
 
 
 def _finished(run: Run, step_name: str, output: OutputT) -> State[OutputT]:

@@ -17,6 +17,7 @@ class Progress:
         total: amount in all, or None where it is not known.
         unit: "bytes", "batches", "images" ...
         figures: named numbers of this moment, in display order ("loss", "accuracy").
+        overall: share of the whole step that is done, in [0, 1], where the activity is only a part of it.
     """
 
     activity: str
@@ -24,6 +25,7 @@ class Progress:
     total: float | None
     unit: str
     figures: Mapping[str, float] = field(default_factory=dict)
+    overall: float | None = None
 
 
 ReportProgress = Callable[[Progress], None]

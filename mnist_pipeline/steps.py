@@ -32,16 +32,19 @@ from mnist_pipeline.outputs import (
 from mnist_pipeline.progress import ReportProgress, no_progress
 from mnist_pipeline.publishing import Candidate, publish_model, registry_of
 from mnist_pipeline.records import Record
+from mnist_pipeline.registry.signing import load_private_key
 from mnist_pipeline.runs import Run, Sources
 from mnist_pipeline.training.devices import require_device
 from mnist_pipeline.training.fit import train_model
 
 # What each step's files depend on, besides its config and its inputs.
 ONNXRUNTIME = ("onnxruntime-gpu", "onnxruntime")
-TRAINING = Sources(("data/dataset.py", "training"), ("tensorflow", "keras", "numpy"))
+DATA = ("data/dataset.py", "data/order.py")
+TRAINING = Sources((*DATA, "training"), ("tensorflow", "keras", "numpy"))
 EXPORT = Sources(("export", "inference"), ("tensorflow", "keras", "tf2onnx", "onnx", *ONNXRUNTIME))
 EVALUATION = Sources(
-    ("evaluation/evaluate.py", "evaluation/metrics.py", "evaluation/schema.py", "inference"), ("numpy", *ONNXRUNTIME)
+    (*DATA, "evaluation/evaluate.py", "evaluation/metrics.py", "evaluation/schema.py", "inference"),
+    ("numpy", *ONNXRUNTIME),
 )
 PUBLISHING = Sources(("evaluation", "registry", "publishing.py"), ("numpy", *ONNXRUNTIME))
 
@@ -165,16 +168,19 @@ def summarise(config: PublishConfig, run: Run) -> Summary:
     )
 
 
-def require_devices(config: PipelineConfig) -> None:
-    """Before any work: every device that is asked for by name works here.
+def check_first(config: PipelineConfig) -> None:
+    """Before any work: the devices that are asked for by name and the signing key can be used.
 
     Raises:
-        DeviceError: it does not.
+        DeviceError: a device does not work here.
+        UsageError: the key cannot be used.
     """
     if config.training.device == "gpu":
         require_device("gpu")
     if config.evaluation.device == "gpu" and (problem := gpu_problem()):
         raise DeviceError(f"--device gpu: onnxruntime cannot use CUDA here: {problem}; use --device auto or cpu")
+    if config.publishing.sign_key:
+        load_private_key(config.publishing.sign_key)
 
 
 def fetched(run: Run) -> FetchedDataset:

@@ -125,7 +125,7 @@ def train(
     config = configure(
         file=file, assignments=assignments, dataset=dataset, source=source, device=device, training=training
     )
-    steps.require_devices(config)
+    steps.check_first(config)
     run = Run.start(Workspace(workspace.resolve()), config, fresh=fresh)
     with run.ending(), terminal.progress() as report_progress:
         data = steps.fetch(config.fetch, run, report_progress)

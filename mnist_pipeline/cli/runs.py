@@ -32,7 +32,7 @@ def list_runs(
             "started": record.started.isoformat(),
             "seconds": round(sum(step.seconds for step in record.steps.values()), 1),
             "reused": record.reused,
-            "error": record.error,
+            "error": record.error if as_json else (record.error or "")[:60],
         }
         for record in (run.record for run in islice(runs(Workspace(workspace.resolve())), limit))
     ]

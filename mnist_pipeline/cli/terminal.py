@@ -11,7 +11,6 @@ from typing import Any, Self
 
 import typer
 from rich.console import Console
-from rich.logging import RichHandler
 from rich.markup import escape
 from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
@@ -44,11 +43,9 @@ class Terminal:
     def _show_logs(self, level: int) -> None:
         logger = logging.getLogger("mnist_pipeline")
         logger.setLevel(min(level, logging.INFO))  # Prefect's API handler takes INFO whatever is shown here
-        for handler in [handler for handler in logger.handlers if isinstance(handler, RichHandler)]:
+        for handler in [handler for handler in logger.handlers if isinstance(handler, _Log)]:
             logger.removeHandler(handler)
-        shown = RichHandler(console=self._err, show_path=False, show_time=False, markup=False)
-        shown.setLevel(level)
-        logger.addHandler(shown)
+        logger.addHandler(_Log(self._err, level))
 
     def say(self, line: str) -> None:
         """A line of news for people."""
@@ -99,7 +96,9 @@ class Terminal:
         if self._quiet:
             yield no_progress
         elif not self._err.is_terminal:
-            yield _Lines(self._err)
+            lines = _Lines(self._err)
+            yield lines
+            lines.print_latest()
         else:
             columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[figures]}"))
             with Bar(*columns, TimeRemainingColumn(), console=self._err, transient=True) as bar:
@@ -123,27 +122,43 @@ class _Bars:
 
 
 class _Lines:
-    """A plain line when an activity starts, ends, and every `LINE_SECONDS`."""
+    """A plain line when an activity has ended, and every `LINE_SECONDS` before."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._activity = ""
-        self._last = 0.0
+        self._latest: Progress | None = None
+        self._printed = time.monotonic()
 
     def __call__(self, progress: Progress) -> None:
-        now = time.monotonic()
-        ended = progress.total is not None and progress.done >= progress.total
-        if progress.activity == self._activity and not ended and now - self._last < LINE_SECONDS:
-            return
-        self._activity, self._last = progress.activity, now
-        of = "" if progress.total is None else f"/{progress.total:.0f}"
-        self._console.print(
-            escape(f"{progress.activity}: {progress.done:.0f}{of} {progress.unit} {_figures(progress)}".rstrip())
-        )
+        if self._latest is not None and progress.activity != self._latest.activity:
+            self.print_latest()
+        self._latest = progress
+        if time.monotonic() - self._printed >= LINE_SECONDS:
+            self.print_latest()
+
+    def print_latest(self) -> None:
+        """Print what was reported last, once."""
+        if self._latest is not None:
+            latest, self._latest, self._printed = self._latest, None, time.monotonic()
+            of = "" if latest.total is None else f"/{latest.total:,.0f}"
+            line = f"{latest.activity}: {latest.done:,.0f}{of} {latest.unit}  {_figures(latest)}"
+            self._console.print(escape(line.rstrip()))
+
+
+class _Log(logging.Handler):
+    """The library's log as lines like those of the command itself."""
+
+    def __init__(self, console: Console, level: int) -> None:
+        super().__init__(level)
+        self._console = console
+
+    def emit(self, record: logging.LogRecord) -> None:
+        colour = "bold yellow" if record.levelno >= logging.WARNING else "dim"
+        self._console.print(f"[{colour}]{record.levelname.lower()}:[/] {escape(record.getMessage())}")
 
 
 def _figures(progress: Progress) -> str:
-    return "  ".join(f"{name} {value:.4g}" for name, value in progress.figures.items())
+    return "  ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in progress.figures.items())
 
 
 def _cell(value: Any) -> str:

@@ -1,0 +1,89 @@
+"""Commands parse, call the library once, and hand over what they were given."""
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from mnist_pipeline.cli import app
+from mnist_pipeline.cli.configure import configure
+from mnist_pipeline.cli.options import DeviceName
+from mnist_pipeline.cli.terminal import Terminal
+from mnist_pipeline.config import PRESETS
+from mnist_pipeline.progress import Progress
+
+
+def test_named_options_win_over_set_over_the_file_over_the_preset(tmp_path):
+    file = tmp_path / "run.toml"
+    file.write_text('[training]\npreset = "codelab"\nepochs = 2\nbatch_size = 64\nlearning_rate = 0.5\n')
+    config = configure(
+        file=file,
+        assignments=["training.epochs=3", "training.batch_size=128"],
+        training={"preset": None, "epochs": 4},
+        device=DeviceName.CPU,
+        source="/data",
+    )
+    expected = {"epochs": 4, "batch_size": 128, "learning_rate": 0.5, "device": "cpu"}
+    assert config.training == PRESETS["codelab"].model_copy(update=expected)
+    assert (config.evaluation.device, config.fetch.source) == ("cpu", "/data")
+
+
+@pytest.mark.parametrize(
+    ("named", "falls_back"),
+    [({}, True), ({"source": "/data"}, False), ({"dataset": "mnist"}, False), ({"dataset": "digits"}, False)],
+)
+def test_only_who_names_nothing_is_helped_with_the_embedded_digits(named, falls_back):
+    assert configure(**named).fetch.fall_back_to_digits is falls_back
+
+
+def test_fetch_prints_where_the_dataset_is(tmp_path):
+    result = CliRunner().invoke(app, ["fetch", "--dataset", "digits", "--workspace", str(tmp_path), "--json"])
+    assert result.exit_code == 0, result.stderr
+    found = json.loads(result.stdout)
+    assert Path(found["directory"]).parent == tmp_path / "datasets"
+    assert (Path(found["directory"]) / "images.npy").is_file()
+
+
+def test_the_environment_names_workspace_and_source(tmp_path, monkeypatch):
+    monkeypatch.setenv("MNIST_PIPELINE_WORKSPACE", str(tmp_path / "elsewhere"))
+    monkeypatch.setenv("MNIST_PIPELINE_DATASET", "digits")
+    result = CliRunner().invoke(app, ["fetch", "-q"])
+    assert result.exit_code == 0, result.stderr
+    assert str(tmp_path / "elsewhere" / "datasets") in result.stdout
+    assert result.stderr == ""
+
+
+def test_presets_are_listed_with_their_values():
+    result = CliRunner().invoke(app, ["train", "--list-presets", "--json"])
+    rows = {row["preset"]: row for row in json.loads(result.stdout)}
+    assert list(rows) == list(PRESETS)
+    assert (rows["codelab"]["batch_size"], rows["codelab"]["epochs"], rows["sgd-2018"]["learning_rate"]) == (
+        512,
+        10,
+        0.15,
+    )
+
+
+def test_without_a_terminal_an_activity_is_one_line_at_its_end(monkeypatch):
+    written = io.StringIO()
+    monkeypatch.setattr("sys.stderr", written)
+    with Terminal().progress() as report_progress:
+        for epoch in (1, 2):
+            for batch in range(1, 4):
+                report_progress(Progress(f"epoch {epoch}/2", batch, 3, "batches", {"loss": 1 / batch}))
+    assert written.getvalue().splitlines() == [
+        "epoch 1/2: 3/3 batches  loss 0.3333",
+        "epoch 2/2: 3/3 batches  loss 0.3333",
+    ]
+
+
+def test_quiet_reports_nothing(monkeypatch):
+    written = io.StringIO()
+    monkeypatch.setattr("sys.stderr", written)
+    terminal = Terminal(quiet=True)
+    with terminal.progress() as report_progress:
+        report_progress(Progress("epoch 1/1", 1, 1, "batches"))
+    terminal.say("news")
+    assert written.getvalue() == ""

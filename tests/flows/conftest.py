@@ -1,0 +1,84 @@
+"""One Prefect server for all flow tests, and the command line as a user runs it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from flows.local_server import LocalServer
+
+COMMAND = [sys.executable, "-P", "-m", "mnist_pipeline"]
+SMALL = ["--dataset", "digits", "--preset", "codelab", "--epochs", "12", "--batch-size", "32", "--device", "cpu"]
+
+
+@dataclass(frozen=True)
+class Prefect:
+    """A running server."""
+
+    api: str
+    environment: dict[str, str]
+
+    def run(self, *arguments: str, code: int = 0) -> dict:
+        """Run a command with ``--json``; its object."""
+        done = subprocess.run(
+            [*COMMAND, *arguments, "--json"],
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        assert done.returncode == code, done.stderr[-2000:]
+        assert "Traceback" not in done.stderr
+        return json.loads(done.stdout)
+
+    def start(self, *arguments: str) -> subprocess.Popen:
+        """Start a command in a process group of its own."""
+        return subprocess.Popen(
+            [*COMMAND, *arguments],
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def post(self, path: str, body: dict) -> list[dict]:
+        """What the API answers."""
+        import httpx
+
+        answer = httpx.post(f"{self.api}{path}", json=body, timeout=30)
+        answer.raise_for_status()
+        return answer.json()
+
+
+@pytest.fixture(scope="session")
+def prefect(tmp_path_factory):
+    """A server with a home of its own."""
+    home = tmp_path_factory.mktemp("prefect")
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT", "MNIST_PIPELINE"))}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PREFECT_HOME", str(home))
+        patch.setenv("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+        server = LocalServer()
+        server.wait()
+    yield Prefect(server.url, clean | {"PREFECT_HOME": str(home), "PREFECT_API_URL": server.url})
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def finished(prefect, tmp_path_factory) -> tuple[Path, dict]:
+    """A workspace with one finished run, and that run's summary."""
+    workspace = tmp_path_factory.mktemp("workspace")
+    return workspace, prefect.run("run-all", *SMALL, "--workspace", str(workspace))
+
+
+def kill(process: subprocess.Popen) -> None:
+    """``kill -9``, children included."""
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
