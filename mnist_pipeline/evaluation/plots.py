@@ -142,9 +142,7 @@ def learning_curves(history: History, palette: Palette) -> "Figure":
 def learning_rate(history: History, palette: Palette) -> "Figure":
     """Learning rate at the end of each epoch."""
     figure, axes = _figure(palette, margins=Margins(left=0.78))
-    x = np.array([epoch.epoch for epoch in history.epochs], dtype=np.float64)
-    y = np.array([epoch.learning_rate for epoch in history.epochs])
-    axes.plot(x, y, color=palette.first, linewidth=1.6, marker="o", markersize=3)
+    _line(axes, _by_epoch(history, "learning_rate", "learning rate"), palette)
     axes.set_ylim(bottom=0)
     _label(axes, "epoch", "learning rate")
     _whole_ticks(axes)
@@ -264,19 +262,17 @@ def accuracy_of_two(one: History, other: History, palette: Palette) -> "Figure":
 
 def _validated(name: str, history: History, *, second: bool) -> Series:
     """Validation accuracy by epoch; training accuracy where nothing was held out."""
-    held_out = _column(history, "val_accuracy")
-    shown = held_out if np.isfinite(held_out).any() else _column(history, "accuracy")
-    return Series(name, _column(history, "epoch"), shown, second=second)
+    held_out = _by_epoch(history, "val_accuracy", name, second=second)
+    return held_out if np.isfinite(held_out.y).any() else _by_epoch(history, "accuracy", name, second=second)
 
 
 # ---------------------------------------------------------------- what charts are made of
 
 
 def draw_loss_by_epoch(axes: "Axes", history: History, palette: Palette) -> None:
-    x = _column(history, "epoch")
     both = (
-        Series("train", x, _column(history, "loss")),
-        Series("validation", x, _column(history, "val_loss"), second=True),
+        _by_epoch(history, "loss", "train"),
+        _by_epoch(history, "val_loss", "validation", second=True),
     )
     for series in both:
         _line(axes, series, palette)
@@ -288,10 +284,9 @@ def draw_loss_by_epoch(axes: "Axes", history: History, palette: Palette) -> None
 
 
 def draw_accuracy_by_epoch(axes: "Axes", history: History, palette: Palette) -> None:
-    x = _column(history, "epoch")
     both = (
-        Series("train", x, _column(history, "accuracy")),
-        Series("validation", x, _column(history, "val_accuracy"), second=True),
+        _by_epoch(history, "accuracy", "train"),
+        _by_epoch(history, "val_accuracy", "validation", second=True),
     )
     for series in both:
         _line(axes, series, palette)
@@ -336,9 +331,14 @@ def _trailing_mean(values: Values, window: int) -> Values:
     return mean
 
 
-def _column(history: History, name: str) -> Values:
-    values = [getattr(epoch, name) for epoch in history.epochs]
-    return np.array([math.nan if value is None else value for value in values], dtype=np.float64)
+def _by_epoch(history: History, figure_name: str, series_name: str, *, second: bool = False) -> Series:
+    """A figure of each epoch; the line is broken where the next member of an ensemble begins."""
+    epochs = history.epochs
+    values = [getattr(epoch, figure_name) for epoch in epochs]
+    begins = [at for at in range(1, len(epochs)) if epochs[at].member != epochs[at - 1].member]
+    x = np.array([epoch.epoch for epoch in epochs], dtype=np.float64)
+    y = np.array([math.nan if value is None else value for value in values], dtype=np.float64)
+    return Series(series_name, np.insert(x, begins, math.nan), np.insert(y, begins, math.nan), second=second)
 
 
 def _line(axes: "Axes", series: Series, palette: Palette, marker: str | None = "o") -> None:
@@ -358,8 +358,8 @@ def _line(axes: "Axes", series: Series, palette: Palette, marker: str | None = "
 
 def _kept_epoch(axes: "Axes", history: History, series: Sequence[Series], palette: Palette) -> None:
     """A ring round the figures of the epoch whose weights were kept."""
-    at = [number for number, epoch in enumerate(history.epochs) if epoch.epoch == history.best_epoch]
     shown = series[-1] if np.isfinite(series[-1].y).any() else series[0]
+    at = shown.x == history.best_epoch
     axes.plot(
         shown.x[at],
         shown.y[at],

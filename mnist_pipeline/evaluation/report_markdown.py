@@ -24,9 +24,9 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 def escape(text: str) -> str:
     """``text`` as literal Markdown text on one line."""
     line = _CONTROL.sub(" ", text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    line = _SPECIAL.sub(r"\\\1", line)
     # "://" and "www." would become links by themselves.
     line = re.sub(r"(?i)(www)\.", r"\1&#46;", line.replace("://", "&#58;//"))
-    line = _SPECIAL.sub(r"\\\1", line)
     return _BLOCK_START.sub(r"\1\\\2", line)
 
 

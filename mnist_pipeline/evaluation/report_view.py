@@ -90,7 +90,8 @@ def curve_summary(history: History) -> str:
     if not history.epochs:
         return "No epoch was finished."
     first, last = history.epochs[0], history.epochs[-1]
-    text = (
+    text = f"{last.member} members were trained one after the other. " if last.member > 1 else ""
+    text += (
         f"Over {fmt.count(len(history.epochs))} epochs the training loss goes from {fmt.decimal(first.loss)} to "
         f"{fmt.decimal(last.loss)} and the training accuracy from {fmt.percent(first.accuracy)} to "
         f"{fmt.percent(last.accuracy)}."

@@ -333,6 +333,7 @@ def test_escaped_text_reads_as_it_was(text: str) -> None:
     assert found[4:] == ["end", "end"]
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_any_text_stays_in_its_cell(text: str) -> None:
     for form in (escape(text), code(text)):

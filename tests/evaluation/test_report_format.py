@@ -1,7 +1,7 @@
 """How reports write numbers."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mnist_pipeline.evaluation import report_format as fmt
@@ -44,12 +44,14 @@ def test_each_quantity_has_one_form(written: str, expected: str) -> None:
     assert written == expected
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10_000))
 def test_a_share_of_ten_thousand_is_written_exactly(correct: int) -> None:
     text = fmt.percent(correct / 10_000)
     assert round(float(text.removesuffix("\u00a0%")) * 100) == correct
 
 
+@settings(deadline=None)
 @given(st.floats(0, 1, exclude_max=True))
 def test_less_than_all_is_never_written_as_all(fraction: float) -> None:
     assert not fmt.percent(fraction).startswith("100")

@@ -1,6 +1,7 @@
 """The charts: what they show, and that they are the same wherever they are drawn."""
 
 import io
+import math
 import re
 import subprocess
 import sys
@@ -63,6 +64,14 @@ def test_without_validation_rows_there_is_one_curve(histories: Callable[..., His
     assert "train" in drawn
     assert "kept epoch" in drawn
     assert "validation" not in drawn
+
+
+def test_the_members_of_an_ensemble_are_lines_of_their_own(history: History) -> None:
+    epochs = [epoch.model_copy(update={"member": 1 + (epoch.epoch > 6)}) for epoch in history.epochs]
+    [axes] = plots.loss_by_epoch(history.model_copy(update={"epochs": epochs}), plots.PAPER).axes
+    train, _, kept = axes.get_lines()
+    assert [math.isnan(value) for value in train.get_ydata()] == [False] * 6 + [True] + [False] * 4
+    assert list(kept.get_xdata()) == [9]
 
 
 def test_many_batches_are_drawn_with_their_mean(histories: Callable[..., History]) -> None:
