@@ -79,13 +79,12 @@ class Ink:
     def on_border(self) -> float:
         """Share of the outermost pixels that are ink."""
         height, width = self.strength.shape
-        touching: int = sum(
-            (piece.top == 0) * int(piece.mask[0].sum())
-            + (piece.bottom == height) * int(piece.mask[-1].sum())
-            + (piece.left == 0) * int(piece.mask[:, 0].sum())
-            + (piece.right == width) * int(piece.mask[:, -1].sum())
-            for piece in self.components
-        )
+        touching = 0
+        for piece in self.components:
+            touching += np.count_nonzero(piece.mask[0]) if piece.top == 0 else 0
+            touching += np.count_nonzero(piece.mask[-1]) if piece.bottom == height else 0
+            touching += np.count_nonzero(piece.mask[:, 0]) if piece.left == 0 else 0
+            touching += np.count_nonzero(piece.mask[:, -1]) if piece.right == width else 0
         return touching / (2 * (height + width))
 
 
