@@ -47,6 +47,10 @@ class FetchConfig(Config):
     """Name of a built-in dataset (mnist, digits) or path of a description (.toml)."""
     source: str | None = None
     """Mirror to read instead of the official source: https URL or file URL of a folder, or a directory."""
+    shared: str | None = None
+    """s3://bucket/prefix where machines share decoded datasets; none: each decodes its own."""
+    endpoint: str | None = None
+    """URL of that object store's server; none: AWS_ENDPOINT_URL, else Amazon's."""
     fall_back_to_digits: bool = False
     """Where the official source cannot be reached and no source is named: use the embedded digits, loudly."""
     connect_timeout: Seconds = 10
@@ -70,6 +74,10 @@ class AugmentationConfig(Config):
     """Largest relative change of size."""
     shear: float = Field(default=0, ge=0, le=45)
     """Largest shear to either side, degrees."""
+
+    @property
+    def changes_something(self) -> bool:
+        return any((self.rotation, self.shift, self.zoom, self.shear))
 
 
 class TrainConfig(Config):

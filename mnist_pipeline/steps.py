@@ -18,10 +18,12 @@ from mnist_pipeline.config import (
     TrainConfig,
 )
 from mnist_pipeline.data.fetch import fetch_dataset
+from mnist_pipeline.data.shared import fetch_shared_dataset
 from mnist_pipeline.errors import DeviceError
 from mnist_pipeline.evaluation.evaluate import evaluate_model
 from mnist_pipeline.export import export_model
 from mnist_pipeline.inference import gpu_problem
+from mnist_pipeline.objects import ObjectFolder
 from mnist_pipeline.outputs import (
     EvaluatedModel,
     ExportedModel,
@@ -36,6 +38,7 @@ from mnist_pipeline.registry.signing import load_private_key
 from mnist_pipeline.runs import Run, Sources
 from mnist_pipeline.training.devices import require_device
 from mnist_pipeline.training.fit import train_model
+from mnist_pipeline.workspace import Workspace
 
 # What each step's files depend on, besides its config and its inputs.
 ONNXRUNTIME = ("onnxruntime-gpu", "onnxruntime")
@@ -52,9 +55,17 @@ PUBLISHING = Sources(("evaluation", "registry", "publishing.py"), ("numpy", *ONN
 def fetch(config: FetchConfig, run: Run, report_progress: ReportProgress = no_progress) -> FetchedDataset:
     """Download, verify and decode the dataset; a verified copy in the workspace is used as it is."""
     started = time.perf_counter()
-    dataset = fetch_dataset(config, run.workspace, report_progress)
+    dataset = obtain_dataset(config, run.workspace, report_progress)
     run.note("fetch", dataset.digest, dataset, time.perf_counter() - started, "cache" if dataset.reused else None)
     return dataset
+
+
+def obtain_dataset(config: FetchConfig, workspace: Workspace, report_progress: ReportProgress) -> FetchedDataset:
+    """The dataset of ``config`` in the workspace, by way of the shared store where one is named."""
+    if config.shared is None:
+        return fetch_dataset(config, workspace, report_progress)
+    shared = ObjectFolder(config.shared, endpoint=config.endpoint)
+    return fetch_shared_dataset(config, workspace, shared, report_progress)
 
 
 def train(

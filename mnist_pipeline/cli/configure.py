@@ -18,6 +18,7 @@ def configure(
     source: str | None = None,
     device: DeviceName | None = None,
     training: Mapping[str, Any] | None = None,
+    publishing: Mapping[str, Any] | None = None,
 ) -> PipelineConfig:
     """The configuration of a run; named options win over ``--set``, that over the file, that over the preset.
 
@@ -27,7 +28,12 @@ def configure(
     where = {"device": device.value if device else None}
     # Only a person at a terminal, who named no dataset, is helped with another one.
     fetch = {"dataset": dataset, "source": source, "fall_back_to_digits": dataset is None and source is None}
-    named = {"fetch": _given(fetch), "training": _given({**(training or {}), **where}), "evaluation": _given(where)}
+    named = {
+        "fetch": given(fetch),
+        "training": given({**(training or {}), **where}),
+        "evaluation": given(where),
+        "publishing": given(publishing or {}),
+    }
     return build_config(_read(file), *map(parse_assignment, assignments or ()), named)
 
 
@@ -40,5 +46,6 @@ def _read(file: Path | None) -> dict[str, Any]:
         raise UsageError(f"--config {file}: {error}") from None
 
 
-def _given(values: Mapping[str, Any]) -> dict[str, Any]:
+def given(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values that were given, without those that are None."""
     return {name: value for name, value in values.items() if value is not None}

@@ -61,5 +61,13 @@ ModelName = Annotated[
 ]
 Registry = Annotated[
     str | None,
-    typer.Option("--registry", envvar="MNIST_PIPELINE_REGISTRY", help="Registry; the workspace's own where none."),
+    typer.Option(
+        "--registry",
+        envvar="MNIST_PIPELINE_REGISTRY",
+        help="Folder or s3://bucket/prefix; the workspace's own where none.",
+    ),
+]
+SignKey = Annotated[
+    Path | None,
+    typer.Option("--sign-key", envvar="MNIST_PIPELINE_SIGN_KEY", help="PEM file of an Ed25519 key; signs the version."),
 ]

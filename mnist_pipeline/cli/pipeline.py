@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -30,6 +31,8 @@ def run_all(
     learning_rate: options.LearningRate = None,
     assignments: options.Set = None,
     file: options.ConfigFile = None,
+    registry: options.Registry = None,
+    sign_key: options.SignKey = None,
     fresh: options.Fresh = False,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
@@ -51,7 +54,13 @@ def run_all(
         "seed": seed,
     }
     config = configure(
-        file=file, assignments=assignments, dataset=dataset, source=source, device=device, training=training
+        file=file,
+        assignments=assignments,
+        dataset=dataset,
+        source=source,
+        device=device,
+        training=training,
+        publishing={"registry": registry, "sign_key": sign_key},
     )
     flows_training = _training_flows()
     with terminal.progress() as report_progress, flows_training.listening(report_progress):
@@ -73,12 +82,12 @@ def fetch(
     """Download, verify and decode the dataset into the workspace."""
     terminal = Terminal.open(ctx, as_json=as_json, quiet=quiet, verbose=verbose)
     from mnist_pipeline.cli.configure import configure
-    from mnist_pipeline.data.fetch import fetch_dataset
+    from mnist_pipeline.steps import obtain_dataset
     from mnist_pipeline.workspace import Workspace
 
     config = configure(dataset=dataset, source=source)
     with terminal.progress() as report_progress:
-        found = fetch_dataset(config.fetch, Workspace(workspace.resolve()), report_progress)
+        found = obtain_dataset(config.fetch, Workspace(workspace.resolve()), report_progress)
     terminal.result(
         found.model_dump(mode="json"),
         f"{found.name} {found.digest[:12]}: {found.train_rows} train and {found.test_rows} test rows",
@@ -191,6 +200,8 @@ def publish(
     ctx: typer.Context,
     run_id: options.RunId = None,
     workspace: options.Workspace = WORKSPACE,
+    registry: options.Registry = None,
+    sign_key: options.SignKey = None,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
@@ -198,8 +209,9 @@ def publish(
     """Publish a run's model as a version; it becomes champion if the gate lets it."""
     terminal = Terminal.open(ctx, as_json=as_json, quiet=quiet, verbose=verbose)
     from mnist_pipeline import steps
+    from mnist_pipeline.cli.configure import given
 
-    run, config = _open(workspace, run_id, fresh=False)
+    run, config = _open(workspace, run_id, False, {"publishing": given({"registry": registry, "sign_key": sign_key})})
     made = steps.fetched(run), steps.trained(run), steps.exported(run), steps.evaluated(run)
     published = steps.publish(config.publishing, *made, run)
     run.finish("promoted" if published.promoted else "refused")
@@ -226,7 +238,10 @@ def _training_flows() -> Any:
     return training
 
 
-def _open(workspace: Path, run_id: str | None, fresh: bool) -> "tuple[Run, PipelineConfig]":
+def _open(
+    workspace: Path, run_id: str | None, fresh: bool, changes: Mapping[str, Any] = MappingProxyType({})
+) -> "tuple[Run, PipelineConfig]":
+    """A run, and its configuration with the changes."""
     from dataclasses import replace
 
     from mnist_pipeline.config import build_config
@@ -235,7 +250,7 @@ def _open(workspace: Path, run_id: str | None, fresh: bool) -> "tuple[Run, Pipel
     from mnist_pipeline.workspace import Workspace
 
     run = Run.open(Workspace(workspace.resolve()), run_id)
-    return replace(run, fresh=fresh), build_config(read_json(run.directory.config))
+    return replace(run, fresh=fresh), build_config(read_json(run.directory.config), changes)
 
 
 def _show_summary(terminal: Terminal, summary: Mapping[str, Any]) -> None:

@@ -3,13 +3,13 @@
 import logging
 import os
 import sys
-import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from mnist_pipeline.errors import ExportError, MissingExtraError
+from mnist_pipeline.quiet import quiet_stderr
 
 logger = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ def load_tensorflow() -> Any:
     if "tensorflow" not in sys.modules:
         # Read once, by TensorFlow's C++ code, when it is loaded: 2 leaves errors.
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-        with _quiet_stderr(), quiet_python():
+        with quiet_stderr(), quiet_python():
             tf = _import_tensorflow()
             tf.config.list_physical_devices()  # where there is no driver, the first look at the devices complains
             return tf
@@ -98,22 +98,3 @@ def quiet_python() -> Iterator[None]:
         finally:
             for each, (propagate, handlers) in zip(loggers, before, strict=True):
                 each.propagate, each.handlers = propagate, handlers
-
-
-@contextmanager
-def _quiet_stderr() -> Iterator[None]:
-    """What native code writes to stderr inside the block becomes a debug message."""
-    sys.stderr.flush()
-    terminal = os.dup(2)
-    try:
-        with tempfile.TemporaryFile() as held:
-            os.dup2(held.fileno(), 2)
-            try:
-                yield
-            finally:
-                sys.stderr.flush()
-                os.dup2(terminal, 2)
-                held.seek(0)
-                logger.debug("%s", held.read().decode(errors="replace"))
-    finally:
-        os.close(terminal)

@@ -82,16 +82,16 @@ def _compare(answer: dict[str, Any], images: int, tolerance: float) -> Infrastru
         return _failure("answered with other shapes or with values that are not numbers")
     passed = difference <= tolerance and changed == 0
     sentence = (
-        f"a fresh process loaded the published bytes and {'reproduced' if passed else 'did not reproduce'} "
+        f"A fresh process loaded the published bytes and {'reproduced' if passed else 'did not reproduce'} "
         f"the stored predictions of {images} images: largest difference {difference:.2g}, "
-        f"accepted {tolerance:g}; {changed} other decisions"
+        f"accepted {tolerance:g}; {changed} other decisions."
     )
     return InfrastructureValidation(passed=passed, max_abs_difference=difference, sentence=sentence)
 
 
 def _failure(what: str) -> InfrastructureValidation:
     return InfrastructureValidation(
-        passed=False, max_abs_difference=None, sentence=f"the fresh process that loaded the published bytes {what}"
+        passed=False, max_abs_difference=None, sentence=f"The fresh process that loaded the published bytes {what}."
     )
 
 

@@ -1,10 +1,6 @@
 """Keras, imported once, without the chatter of its libraries on the user's terminal."""
 
-import logging
 import os
-import re
-import sys
-import tempfile
 import time
 import warnings
 from collections.abc import Iterator
@@ -13,13 +9,7 @@ from functools import cache
 from typing import Any
 
 from mnist_pipeline.errors import MissingExtraError
-
-logger = logging.getLogger(__name__)
-
-# What TensorFlow, XLA and absl write while they are loaded, before a log level can reach them.
-CHATTER = re.compile(
-    rb"^(WARNING: All log messages before absl|[IW]\d{4} |\d{4}-\d\d-\d\d \S+ [IW] |To enable the following)"
-)
+from mnist_pipeline.quiet import quiet_stderr
 
 
 def load_keras() -> Any:
@@ -43,7 +33,7 @@ def _load() -> tuple[Any, float]:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # jax: grow, as TensorFlow is told to
     try:
-        with quiet_import():
+        with quiet_stderr():
             import keras
     except ImportError as error:
         raise MissingExtraError(f"training with KERAS_BACKEND={os.environ['KERAS_BACKEND']}", "train") from error
@@ -59,30 +49,3 @@ def ignore_array_copy_warning() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "__array__ implementation doesn't accept a copy keyword", DeprecationWarning)
         yield
-
-
-@contextmanager
-def quiet_import() -> Iterator[None]:
-    """Hold back what native code writes to stderr inside the block; pass on all that is no known chatter."""
-    sys.stderr.flush()
-    terminal = os.dup(2)
-    try:
-        with tempfile.TemporaryFile() as held:
-            os.dup2(held.fileno(), 2)
-            try:
-                yield
-            finally:
-                sys.stderr.flush()
-                os.dup2(terminal, 2)
-                held.seek(0)
-                _pass_on(held.read().splitlines(keepends=True))
-    finally:
-        os.close(terminal)
-
-
-def _pass_on(lines: list[bytes]) -> None:
-    for line in lines:
-        if CHATTER.match(line):
-            logger.debug("%s", line.decode(errors="replace").rstrip())
-        else:
-            os.write(2, line)

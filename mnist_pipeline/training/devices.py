@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 from mnist_pipeline.config import Device
 from mnist_pipeline.errors import DeviceError, UsageError
-from mnist_pipeline.training.backend import load_keras, quiet_import
+from mnist_pipeline.quiet import quiet_stderr
+from mnist_pipeline.training.backend import load_keras
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +62,7 @@ def _gpu_problem() -> str | None:
     """Why no GPU can be used; none where one computes what it should."""
     keras = load_keras()
     try:
-        with quiet_import():
+        with quiet_stderr():
             if not _gpus(keras):
                 return f"{keras.backend.backend()} finds no GPU"
             with keras.device("gpu:0"):

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,3 +83,12 @@ def kill(process: subprocess.Popen) -> None:
     """``kill -9``, children included."""
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
+
+
+def wait_for_checkpoint(process: subprocess.Popen, workspace: Path) -> None:
+    """Return when the training has finished an epoch, and is in the next one."""
+    deadline = time.monotonic() + 240
+    while not list(workspace.glob("runs/.checkpoints/*/*")):
+        assert time.monotonic() < deadline
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.05)

@@ -2,14 +2,14 @@
 
 import json
 import shutil
-import time
+import signal
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from mnist_pipeline.data.dataset import Dataset, to_model_input
-from tests.flows.conftest import SMALL, kill
+from tests.flows.conftest import SMALL, kill, wait_for_checkpoint
 
 STEPS = ["fetch", "train", "export", "evaluate", "publish"]
 
@@ -109,17 +109,28 @@ def test_single_steps_are_the_same_code(prefect, finished, tmp_path):
 def test_a_killed_run_goes_on_where_it_stopped(prefect, finished, tmp_path):
     arguments = ["run-all", *SMALL, "--workspace", str(tmp_path)]
     process = prefect.start(*arguments)
-    deadline = time.monotonic() + 240
-    while not list(tmp_path.glob("runs/.checkpoints/*/*")) and time.monotonic() < deadline:
-        assert process.poll() is None, process.stderr.read()
-        time.sleep(0.05)
+    wait_for_checkpoint(process, tmp_path)
     kill(process)
-    assert [path.name for path in tmp_path.glob("runs/2*/run.json")]
     again = prefect.run(*arguments)
     assert again["status"] == "promoted"
     assert "fetch" in again["reused"]
     assert again["accuracy"] == finished[1]["accuracy"]
     assert not list(tmp_path.glob("runs/.checkpoints/*/*"))
+
+
+def test_ctrl_c_ends_within_seconds_and_the_next_run_goes_on(prefect, finished, tmp_path):
+    arguments = ["run-all", *SMALL, "--workspace", str(tmp_path)]
+    process = prefect.start(*arguments)
+    wait_for_checkpoint(process, tmp_path)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert "Traceback" not in errors
+    assert "error: interrupted; the same command goes on where this one stopped" in errors
+    journal = json.loads(next(tmp_path.glob("runs/2*/run.json")).read_text())
+    assert journal["status"] == "failed"
+    assert not list(tmp_path.rglob("*.tmp"))
+    assert prefect.run(*arguments)["accuracy"] == finished[1]["accuracy"]
 
 
 def test_prefect_shows_reused_steps_and_the_artifacts(prefect, finished, workspace):
