@@ -79,13 +79,18 @@ class Ink:
     def on_border(self) -> float:
         """Share of the outermost pixels that are ink."""
         height, width = self.strength.shape
-        touching = 0
-        for piece in self.components:
-            touching += np.count_nonzero(piece.mask[0]) if piece.top == 0 else 0
-            touching += np.count_nonzero(piece.mask[-1]) if piece.bottom == height else 0
-            touching += np.count_nonzero(piece.mask[:, 0]) if piece.left == 0 else 0
-            touching += np.count_nonzero(piece.mask[:, -1]) if piece.right == width else 0
-        return touching / (2 * (height + width))
+        sides = [
+            side
+            for piece in self.components
+            for touches, side in (
+                (piece.top == 0, piece.mask[0]),
+                (piece.bottom == height, piece.mask[-1]),
+                (piece.left == 0, piece.mask[:, 0]),
+                (piece.right == width, piece.mask[:, -1]),
+            )
+            if touches
+        ]
+        return float(sum(np.count_nonzero(side) for side in sides) / (2 * (height + width)))
 
 
 @dataclass(frozen=True, slots=True)

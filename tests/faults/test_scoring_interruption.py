@@ -1,0 +1,244 @@
+"""Jobs that are killed or interrupted anywhere go on to the very output of an undisturbed one."""
+
+import importlib.util
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mnist_pipeline.config import ScoreConfig
+from mnist_pipeline.errors import DataError, PipelineError, UsageError
+from mnist_pipeline.files import sha256_file
+from mnist_pipeline.scoring.job import Outputs, ScoringModel
+from mnist_pipeline.scoring.parts import read_part
+from mnist_pipeline.scoring.records import Location, ScoreSummary
+from mnist_pipeline.scoring.score import join_parts, plan_shards, score_folder, score_shard
+
+_spec = importlib.util.spec_from_file_location(
+    "scoring_fixtures", Path(__file__).parents[1] / "scoring" / "conftest.py"
+)
+assert _spec
+assert _spec.loader
+fixtures = importlib.util.module_from_spec(_spec)
+sys.modules[_spec.name] = fixtures
+_spec.loader.exec_module(fixtures)
+digits, model, make_folder = fixtures.digits, fixtures.model, fixtures.make_folder
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals")
+
+CONFIG = ScoreConfig(workers=2, shard_images=16, probabilities=True, min_confidence=0)
+JOB = """
+import sys
+from pathlib import Path
+from mnist_pipeline.config import ScoreConfig
+from mnist_pipeline.scoring.score import score_folder
+config, folder, output, model, sha256 = sys.argv[1:]
+score_folder(ScoreConfig.model_validate_json(config), Path(folder), Path(output), Path(model), sha256)
+"""
+CLI = "from mnist_pipeline.cli import main; main()"
+ENOUGH = 120
+
+
+def run(folder: Path, output: Path, model: "fixtures.Model", config: ScoreConfig = CONFIG) -> ScoreSummary:
+    return score_folder(config, folder, output, model.path, model.sha256)
+
+
+def start(folder: Path, output: Path, model: "fixtures.Model") -> "subprocess.Popen[bytes]":
+    arguments = [CONFIG.model_dump_json(), str(folder), str(output), str(model.path), model.sha256]
+    return subprocess.Popen([sys.executable, "-c", JOB, *arguments], stderr=subprocess.PIPE)
+
+
+def wait_until(condition: Callable[[], bool], process: "subprocess.Popen[bytes]") -> None:
+    """Until it holds, or the process has ended."""
+    deadline = time.monotonic() + ENOUGH
+    while not condition() and process.poll() is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+
+
+def parts(output: Path) -> dict[Path, tuple[int, int]]:
+    """What has been scored so far; when and as which file."""
+    found = {}
+    for path in Outputs(output).parts.glob("*.part"):
+        status = path.stat()
+        found[path] = (status.st_ino, status.st_mtime_ns)
+    return found
+
+
+def test_a_job_that_is_killed_again_and_again_gives_the_output_of_an_undisturbed_one(model, make_folder, tmp_path):
+    folder = make_folder(600)
+    (folder / "broken.png").write_bytes(b"no image")
+    clean = tmp_path / "clean.csv"
+    run(folder, clean, model)
+    output = tmp_path / "out.csv"
+    chance = random.Random(5)
+    kept: dict[Path, tuple[int, int]] = {}
+    for _ in range(3):
+        process = start(folder, output, model)
+        wanted = min(len(kept) + chance.randint(1, 6), 25)
+        wait_until(lambda wanted=wanted: len(parts(output)) >= wanted, process)
+        process.kill()
+        process.communicate()
+        assert not output.exists()
+        now = parts(output)
+        assert kept.items() <= now.items(), "a shard was scored twice"
+        kept = now
+    assert kept
+    images = sum(len(part.names) for path in kept if (part := read_part(path)) is not None)
+    summary = run(folder, output, model, CONFIG.model_copy(update={"resume": True}))
+    assert output.read_bytes() == clean.read_bytes()
+    assert (summary.images, summary.errors) == (601, 1)
+    assert summary.reused >= images
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "clean.csv", "clean.csv.manifest.json", "images", "out.csv", "out.csv.manifest.json",
+    ]  # fmt: skip
+
+
+def test_an_interrupted_job_ends_within_seconds_without_a_trace_and_goes_on_later(model, make_folder, tmp_path):
+    folder = make_folder(600)
+    output = tmp_path / "out.csv"
+    command = [sys.executable, "-c", CLI, "score", str(folder), "--output", str(output)]
+    command += ["--model", str(model.path), "--workers", "2", "--min-confidence", "0"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE)
+    wait_until(lambda: len(parts(output)) >= 1, process)
+    process.send_signal(signal.SIGINT)
+    interrupted = time.monotonic()
+    _, said = process.communicate(timeout=ENOUGH)
+    assert time.monotonic() - interrupted < 5
+    assert process.returncode == 130
+    assert b"Traceback" not in said
+    assert b"interrupted" in said
+    assert not output.exists()
+    kept = parts(output)
+    assert kept
+    subprocess.run(command, check=True, capture_output=True)
+    run(folder, tmp_path / "clean.csv", model, ScoreConfig(workers=1, min_confidence=0))
+    assert output.read_bytes() == (tmp_path / "clean.csv").read_bytes()
+
+
+def test_no_worker_outlives_a_killed_job(model, make_folder, tmp_path):
+    process = start(make_folder(300), tmp_path / "out.csv", model)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    if not children.exists():
+        process.kill()
+        process.communicate()
+        pytest.skip("the kernel does not list children")
+    wait_until(lambda: len(parts(tmp_path / "out.csv")) >= 1, process)
+    workers = [Path("/proc", pid) for pid in children.read_text().split()]
+    assert workers
+    process.kill()
+    process.communicate()
+    deadline = time.monotonic() + 10
+    while any(worker.exists() for worker in workers):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_a_worker_that_is_killed_from_outside_costs_no_row(model, make_folder, tmp_path):
+    folder = make_folder(600)
+    output = tmp_path / "out.csv"
+    process = start(folder, output, model)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    if not children.exists():
+        process.kill()
+        process.communicate()
+        pytest.skip("the kernel does not list children")
+    for wanted in (1, 6):
+        wait_until(lambda wanted=wanted: len(parts(output)) >= wanted, process)
+        os.kill(int(children.read_text().split()[0]), signal.SIGKILL)
+    assert process.wait(timeout=ENOUGH) == 0
+    process.communicate()
+    run(folder, tmp_path / "clean.csv", model)
+    assert output.read_bytes() == (tmp_path / "clean.csv").read_bytes()
+
+
+def test_only_what_changed_is_scored_again(model, make_folder, tmp_path):
+    folder = make_folder(400)
+    output = tmp_path / "out.csv"
+    process = start(folder, output, model)
+    wait_until(lambda: len(parts(output)) >= 12, process)
+    process.kill()
+    process.communicate()
+    images = {path: len(part.names) for path in parts(output) if (part := read_part(path)) is not None}
+    victim = next(path for path in images)
+    part = read_part(victim)
+    assert part
+    (folder / os.fsdecode(part.names[3])).write_bytes(fixtures.png(np.eye(28, dtype=np.uint8)))
+    damaged = next(path for path in images if path != victim)
+    damaged.write_bytes(damaged.read_bytes()[:-1])
+    summary = run(folder, output, model)
+    assert summary.reused == sum(images.values()) - images[victim] - images[damaged]
+    run(folder, tmp_path / "clean.csv", model)
+    assert output.read_bytes() == (tmp_path / "clean.csv").read_bytes()
+
+
+def test_resume_leaves_a_complete_output_alone_and_brings_an_old_one_up_to_date(model, make_folder, tmp_path):
+    folder = make_folder(20)
+    output = tmp_path / "out.csv"
+    first = run(folder, output, model)
+    before = output.stat().st_mtime_ns
+    resume = CONFIG.model_copy(update={"resume": True})
+    assert run(folder, output, model, resume) == first
+    assert output.stat().st_mtime_ns == before
+    shutil.copy(next(folder.rglob("*.png")), folder / "new.png")
+    assert run(folder, output, model, resume).images == 21
+    with pytest.raises(UsageError, match="exists"):
+        run(folder, output, model)
+
+
+def test_two_jobs_do_not_write_one_output(model, make_folder, tmp_path):
+    folder = make_folder(600)
+    output = tmp_path / "out.csv"
+    process = start(folder, output, model)
+    wait_until(lambda: len(parts(output)) >= 1, process)
+    with pytest.raises(PipelineError, match="another job is writing"):
+        run(folder, output, model)
+    assert process.wait(timeout=ENOUGH) == 0
+    process.communicate()
+
+
+def test_shards_scored_one_by_one_anywhere_join_to_the_same_output(model, make_folder, tmp_path):
+    folder = make_folder(60)
+    clean = tmp_path / "clean.csv"
+    run(folder, clean, model)
+    scoring_model = ScoringModel(model.path, model.sha256)
+    plan = plan_shards(CONFIG, Location(kind="folder", root=str(folder)), None, tmp_path / "out.csv", scoring_model)
+    assert len(plan.shards) > 1
+    assert [shard.index for shard in plan.shards] == list(range(len(plan.shards)))
+    for shard in reversed(plan.shards[1:]):
+        assert read_part(score_shard(CONFIG, shard))
+    with pytest.raises(DataError, match="missing"):
+        join_parts(CONFIG, plan, scoring_model, workers=1, started=time.monotonic())
+    assert not (tmp_path / "out.csv").exists()
+    stored = parts(tmp_path / "out.csv")
+    for shard in plan.shards:
+        score_shard(CONFIG, shard)
+    assert stored.items() <= parts(tmp_path / "out.csv").items(), "a shard was scored twice"
+    summary = join_parts(CONFIG, plan, scoring_model, workers=1, started=time.monotonic())
+    assert (tmp_path / "out.csv").read_bytes() == clean.read_bytes()
+    assert summary.output_sha256 == sha256_file(clean)
+
+
+def test_a_full_disk_is_one_clear_line_and_what_was_scored_is_kept(model, make_folder, tmp_path):
+    """With a limit on the size of files in the place of a small disk: both are errors of the same write."""
+    folder = make_folder(200)
+    output = tmp_path / "out.csv"
+    job = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (8000, 8000))\n"
+    job += "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n" + JOB
+    arguments = [CONFIG.model_dump_json(), str(folder), str(output), str(model.path), model.sha256]
+    done = subprocess.run([sys.executable, "-c", job, *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "PipelineError" in done.stderr
+    assert "File too large; make room" in done.stderr
+    assert not output.exists()
+    run(folder, output, model)
+    run(folder, tmp_path / "clean.csv", model)
+    assert output.read_bytes() == (tmp_path / "clean.csv").read_bytes()
