@@ -109,6 +109,8 @@ class TrainConfig(Config):
     """Images per step."""
     epochs: int = Field(default=10, ge=1, le=10_000)
     """Passes over the train rows."""
+    min_batches: int = Field(default=0, ge=0)
+    """Go on for more whole epochs until this many batches, so that few rows are enough; 0 where epochs are named."""
     max_batches: int | None = Field(default=None, ge=1)
     """Stop after this many batches in all; none: after the epochs."""
     validate_every_batches: int | None = Field(default=None, ge=1)
@@ -272,6 +274,7 @@ PRESETS: Mapping[str, TrainConfig] = MappingProxyType(
                 learning_rate=0.003,
                 batch_size=128,
                 epochs=12,
+                min_batches=400,
                 augmentation=AugmentationConfig(rotation=8, shift=1.5, zoom=0.08),
             ),
         )
@@ -295,7 +298,10 @@ def build_config(*layers: Mapping[str, Any]) -> PipelineConfig:
     preset = training.get("preset", DEFAULT_PRESET) if isinstance(training, Mapping) else DEFAULT_PRESET
     if preset not in PRESETS:
         raise UsageError(f"training.preset: {preset!r} is not a preset; there are: {', '.join(PRESETS)}")
-    return parse_config(PipelineConfig, _merge({"training": PRESETS[preset].model_dump()}, merged))
+    base = PRESETS[preset].model_dump()
+    if isinstance(training, Mapping) and "epochs" in training:
+        base["min_batches"] = 0  # who names the epochs means them
+    return parse_config(PipelineConfig, _merge({"training": base}, merged))
 
 
 def parse_config(kind: type[ConfigT], values: Mapping[str, Any]) -> ConfigT:

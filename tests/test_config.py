@@ -27,6 +27,11 @@ def test_a_preset_is_the_base_and_later_layers_win():
     assert config.training == PRESETS["codelab"].model_copy(update={"epochs": 4, "seed": 7})
 
 
+def test_who_names_the_epochs_means_them():
+    assert build_config().training.min_batches > 0
+    assert build_config(parse_assignment("training.epochs=1")).training.min_batches == 0
+
+
 def test_nested_fields_are_merged_and_not_replaced():
     config = build_config(
         parse_assignment("publishing.gate.min_accuracy=0.5"), parse_assignment("publishing.gate.promote_ties=true")

@@ -44,7 +44,8 @@ class Plan:
         if config.batch_size % devices or population < devices:
             raise UsageError(f"batch_size {config.batch_size} cannot be shared out equally to {devices} devices")
         rows = population - population % devices
-        whole = config.epochs * math.ceil(rows / config.batch_size)
+        in_epoch = math.ceil(rows / config.batch_size)
+        whole = in_epoch * max(config.epochs, math.ceil(config.min_batches / in_epoch))
         batches = min(whole, config.max_batches or whole)
         return cls(population, rows, config.batch_size, batches, config.validate_every_batches, seed)
 

@@ -34,6 +34,12 @@ def test_every_row_is_seen_once_an_epoch(rows, batch_size, epochs, max_batches, 
     assert plan.epochs <= epochs
 
 
+def test_few_rows_are_passed_over_more_often():
+    config = TrainConfig(batch_size=10, epochs=2, min_batches=25)
+    assert (Plan.of(config, 100, seed=0).epochs, Plan.of(config, 100, seed=0).batches) == (3, 30)
+    assert Plan.of(config, 200, seed=0).epochs == 2
+
+
 def test_the_order_is_a_function_of_seed_and_epoch():
     plan = Plan.of(TrainConfig(epochs=2), population=1_000, seed=5)
     assert (plan.order(1) == Plan.of(TrainConfig(epochs=2), population=1_000, seed=5).order(1)).all()
