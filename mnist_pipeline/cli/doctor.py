@@ -24,7 +24,9 @@ def doctor(
 
     config = configure(dataset=dataset, source=source).fetch
     findings = list(diagnose(config, Workspace(workspace.resolve())))
-    rows = [finding.model_dump() | {"state": MARKS[finding.state]} for finding in findings]
+    rows = [finding.model_dump() for finding in findings]
+    if not as_json:
+        rows = [row | {"state": MARKS[row["state"]]} for row in rows]
     terminal.table(rows, columns=["state", "name", "detail"])
     if any(finding.state == "broken" for finding in findings):
         raise typer.Exit(1)

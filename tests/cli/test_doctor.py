@@ -1,0 +1,47 @@
+"""The doctor tries things, and tells whether run-all could run."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from mnist_pipeline.cli import app
+
+
+@pytest.fixture
+def doctor(monkeypatch, tmp_path):
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    monkeypatch.delenv("MNIST_PIPELINE_SOURCE", raising=False)
+
+    def run(*arguments: str, workspace=tmp_path / "workspace"):
+        result = CliRunner().invoke(app, ["doctor", "--json", "--workspace", str(workspace), *arguments])
+        return result.exit_code, {row["name"]: row for row in json.loads(result.stdout)}
+
+    return run
+
+
+def test_what_is_there_is_ok(doctor):
+    code, found = doctor("--dataset", "digits")
+    assert code == 0
+    assert {found[name]["state"] for name in ("python", "tensorflow", "prefect", "workspace", "data source")} == {"ok"}
+    assert found["tensorflow devices"]["detail"].startswith(("cpu", "gpu"))
+
+
+def test_a_source_that_is_named_and_missing_is_broken(doctor, tmp_path):
+    code, found = doctor("--source", str(tmp_path / "nowhere"))
+    assert (code, found["data source"]["state"]) == (1, "broken")
+    assert "nowhere" in found["data source"]["detail"]
+
+
+def test_a_workspace_that_cannot_be_written_is_broken(doctor, tmp_path):
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    code, found = doctor("--dataset", "digits", workspace=blocked / "workspace")
+    assert (code, found["workspace"]["state"]) == (1, "broken")
+
+
+def test_a_prefect_server_that_does_not_answer_is_broken(doctor, monkeypatch):
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
+    code, found = doctor("--dataset", "digits")
+    assert (code, found["prefect server"]["state"]) == (1, "broken")
+    assert "refused" in found["prefect server"]["detail"]
