@@ -6,56 +6,43 @@ from typing import Any
 from mnist_pipeline.config import AugmentationConfig
 from mnist_pipeline.training.backend import load_keras
 
-SIDE = 28
-PADDED = SIDE + 2
+MIDDLE = (28 - 1) / 2
 
 
-def random_coordinates(config: AugmentationConfig, count: Any, draws: Any) -> tuple[Any, Any]:
-    """Where each output pixel of ``count`` images is read from: float32 y and x, each [count, 784], in pixels.
+def augment(images: Any, config: AugmentationConfig, draws: Any) -> Any:
+    """``images``, float32 [N, 28, 28, 1], each changed in its own way; bilinear, zero outside.
 
     Rotation, shear, zoom and shift are each uniform in their range, about the image's centre.
 
     Args:
+        images: the images.
         config: the ranges.
-        count: images, a number or a scalar tensor.
-        draws: a ``keras.random.SeedGenerator``.
+        draws: a ``keras.random.SeedGenerator``, which decides the changes and moves on.
     """
     keras = load_keras()
-    ops = keras.ops
-    limits = [*(math.radians(d) for d in (config.rotation, config.shear)), config.zoom, config.shift, config.shift]
+    count = keras.ops.shape(images)[0]
     unit = keras.random.uniform((count, 5), -1.0, 1.0, dtype="float32", seed=draws)
-    angle, shear, zoom, down, right = ops.split(unit * ops.convert_to_tensor(limits, dtype="float32"), 5, axis=1)
-    scale = 1.0 / (1.0 + zoom)  # reading from a smaller area shows a larger digit
-    cos, sin, tan = ops.cos(angle) * scale, ops.sin(angle) * scale, ops.tan(shear)
-    y, x = _grid(ops)
-    middle = (SIDE - 1) / 2
-    return (
-        cos * y - sin * x + middle - down,
-        (sin + cos * tan) * y + (cos - sin * tan) * x + middle - right,
-    )
+    limits = [math.radians(config.rotation), math.radians(config.shear), config.zoom, config.shift, config.shift]
+    changes = keras.ops.split(unit * keras.ops.convert_to_tensor(limits, dtype="float32"), 5, axis=1)
+    return warp(images, *changes)
 
 
-def sample(images: Any, coordinates: tuple[Any, Any]) -> Any:
-    """float32 [N, 28, 28]: ``images`` read at ``coordinates``, bilinear, zero outside."""
+def warp(images: Any, angle: Any, shear: Any, zoom: Any, down: Any, right: Any) -> Any:
+    """``images`` turned by ``angle`` radians, slanted, enlarged and shifted, in this order; each argument [N, 1].
+
+    ``down`` and ``right`` are in pixels, ``zoom`` is relative, ``shear`` is the angle between an upright
+    line and what becomes of it, radians.
+    """
     ops = load_keras().ops
-    y, x = (ops.clip(c, -1.0, float(SIDE)) + 1.0 for c in coordinates)  # in the padded image, whose border is zero
-    top, left = (ops.minimum(ops.floor(c), PADDED - 2.0) for c in (y, x))
-    down, right = y - top, x - left
-    count = ops.shape(images)[0]
-    flat = ops.reshape(ops.pad(images, ((0, 0), (1, 1), (1, 1))), (-1,))
-    first = ops.expand_dims(ops.arange(count, dtype="int32") * (PADDED * PADDED), 1)
-    corner = first + ops.cast(top, "int32") * PADDED + ops.cast(left, "int32")
-
-    def at(offset: int) -> Any:
-        return ops.take(flat, corner + offset)
-
-    upper = at(0) * (1.0 - right) + at(1) * right
-    lower = at(PADDED) * (1.0 - right) + at(PADDED + 1) * right
-    return ops.reshape(upper * (1.0 - down) + lower * down, (-1, SIDE, SIDE))
-
-
-def _grid(ops: Any) -> tuple[Any, Any]:
-    """Pixel positions about the centre: y and x, each float32 [1, 784]."""
-    place = ops.arange(SIDE, dtype="float32") - (SIDE - 1) / 2
-    y, x = ops.meshgrid(place, place, indexing="ij")
-    return ops.reshape(y, (1, -1)), ops.reshape(x, (1, -1))
+    # The inverse change: where each output pixel, counted from the shifted middle, is read from.
+    scale = 1.0 / (1.0 + zoom)
+    cos, sin, tan = ops.cos(angle) * scale, ops.sin(angle) * scale, ops.tan(shear)
+    x_of_x, x_of_y = cos, cos * tan - sin
+    y_of_x, y_of_y = sin, sin * tan + cos
+    start_x = MIDDLE - x_of_x * (MIDDLE + right) - x_of_y * (MIDDLE + down)
+    start_y = MIDDLE - y_of_x * (MIDDLE + right) - y_of_y * (MIDDLE + down)
+    zero = ops.zeros_like(angle)
+    rows = ops.concatenate([x_of_x, x_of_y, start_x, y_of_x, y_of_y, start_y, zero, zero], axis=1)
+    return ops.image.affine_transform(
+        images, rows, interpolation="bilinear", fill_mode="constant", fill_value=0, data_format="channels_last"
+    )

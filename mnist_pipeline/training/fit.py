@@ -9,6 +9,7 @@ from typing import Any
 
 from mnist_pipeline.config import TrainConfig
 from mnist_pipeline.data.dataset import Dataset
+from mnist_pipeline.errors import DeviceError, TrainingError
 from mnist_pipeline.files import canonical_json, sha256_bytes, write_json
 from mnist_pipeline.outputs import FetchedDataset, Output, TrainedModel
 from mnist_pipeline.progress import ReportProgress, no_progress
@@ -43,9 +44,16 @@ def train_model(
 
     Raises:
         DeviceError: ``config.device`` does not work; before any work.
-        TrainingError: the loss became infinite, or nothing was learned.
+        TrainingError: the loss became infinite, nothing was learned, or a file could not be written.
         MissingExtraError: Keras is not installed.
     """
+    with _clear_errors(config, checkpoints):
+        return _train(config, dataset, run, checkpoints, report_progress)
+
+
+def _train(
+    config: TrainConfig, dataset: FetchedDataset, run: RunDirectory, checkpoints: Path, report_progress: ReportProgress
+) -> TrainedModel:
     device = require_device(config.device)
     data = Dataset.open(dataset.directory, train_rows=config.train_rows, validation_rows=config.validation_rows)
     material = Material.of(data)
@@ -84,6 +92,23 @@ def fingerprint(config: TrainConfig, dataset: FetchedDataset, device: FoundDevic
         "versions": [importlib.metadata.version("keras"), importlib.metadata.version(backend)],
     }
     return sha256_bytes(canonical_json(parts))
+
+
+@contextmanager
+def _clear_errors(config: TrainConfig, checkpoints: Path) -> Iterator[None]:
+    """Full disks and full devices as one line for the user."""
+    try:
+        yield
+    except OSError as error:
+        what = f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}"
+        raise TrainingError(f"training cannot write ({what}); finished epochs are kept in {checkpoints}") from error
+    except Exception as error:
+        if type(error).__name__ != "ResourceExhaustedError" and "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        raise DeviceError(
+            f"the device has too little memory for batches of {config.batch_size}; try --batch-size "
+            f"{max(1, config.batch_size // 2)}, or --device cpu"
+        ) from error
 
 
 @contextmanager

@@ -123,7 +123,6 @@ class Training:
             seconds=time.perf_counter() - started,
         )
         journal = passed.journal.and_epoch(measured)
-        reporter.epoch(measured, place)
         is_best = best_epoch(journal.of_member(number)) == measured
         best = member.weights() if is_best else self._checkpoint.best
         finished = self._checkpoint.finished
@@ -131,6 +130,7 @@ class Training:
             self._keep(Checkpoint(journal.and_stopped(self._reason(passed)), [*finished, best]))
         else:
             self._keep(Checkpoint(journal, finished, best, *member.snapshot()))
+        reporter.epoch(measured, place)  # after it is safe on disk
 
     def _fit_epoch(self, member: Member, number: int, place: int, reporter: Reporter) -> "Pass":
         """Train on the rows of the member's epoch ``place``, with the validations inside and after it."""

@@ -81,7 +81,7 @@ class Member:
             metrics=["accuracy", self.trace],
             # Keras' loop over several steps cannot hold the replicas of a mirrored step.
             steps_per_execution=STEPS_PER_EXECUTION[device] if config.strategy == "single" else 1,
-            jit_compile=device == "gpu",
+            jit_compile=_can_use_xla(config, device),
         )
         self.trainee.optimizer.build(self.trainee.trainable_variables)
 
@@ -167,6 +167,13 @@ class Member:
             verbose=0,
             callbacks=callbacks,
         )
+
+
+def _can_use_xla(config: TrainConfig, device: FoundDevice) -> bool:
+    """Jax has no other way; TensorFlow gains by it on a GPU, but cannot compile the augmentation for it."""
+    if load_keras().backend.backend() != "tensorflow":
+        return True
+    return device == "gpu" and not config.augmentation.changes_something
 
 
 def _values(variables: list[Any]) -> Arrays:

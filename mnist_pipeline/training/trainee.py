@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from mnist_pipeline.config import AugmentationConfig
 from mnist_pipeline.errors import TrainingError
-from mnist_pipeline.training.augmentation import random_coordinates, sample
+from mnist_pipeline.training.augmentation import augment
 from mnist_pipeline.training.reporting import BatchReport
 
 ops = keras.ops
@@ -46,10 +46,11 @@ class Trainee(keras.Model):  # type: ignore[misc]
     def call(self, rows: Any, training: bool = False) -> Any:
         """float32 [N, 10], from int32 [N] row numbers of ``images``."""
         rows = ops.cast(rows, "int32")  # Keras traces a distributed model with the mean of two batches: floats
-        images = ops.cast(ops.take(ops.convert_to_tensor(self.images), rows, axis=0), "float32") / 255.0
-        if training and self.augmentation != AugmentationConfig():
-            images = sample(images, random_coordinates(self.augmentation, ops.shape(images)[0], self.draws))
-        return self.core(ops.expand_dims(images, -1), training=training)
+        images = ops.take(ops.convert_to_tensor(self.images), rows, axis=0)
+        images = ops.expand_dims(ops.cast(images, "float32") / 255.0, -1)
+        if training and self.augmentation.changes_something:
+            images = augment(images, self.augmentation, self.draws)
+        return self.core(images, training=training)
 
     @property
     def state(self) -> list[Any]:
@@ -84,8 +85,8 @@ class BatchTrace(keras.metrics.Metric):  # type: ignore[misc]
         losses = keras.losses.categorical_crossentropy(y_true, y_pred, label_smoothing=self.label_smoothing)
         right = ops.equal(ops.argmax(y_true, axis=-1), ops.argmax(y_pred, axis=-1))
         row = [ops.sum(losses), ops.sum(ops.cast(right, "float32")), ops.cast(ops.shape(y_true)[0], "float32")]
-        place = ops.one_hot(ops.convert_to_tensor(self.count), self.capacity, dtype="float32")
-        self.sums.assign(self.sums + ops.expand_dims(place, 1) * ops.expand_dims(ops.stack(row), 0))
+        here = ops.expand_dims(ops.equal(ops.arange(self.capacity), ops.convert_to_tensor(self.count)), 1)
+        self.sums.assign(ops.where(here, ops.expand_dims(ops.stack(row), 0), self.sums))
         self.count.assign(self.count + 1)
 
     def result(self) -> Any:

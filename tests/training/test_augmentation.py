@@ -7,7 +7,7 @@ import pytest
 from mnist_pipeline.config import AugmentationConfig
 from mnist_pipeline.data.dataset import Dataset, to_model_input
 from mnist_pipeline.training.architectures import build_model
-from mnist_pipeline.training.augmentation import random_coordinates, sample
+from mnist_pipeline.training.augmentation import augment, warp
 from mnist_pipeline.training.trainee import Trainee
 
 
@@ -17,9 +17,7 @@ def images(digits_dataset):
 
 
 def moved(images, config, seed=1):
-    scaled = keras.ops.convert_to_tensor(images.astype(np.float32) / 255)
-    coordinates = random_coordinates(config, len(images), keras.random.SeedGenerator(seed))
-    return np.asarray(sample(scaled, coordinates))
+    return np.asarray(augment(to_model_input(images), config, keras.random.SeedGenerator(seed)))[..., 0]
 
 
 def middle(images):
@@ -43,8 +41,8 @@ def test_a_shift_moves_the_centre_of_mass_by_at_most_so_much(images):
 def test_a_whole_pixel_is_shifted_exactly():
     dot = np.zeros((1, 28, 28), np.float32)
     dot[0, 10, 12] = 1
-    rows, columns = np.divmod(np.arange(784, dtype=np.float32), 28)
-    shifted = np.asarray(sample(dot, (rows[None] - 3, columns[None] + 1)))
+    nothing, down, right = np.zeros((1, 1)), np.array([[3.0]]), np.array([[-1.0]])
+    shifted = np.asarray(warp(dot[..., None], nothing, nothing, nothing, down, right))[..., 0]
     assert shifted[0, 13, 11] == 1
     assert shifted.sum() == 1
 
@@ -83,7 +81,7 @@ def test_draws_differ_between_images_and_between_steps(images):
     same = np.repeat(images[:1], 8, axis=0)
     draws = keras.random.SeedGenerator(3)
     config = AugmentationConfig(rotation=10)
-    first, second = (np.asarray(sample(same / np.float32(255), random_coordinates(config, 8, draws))) for _ in range(2))
+    first, second = (np.asarray(augment(to_model_input(same), config, draws)) for _ in range(2))
     assert len({image.tobytes() for image in (*first, *second)}) == 16
 
 
