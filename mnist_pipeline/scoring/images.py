@@ -15,14 +15,13 @@ photo-size             reduced by whole factors until the longer side is less th
 """
 
 import io
-import struct
 import warnings
-import zlib
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile, ImageOps, TiffImagePlugin, UnidentifiedImageError, WebPImagePlugin
 
+from mnist_pipeline.scoring.plain_png import END
 from mnist_pipeline.scoring.reading import ImageError
 
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF")
@@ -30,10 +29,6 @@ FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF")
 _REGISTERED = (TiffImagePlugin, WebPImagePlugin)  # the others are what Pillow loads first by itself
 WORK_SIDE = 384
 """A plane's longer side is at least this where the image has as much; less than twice as much in any case."""
-PLAIN_SIDE = 28
-_PLAIN_HEADER = b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sIIBBBBB", 13, b"IHDR", PLAIN_SIDE, PLAIN_SIDE, 8, 0, 0, 0, 0)
-_PLAIN_CHUNKS = frozenset({b"IDAT", b"IEND", b"tEXt", b"zTXt", b"iTXt", b"tIME", b"pHYs"})
-_END = struct.pack(">I4s", 0, b"IEND") + struct.pack(">I", zlib.crc32(b"IEND"))
 
 # Our own limit is checked on the header, with our own message.
 Image.MAX_IMAGE_PIXELS = None
@@ -55,40 +50,6 @@ def decode(data: bytes, max_pixels: int) -> Plane:
     Raises:
         ImageError: kinds ``not an image``, ``corrupt``, ``too large``.
     """
-    if (plain := decode_plain(data)) is not None:
-        return plain
-    return _decode_any(data, max_pixels)
-
-
-def decode_plain(data: bytes) -> NDArray[np.uint8] | None:
-    """The pixels of an 8-bit grey 28x28 PNG without transparency or rotation; None for anything else.
-
-    Pillow's own inflater and unfilter do the work; what is left out is the general reader around them, which
-    costs more than they do. Whatever is not plain in every respect, damage included, is for the general reader.
-    """
-    if not data.startswith(_PLAIN_HEADER) or not data.endswith(_END):
-        return None
-    position = len(_PLAIN_HEADER) + 4
-    if zlib.crc32(data[12:29]) != int.from_bytes(data[29:33]):
-        return None
-    compressed = b""
-    while position < len(data):
-        length = int.from_bytes(data[position : position + 4])
-        kind = data[position + 4 : position + 8]
-        end = position + 8 + length
-        if kind not in _PLAIN_CHUNKS or zlib.crc32(data[position + 4 : end]) != int.from_bytes(data[end : end + 4]):
-            return None
-        if kind == b"IDAT":
-            compressed += data[position + 8 : end]
-        position = end + 4
-    try:
-        pixels = Image.frombytes("L", (PLAIN_SIDE, PLAIN_SIDE), compressed, "zip", "L", 0).tobytes()
-    except (ValueError, OSError):
-        return None
-    return np.frombuffer(pixels, np.uint8).reshape(PLAIN_SIDE, PLAIN_SIDE)
-
-
-def _decode_any(data: bytes, max_pixels: int) -> Plane:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # odd metadata is not the user's concern here
@@ -117,7 +78,7 @@ def _require_size(image: Image.Image, max_pixels: int) -> None:
 def _require_end(data: bytes, kind: str) -> None:
     """Decoders forgive a missing last marker; a file without one was cut off, and may have been longer."""
     whole = {
-        "PNG": lambda: _END in data,
+        "PNG": lambda: END in data,
         # Inside the entropy-coded data no marker can occur by chance.
         "JPEG": lambda: data.rfind(b"\xff\xd9") > data.find(b"\xff\xda"),
         "GIF": lambda: data.rstrip(b"\0").endswith(b";"),

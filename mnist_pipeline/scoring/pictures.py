@@ -7,25 +7,25 @@ from typing import Any
 from PIL import Image, ImageOps
 
 from mnist_pipeline.scoring.images import FORMATS
-from mnist_pipeline.scoring.reading import ImageError, Reader
-from mnist_pipeline.scoring.records import ScoringSettings
-from mnist_pipeline.scoring.rows import prepare
+from mnist_pipeline.scoring.plain_png import Canvas
+from mnist_pipeline.scoring.reading import ImageError
+from mnist_pipeline.scoring.rows import Job, prepare
 
 THUMBNAIL = 96
 """Longer side of a picture, pixels."""
 
 
-def picture(name: bytes, reader: Reader, settings: ScoringSettings) -> dict[str, Any]:
+def picture(name: bytes, job: Job) -> dict[str, Any]:
     """``original`` and ``prepared`` as data URIs of PNG images, or empty where there is none."""
     try:
-        data, _ = reader.read(name)
+        data, _ = job.reader.read(name)
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             image.draft(None, (THUMBNAIL, THUMBNAIL))
             shown = ImageOps.exif_transpose(image).convert("RGBA")
         shown.thumbnail((THUMBNAIL, THUMBNAIL))
     except (ImageError, OSError, ValueError, SyntaxError):
         return {"original": "", "prepared": ""}
-    seen = prepare([name], reader, settings.preprocess, settings.limits.pixels, {}, lambda _: None)
+    seen = prepare([name], job, Canvas(1), {})
     return {"original": _data_uri(shown), "prepared": _data_uri(Image.fromarray(seen.images[0]))}
 
 

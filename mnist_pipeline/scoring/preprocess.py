@@ -109,20 +109,18 @@ def has_sprite_form(images: NDArray[np.uint8]) -> NDArray[np.bool_]:
     19 where a faint edge was lost; the centre of mass is near the centre [13.48..14.50, 13.00..14.00]; strokes are
     more than a pixel wide: the 2x2 erosion keeps a share of the mass [0.101..0.848, 0.642..0.833].
     """
-    pixels = images.astype(np.int32)
-    mass = pixels.sum(axis=(1, 2))
-    safe = np.maximum(mass, 1)
-    axis = np.arange(SIDE)
-    centre_y = (pixels.sum(axis=2) * axis).sum(axis=1) / safe
-    centre_x = (pixels.sum(axis=1) * axis).sum(axis=1) / safe
-    used = pixels > 0
-    longer = np.maximum(_extent(np.any(used, axis=2)), _extent(np.any(used, axis=1)))
-    eroded = np.minimum(
-        np.minimum(pixels[:, :-1, :-1], pixels[:, 1:, :-1]), np.minimum(pixels[:, :-1, 1:], pixels[:, 1:, 1:])
-    )
-    kept = eroded.sum(axis=(1, 2)) / safe
+    # Sums as products with ones: exact, all of them are whole numbers below 2**24.
+    pixels = images.astype(np.float32)
+    ones, axis = np.ones(SIDE, np.float32), np.arange(SIDE, dtype=np.float32)
+    by_row, by_column = pixels @ ones, ones @ pixels
+    mass = np.maximum(by_row @ ones, 1)
+    centre_y, centre_x = by_row @ axis / mass, by_column @ axis / mass
+    longer = np.maximum(_extent(by_row > 0), _extent(by_column > 0))
+    eroded = np.minimum(images[:, :-1], images[:, 1:])
+    eroded = np.minimum(eroded[:, :, :-1], eroded[:, :, 1:]).reshape(len(images), -1)
+    kept = eroded.astype(np.float32) @ np.ones(eroded.shape[1], np.float32) / mass
     looks: NDArray[np.bool_] = (
-        (pixels.max(axis=(1, 2)) >= 200)
+        (images.reshape(len(images), -1).max(axis=1) >= 200)
         & (longer >= INK_SIDE - 1)
         & (longer <= INK_SIDE)
         & (np.abs(centre_y - (SIDE - 0.5) / 2) <= 0.78)

@@ -8,12 +8,13 @@ import os
 import stat
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from mnist_pipeline.errors import UsageError
 from mnist_pipeline.scoring.records import Location
 
+AT_ONCE = 4_096
+"""Bytes that one read gives as they were at one moment: a page."""
 PAUSES = (0.05, 0.25, 1.0)
 """Seconds before each further attempt."""
 TRANSIENT = frozenset({errno.EIO, errno.EAGAIN, errno.EINTR, errno.EBUSY, errno.ETIMEDOUT, errno.ENOMEM, errno.ENFILE})
@@ -23,8 +24,7 @@ FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
 NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 
 
-@dataclass(frozen=True, slots=True)
-class Signature:
+class Signature(NamedTuple):
     """What tells without reading that a file is still the same."""
 
     size: int
@@ -73,7 +73,10 @@ class FileReader:
 
     def read(self, name: bytes) -> tuple[bytes, Signature]:
         path = self._path(name)
-        return _patiently(lambda: self._read_once(path))
+        try:
+            return self._read_once(path)
+        except (OSError, ImageError):
+            return _patiently(lambda: self._read_once(path))
 
     def signature(self, name: bytes) -> Signature | None:
         try:
@@ -100,7 +103,9 @@ class FileReader:
             # One read gives a small file whole; the kernel may cut off a large one.
             while 0 < len(data) < before.st_size and (more := os.read(descriptor, before.st_size - len(data))):
                 data += more
-            if len(data) != before.st_size or os.fstat(descriptor).st_mtime_ns != before.st_mtime_ns:
+            # What came with one read is of one moment; what took several may be of several.
+            torn = len(data) > AT_ONCE and os.fstat(descriptor).st_mtime_ns != before.st_mtime_ns
+            if len(data) != before.st_size or torn:
                 raise ImageError("changed", "was being written while it was read")
         finally:
             os.close(descriptor)
@@ -110,7 +115,7 @@ class FileReader:
 
 
 def _patiently(read: Callable[[], tuple[bytes, Signature]]) -> tuple[bytes, Signature]:
-    """Call ``read``; again after a pause where the failure can pass by itself."""
+    """Call ``read`` again; after a pause once more, where the failure can pass by itself."""
     for pause in (*PAUSES, None):
         try:
             return read()

@@ -10,15 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_pipeline.config import PreprocessMode
-from mnist_pipeline.scoring.images import Plane, decode
+from mnist_pipeline.scoring.images import decode
 from mnist_pipeline.scoring.parts import Part
+from mnist_pipeline.scoring.plain_png import Canvas
 from mnist_pipeline.scoring.preprocess import SIDE, Prepared, has_sprite_form, normalise, resize_only
 from mnist_pipeline.scoring.reading import ImageError, Reader, Signature
 from mnist_pipeline.scoring.records import ERROR, NO_DIGIT, OK, REASON_NAMES, ROW
 
 logger = logging.getLogger(__name__)
 
-Report = Callable[[int], None]
+NO_DIGEST = bytes(32)
 
 
 class Model(Protocol):
@@ -32,12 +33,29 @@ class Model(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Job:
+    """What the images of a shard are scored with.
+
+    Attributes:
+        reader: where they come from.
+        mode: how they are preprocessed.
+        max_pixels: of the largest image that is decoded.
+        report: is told each row before anything is done with it.
+    """
+
+    reader: Reader
+    mode: PreprocessMode
+    max_pixels: int
+    report: Callable[[int], None] = lambda _: None
+
+
+@dataclass(frozen=True, slots=True)
 class Inputs:
     """The images of a shard, ready for the model.
 
     Attributes:
         rows: `ROW` [n], complete but for the probabilities.
-        images: uint8 [n, 28, 28]; zeros where there is none.
+        images: uint8 [n, 28, 28], zero where there is none; a part of the canvas.
         asked: bool [n]: the model is to be asked.
         errors: row -> (kind, message).
     """
@@ -49,93 +67,71 @@ class Inputs:
 
 
 def score_names(
-    names: Sequence[bytes],
-    reader: Reader,
-    model: Model,
-    mode: PreprocessMode,
-    max_pixels: int,
-    condemned: Mapping[int, tuple[str, str]],
-    report: Report,
+    names: Sequence[bytes], job: Job, canvas: Canvas, model: Model, condemned: Mapping[int, tuple[str, str]]
 ) -> Part:
     """The rows of ``names``, in their order.
 
     Args:
         names: what to read.
-        reader: where from.
+        job: how.
+        canvas: room for at least as many images.
         model: what to ask.
-        mode: how to preprocess.
-        max_pixels: of the largest image that is decoded.
         condemned: rows that must not be touched, because they brought workers down: row -> (kind, message).
-        report: is told the row before anything is done with it.
     """
-    inputs = prepare(names, reader, mode, max_pixels, condemned, report)
+    inputs = prepare(names, job, canvas, condemned)
     chosen = np.flatnonzero(inputs.asked)
     if chosen.size:
-        probabilities = model.probabilities(inputs.images[chosen], batch_size=len(chosen))
-        inputs.rows["probabilities"][chosen] = probabilities
+        images = inputs.images if chosen.size == len(names) else inputs.images[chosen]
+        inputs.rows["probabilities"][chosen] = model.probabilities(images, batch_size=len(chosen))
     return Part(tuple(names), inputs.rows, inputs.errors, model.provider if chosen.size else "")
 
 
-def prepare(
-    names: Sequence[bytes],
-    reader: Reader,
-    mode: PreprocessMode,
-    max_pixels: int,
-    condemned: Mapping[int, tuple[str, str]],
-    report: Report,
-) -> Inputs:
+def prepare(names: Sequence[bytes], job: Job, canvas: Canvas, condemned: Mapping[int, tuple[str, str]]) -> Inputs:
     """Read, decode and preprocess; arguments as `score_names`."""
     count = len(names)
-    inputs = Inputs(
-        np.zeros(count, ROW), np.zeros((count, SIDE, SIDE), np.uint8), np.zeros(count, bool), dict(condemned)
-    )
-    in_form: list[int] = []
+    canvas.pixels[:count] = 0
+    inputs = Inputs(np.zeros(count, ROW), canvas.pixels[:count], np.zeros(count, bool), dict(condemned))
+    seen = [(Signature(0, 0), NO_DIGEST)] * count
+    as_they_are: list[int] = []
     for row, name in enumerate(names):
         if row in condemned:
             continue
-        report(row)
+        job.report(row)
         try:
-            plane = _read_plane(inputs.rows[row], reader, name, max_pixels)
-            if mode in {"auto", "none"} and plane.shape == (SIDE, SIDE) and plane.dtype == np.uint8:
-                inputs.images[row] = plane
-                in_form.append(row)
-            else:
-                _store(inputs, row, _preprocess(plane, mode))
+            data, signature = job.reader.read(name)
+            seen[row] = signature, hashlib.sha256(data).digest()
+            if _decode(row, data, job, canvas, inputs):
+                as_they_are.append(row)
         except ImageError as error:
             inputs.errors[row] = (error.kind, error.message)
+            seen[row] = error.signature or seen[row][0], seen[row][1]
         except MemoryError:
             inputs.errors[row] = ("too large", "needs more memory than a worker may use")
         except Exception as error:  # one image must not cost the others theirs
             logger.exception("row %d", row)
             inputs.errors[row] = ("failed", f"preprocessing failed: {type(error).__name__}")
-    _settle(inputs, in_form, mode)
+    _settle(inputs, as_they_are, job.mode)
+    inputs.rows["size"] = [signature.size for signature, _ in seen]
+    inputs.rows["modified_ns"] = [signature.modified_ns for signature, _ in seen]
+    inputs.rows["sha256"] = np.frombuffer(b"".join(digest for _, digest in seen), "V32")
     inputs.rows["status"][list(inputs.errors)] = ERROR
     return inputs
 
 
-def _read_plane(row: NDArray[np.void], reader: Reader, name: bytes, max_pixels: int) -> Plane:
-    try:
-        data, signature = reader.read(name)
-    except ImageError as error:
-        if error.signature is not None:
-            _sign(row, error.signature)
-        raise
-    _sign(row, signature)
-    row["sha256"] = np.void(hashlib.sha256(data).digest())
-    return decode(data, max_pixels)
-
-
-def _sign(row: NDArray[np.void], signature: Signature) -> None:
-    row["size"], row["modified_ns"] = signature.size, signature.modified_ns
-
-
-def _preprocess(plane: Plane, mode: PreprocessMode) -> Prepared:
-    if mode == "resize":
-        return Prepared(resize_only(plane), "")
-    if mode == "none":
+def _decode(row: int, data: bytes, job: Job, canvas: Canvas, inputs: Inputs) -> bool:
+    """Bring an image onto its row; True where it has the sprite's size and is still to be looked at."""
+    keeps_size = job.mode in {"auto", "none"}
+    if keeps_size and canvas.decode(row, data):
+        return True
+    plane = decode(data, job.max_pixels)
+    if keeps_size and plane.shape == (SIDE, SIDE) and plane.dtype == np.uint8:
+        inputs.images[row] = plane
+        return True
+    if job.mode == "none":
         height, width = plane.shape
         raise ImageError("wrong size", f"{width} x {height} pixels or not 8 bit; preprocessing is switched off")
-    return normalise(plane)
+    _store(inputs, row, Prepared(resize_only(plane), "") if job.mode == "resize" else normalise(plane))
+    return False
 
 
 def _settle(inputs: Inputs, candidates: list[int], mode: PreprocessMode) -> None:
@@ -143,10 +139,10 @@ def _settle(inputs: Inputs, candidates: list[int], mode: PreprocessMode) -> None
     if not candidates:
         return
     rows = np.array(candidates)
-    untouched = has_sprite_form(inputs.images[rows]) if mode == "auto" else np.ones(len(rows), bool)
+    images = inputs.images if len(rows) == len(inputs.images) else inputs.images[rows]
+    untouched = has_sprite_form(images) if mode == "auto" else np.ones(len(rows), bool)
     inputs.asked[rows[untouched]] = True
     for row in rows[~untouched].tolist():
-        # The plane is light on dark where it is ink on paper: `normalise` finds the polarity itself.
         _store(inputs, row, normalise(inputs.images[row].copy()))
 
 

@@ -59,18 +59,18 @@ class Worker:
 
     def __init__(self, hello: dict[str, Any]) -> None:
         from mnist_pipeline.inference import Classifier
+        from mnist_pipeline.scoring.plain_png import Canvas
         from mnist_pipeline.scoring.reading import open_reader
         from mnist_pipeline.scoring.records import ScoringSettings
+        from mnist_pipeline.scoring.rows import Job
 
-        self._settings = ScoringSettings.model_validate(hello["settings"])
+        settings = ScoringSettings.model_validate(hello["settings"])
         self._mark = Mark(Path(hello["mark"]))
-        self._reader = open_reader(self._settings.location, self._settings.limits.bytes)
+        reader = open_reader(settings.location, settings.limits.bytes)
+        self._job = Job(reader, settings.preprocess, settings.limits.pixels, self._mark)
+        self._canvas = Canvas(0)
         self._model = Classifier.load(
-            self._settings.model,
-            sha256=self._settings.model_sha256,
-            device=self._settings.device,
-            threads=1,
-            spinning=False,
+            settings.model, sha256=settings.model_sha256, device=settings.device, threads=1, spinning=False
         )
         limit_memory(hello["memory_megabytes"])
 
@@ -81,7 +81,7 @@ class Worker:
         from mnist_pipeline.scoring.pictures import picture
 
         names = [os.fsencode(name) for name in request["pictures"]]
-        return {"pictures": [picture(name, self._reader, self._settings) for name in names]}
+        return {"pictures": [picture(name, self._job) for name in names]}
 
     @property
     def provider(self) -> str:
@@ -89,21 +89,16 @@ class Worker:
 
     def _score(self, request: dict[str, Any]) -> dict[str, Any]:
         from mnist_pipeline.scoring.parts import write_part
+        from mnist_pipeline.scoring.plain_png import Canvas
         from mnist_pipeline.scoring.records import Shard
         from mnist_pipeline.scoring.rows import score_names
         from mnist_pipeline.scoring.shards import shard_names
 
         shard = Shard.model_validate(request["shard"])
         condemned = {int(row): (kind, message) for row, (kind, message) in request["condemned"].items()}
-        part = score_names(
-            shard_names(shard),
-            self._reader,
-            self._model,
-            self._settings.preprocess,
-            self._settings.limits.pixels,
-            condemned,
-            self._mark,
-        )
+        if len(self._canvas) < shard.images:
+            self._canvas = Canvas(shard.images)
+        part = score_names(shard_names(shard), self._job, self._canvas, self._model, condemned)
         self._mark(IDLE)
         write_part(shard.part, part)
         return {"scored": shard.images}

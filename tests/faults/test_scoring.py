@@ -335,9 +335,9 @@ def poison(data):
     if data.endswith(b"hang"): time.sleep(600)
     if data.endswith(b"memory"): bytearray(2_000_000_000)
     return original(data)
-import mnist_pipeline.scoring.images as images
-original = images.decode_plain
-images.decode_plain = poison
+import mnist_pipeline.scoring.plain_png as plain_png
+original = plain_png.compressed_pixels
+plain_png.compressed_pixels = poison
 """
 
 
