@@ -21,8 +21,10 @@ from PIL import Image
 
 from mnist_pipeline.config import FetchConfig
 from mnist_pipeline.data.fetch import fetch_dataset
+from mnist_pipeline.registry import History, Registry
 from mnist_pipeline.workspace import Workspace
 
+MODEL = "many"
 COMMAND = [sys.executable, "-m", "mnist_pipeline"]
 
 
@@ -42,19 +44,34 @@ def measure(folder: Path, repeat: int) -> dict[str, object]:
     dataset = ["--dataset", "mnist" if source else "digits"]
     images.mkdir()
     Image.new("L", (28, 28)).save(images / "blank.png")
-    run_all = ["run-all", *dataset, "--preset", "codelab", "--workspace", str(workspace), "-q"]
-    gate = ["--set", "publishing.gate.min_accuracy=0.5", "--set", "publishing.gate.min_class_accuracy=0"]
-    first = seconds(lambda: run(*run_all, *gate))
+    preset = "codelab" if source else "standard"
+    run_all = ["run-all", *dataset, "--preset", preset, "--workspace", str(workspace), "-q"]
+    first = seconds(lambda: run(*run_all))
     score = ["score", str(images), "--output", str(folder / "out.csv"), "--overwrite", "--workspace", str(workspace)]
     config = FetchConfig(dataset=dataset[1], source=source)
+    many = ten_thousand_versions(folder / "models", workspace / "models" / dataset[1])
     return {
         "cpus": os.cpu_count(),
         "run-all, nothing to reuse": {"once": first},
-        "run-all, everything reused": spread(repeat, lambda: run(*run_all, *gate)),
+        "run-all, everything reused": spread(repeat, lambda: run(*run_all)),
         "--help": spread(repeat, lambda: run("--help")),
         "score, one image": spread(repeat, lambda: run(*score, "-q")),
+        "report, drawn again": spread(repeat, lambda: run("report", "--workspace", str(workspace))),
+        "models list, 10,000 versions, in process": spread(repeat, lambda: len(many.versions(MODEL))),
         "warm fetch, in process": spread(repeat, lambda: fetch_dataset(config, Workspace(workspace))),
     }
+
+
+def ten_thousand_versions(root: Path, model: Path) -> Registry:
+    """A registry whose history says that the one version of ``model`` was published 10,000 times, under other names."""
+    history = History.parse((model / "history.jsonl").read_bytes(), "history.jsonl")
+    published = next(change for change in history.changes if change.action == "publish")
+    changes = [published.model_copy(update={"after": f"{number:012x}"}) for number in range(10_000)]
+    (root / MODEL).mkdir(parents=True)
+    for change in changes:
+        (root / MODEL / str(change.after)).mkdir()
+    (root / MODEL / "history.jsonl").write_bytes(History.parse(b"", "empty").encode(changes))
+    return Registry(root)
 
 
 def run(*arguments: str) -> None:

@@ -169,6 +169,17 @@ class Run:
         """Write how the run ended."""
         self._save(self.record.model_copy(update={"status": status, "error": error, "finished": datetime.now(UTC)}))
 
+    def peek(self, step: str, kind: type[OutputT]) -> OutputT | None:
+        """What a step of this run returned, its files not verified; None where it has not run."""
+        record = self.record.steps.get(step)
+        return None if record is None else self._load(record, kind)
+
+    def replace(self, step: str, output: Output) -> None:
+        """Enter other files for a finished step: what it made was drawn again."""
+        record = self.record
+        entry = record.steps[step].model_copy(update={"output": self._dump(output)})
+        self._save(record.model_copy(update={"steps": {**record.steps, step: entry}}))
+
     def output(self, step: str, kind: type[OutputT]) -> OutputT:
         """What a finished step of this run returned, verified.
 
@@ -176,10 +187,10 @@ class Run:
             UsageError: the step has not run.
             IntegrityError: its files changed.
         """
-        record = self.record.steps.get(step)
-        if record is None:
+        found = self.peek(step, kind)
+        if found is None:
             raise UsageError(f"run {self.directory.id} has no finished step {step!r}; run: mnist-pipeline {step}")
-        return self._load(record, kind).verify()
+        return found.verify()
 
     def once(
         self,
@@ -218,9 +229,7 @@ class Run:
 
     def note(self, step: str, key: str, output: Output, seconds: float, reused_from: str | None) -> None:
         """Enter a finished step into the journal."""
-        directory = output.directory.relative_to(self.workspace.root).as_posix()
-        dumped = output.model_dump(mode="json") | {"directory": directory}
-        entry = StepRecord(key=key, output=dumped, seconds=round(seconds, 3), reused_from=reused_from)
+        entry = StepRecord(key=key, output=self._dump(output), seconds=round(seconds, 3), reused_from=reused_from)
         record = self.record
         self._save(record.model_copy(update={"steps": {**record.steps, step: entry}}))
 
@@ -247,6 +256,10 @@ class Run:
             with (found.directory / name).open("rb") as source, open_atomic(self.directory.path / name) as target:
                 shutil.copyfileobj(source, target)
         return found.model_copy(update={"directory": self.directory.path})
+
+    def _dump(self, output: Output) -> dict[str, Any]:
+        directory = output.directory.relative_to(self.workspace.root).as_posix()
+        return output.model_dump(mode="json") | {"directory": directory}
 
     def _load(self, record: StepRecord, kind: type[OutputT]) -> OutputT:
         output = record.output | {"directory": self.workspace.root / record.output["directory"]}

@@ -19,8 +19,9 @@ from mnist_pipeline.config import (
 )
 from mnist_pipeline.data.fetch import fetch_dataset
 from mnist_pipeline.data.shared import fetch_shared_dataset
-from mnist_pipeline.errors import DeviceError
+from mnist_pipeline.errors import DeviceError, PipelineError
 from mnist_pipeline.evaluation.evaluate import evaluate_model
+from mnist_pipeline.evaluation.report_files import Report, write_report
 from mnist_pipeline.export import export_model
 from mnist_pipeline.inference import gpu_problem
 from mnist_pipeline.objects import ObjectFolder
@@ -211,6 +212,23 @@ def evaluated(run: Run) -> EvaluatedModel:
     return run.output("evaluate", EvaluatedModel)
 
 
-def published(run: Run) -> PublishedModel | None:
-    """What a run published; None where it did not come so far."""
-    return run.output("publish", PublishedModel) if "publish" in run.record.steps else None
+def draw_report(run: Run) -> Report:
+    """Draw the report of an evaluated run again, from its files; without pictures where the dataset is gone.
+
+    Raises:
+        UsageError: the run has not been evaluated.
+    """
+    published = run.peek("publish", PublishedModel)
+    model, version = (published.model, published.version) if published else (None, None)
+    report = write_report(run.directory, dataset_folder(run), model=model, version=version)
+    if published:
+        run.replace("publish", published.model_copy(update={"files": published.files | report.files}))
+    return report
+
+
+def dataset_folder(run: Run) -> Path | None:
+    """The folder of the run's dataset; None where it is gone or damaged."""
+    try:
+        return fetched(run).directory
+    except PipelineError:
+        return None

@@ -2,7 +2,7 @@
 
 import webbrowser
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -11,9 +11,6 @@ from mnist_pipeline.cli.models import find_registry, pick_model
 from mnist_pipeline.cli.options import WORKSPACE
 from mnist_pipeline.cli.terminal import Terminal
 from mnist_pipeline.errors import UsageError
-
-if TYPE_CHECKING:
-    from mnist_pipeline.runs import Run
 
 COMPARE = "compare"
 
@@ -47,18 +44,14 @@ def report(
 
 def _run_report(workspace: Path, run_id: str | None = None) -> Path | None:
     """Draw the report of a run; None where the word names no run."""
-    from mnist_pipeline import steps
-    from mnist_pipeline.evaluation.report_files import write_report
     from mnist_pipeline.runs import Run
+    from mnist_pipeline.steps import draw_report
     from mnist_pipeline.workspace import Workspace
 
     found = Workspace(workspace.resolve())
     if run_id and not found.run(run_id).journal.is_file():
         return None
-    run = Run.open(found, run_id)
-    published = steps.published(run)
-    version = (published.model, published.version) if published else (None, None)
-    return write_report(run.directory, _dataset(run), model=version[0], version=version[1]).html
+    return draw_report(Run.open(found, run_id)).html
 
 
 def _version_report(workspace: Path, registry: str | None, name: str | None, reference: str) -> Path:
@@ -71,6 +64,7 @@ def _version_report(workspace: Path, registry: str | None, name: str | None, ref
 def _compare(workspace: Path, run_ids: list[str], output: Path | None) -> Path:
     from mnist_pipeline.evaluation.report_files import write_comparison
     from mnist_pipeline.runs import Run
+    from mnist_pipeline.steps import dataset_folder
     from mnist_pipeline.workspace import Workspace
 
     if len(run_ids) != 2:
@@ -78,15 +72,4 @@ def _compare(workspace: Path, run_ids: list[str], output: Path | None) -> Path:
     found = Workspace(workspace.resolve())
     a, b = (Run.open(found, run_id) for run_id in run_ids)
     page = output or Path(f"compare-{run_ids[0]}-{run_ids[1]}.html")
-    return write_comparison(a.directory, b.directory, page, (_dataset(a), _dataset(b)))
-
-
-def _dataset(run: "Run") -> Path | None:
-    """The dataset's folder; None where it was deleted since: the report then has no pictures."""
-    from mnist_pipeline import steps
-    from mnist_pipeline.errors import PipelineError
-
-    try:
-        return steps.fetched(run).directory
-    except PipelineError:
-        return None
+    return write_comparison(a.directory, b.directory, page, (dataset_folder(a), dataset_folder(b)))

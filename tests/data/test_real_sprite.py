@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -63,13 +62,10 @@ def test_splits_have_the_promised_sizes(mnist: FetchedDataset):
     assert np.array_equal(few.validation.rows, dataset.validation.rows[:1_000])
 
 
-def test_a_warm_fetch_takes_a_tenth_of_a_second(mnist: FetchedDataset, workspace: Workspace):
-    def seconds() -> float:
-        started = time.perf_counter()
-        assert fetch_dataset(FetchConfig(source=SOURCE), workspace).reused
-        return time.perf_counter() - started
-
-    assert min(seconds() for _ in range(10)) <= 0.1
+def test_a_second_fetch_decodes_nothing(mnist: FetchedDataset, workspace: Workspace):
+    again = fetch_dataset(FetchConfig(source=SOURCE), workspace)
+    assert again.reused
+    assert again.files == mnist.files
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="peak memory is read from /proc")

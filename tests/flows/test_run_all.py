@@ -133,6 +133,15 @@ def test_ctrl_c_ends_within_seconds_and_the_next_run_goes_on(prefect, finished, 
     assert prefect.run(*arguments)["accuracy"] == finished[1]["accuracy"]
 
 
+def test_a_report_that_is_drawn_again_does_not_undo_the_run(prefect, finished, workspace):
+    page = workspace / "runs" / finished[1]["run_id"] / "report.html"
+    page.write_text("spoilt")
+    for _ in range(2):
+        assert prefect.run("report", "--workspace", str(workspace)) == {"report": str(page)}
+    assert finished[1]["version"] in page.read_text()
+    assert prefect.run("run-all", *SMALL, "--workspace", str(workspace))["reused"] == STEPS
+
+
 def test_prefect_shows_reused_steps_and_the_artifacts(prefect, finished, workspace):
     prefect.run("run-all", *SMALL, "--workspace", str(workspace))
     flow_run = prefect.post("/flow_runs/filter", {"sort": "START_TIME_DESC", "limit": 1})[0]
