@@ -85,8 +85,8 @@ class TrainConfig(Config):
 
     preset: str = "codelab"
     """The named preset that these values started from."""
-    architecture: Literal["codelab"] = "codelab"
-    """The network."""
+    architecture: Literal["codelab", "convnet", "dense", "compact"] = "codelab"
+    """The network: the codelab's CNN, the two of TensorFlow.js' mnist example, or a modern small CNN."""
     train_rows: int | None = Field(default=None, ge=1)
     """How many train rows to fit, of those that are not validation rows; none: all."""
     validation_rows: int = Field(default=5_000, ge=0)
@@ -253,6 +253,19 @@ class PipelineConfig(Config):
     """Gate and registry."""
 
 
+ACCURATE = TrainConfig(
+    preset="accurate",
+    architecture="compact",
+    learning_rate=0.004,
+    schedule="cosine",
+    warmup=0.15,
+    weight_decay=0.05,
+    batch_size=128,
+    epochs=18,
+    min_batches=400,
+    augmentation=AugmentationConfig(rotation=10, shift=2, zoom=0.1, shear=8),
+)
+
 PRESETS: Mapping[str, TrainConfig] = MappingProxyType(
     {
         config.preset: config
@@ -269,14 +282,33 @@ PRESETS: Mapping[str, TrainConfig] = MappingProxyType(
                 validate_every_batches=5,
             ),
             TrainConfig(
+                preset="mnist-convnet",
+                architecture="convnet",
+                validation_rows=8_250,
+                optimizer="rmsprop",
+                batch_size=320,
+                epochs=3,
+            ),
+            TrainConfig(
+                preset="mnist-dense",
+                architecture="dense",
+                validation_rows=8_250,
+                optimizer="rmsprop",
+                batch_size=320,
+                epochs=3,
+            ),
+            TrainConfig(
                 preset="standard",
+                learning_rate=0.008,
                 schedule="cosine",
-                learning_rate=0.003,
+                warmup=0.1,
                 batch_size=128,
-                epochs=12,
+                epochs=10,
                 min_batches=400,
                 augmentation=AugmentationConfig(rotation=8, shift=1.5, zoom=0.08),
             ),
+            ACCURATE,
+            ACCURATE.model_copy(update={"preset": "ensemble", "members": 7}),
         )
     }
 )

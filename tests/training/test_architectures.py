@@ -1,9 +1,12 @@
 """The networks are the ones that the presets promise."""
 
+from typing import get_args
+
 import numpy as np
 import pytest
 
-from mnist_pipeline.training.architectures import build_model
+from mnist_pipeline.config import PRESETS, TrainConfig
+from mnist_pipeline.training.architectures import ARCHITECTURES, build_model
 
 
 @pytest.fixture(scope="module")
@@ -49,3 +52,27 @@ def test_the_seed_decides_the_weights():
     same, again, other = (build_model("codelab", seed=seed).get_weights() for seed in (1, 1, 2))
     assert all((a == b).all() for a, b in zip(same, again, strict=True))
     assert not any((a == b).all() for a, b in zip(same, other, strict=True) if a.any())
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"), [("codelab", 5_994), ("convnet", 33_194), ("dense", 33_400), ("compact", 134_570)]
+)
+def test_every_architecture_gives_probabilities_of_ten_classes(name, parameters):
+    model = build_model(name, seed=0)
+    assert model.count_params() == parameters
+    images = np.random.default_rng(0).random((3, 28, 28, 1), np.float32)
+    probabilities = np.asarray(model(images, training=False))
+    assert probabilities.shape == (3, 10)
+    assert probabilities.dtype == np.float32
+    assert probabilities.sum(axis=1) == pytest.approx(np.ones(3), abs=1e-5)
+
+
+def test_every_architecture_of_the_config_is_built_here():
+    assert set(ARCHITECTURES) == set(get_args(TrainConfig.model_fields["architecture"].annotation))
+
+
+def test_the_presets_keep_their_sizes():
+    sizes = {name: build_model(c.architecture, 0).count_params() * c.members for name, c in PRESETS.items()}
+    assert sizes["standard"] == sizes["codelab"] == sizes["codelab-full"] == sizes["sgd-2018"] == 5_994
+    assert sizes["accurate"] <= 150_000
+    assert sizes["accurate"] < sizes["ensemble"] <= 1_000_000

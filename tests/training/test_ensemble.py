@@ -1,0 +1,54 @@
+"""Several members in one model."""
+
+import keras
+import numpy as np
+import pytest
+
+from mnist_pipeline.data.dataset import Dataset, to_model_input
+from mnist_pipeline.training.saving import average
+
+
+@pytest.fixture(scope="module")
+def ensemble(train):
+    return train(architecture="compact", members=2, epochs=2, batch_size=32, learning_rate=0.002)
+
+
+def test_the_saved_model_says_the_mean_of_its_members(ensemble, digits_dataset):
+    images = to_model_input(Dataset.open(digits_dataset.directory).validation.images)
+    model = keras.models.load_model(ensemble.run.model_keras, safe_mode=True)
+    members = [layer for layer in model.layers if layer.name.startswith("member_")]
+    apart = [member.predict(images, verbose=0) for member in members]
+    assert len(apart) == 2
+    assert np.abs(apart[0] - apart[1]).max() > 0.01
+    assert model.predict(images, verbose=0) == pytest.approx(np.mean(apart, axis=0), abs=1e-6)
+
+
+def test_the_recorded_accuracy_is_that_of_the_saved_model(ensemble, digits_dataset):
+    validation = Dataset.open(digits_dataset.directory).validation
+    model = keras.models.load_model(ensemble.run.model_keras)
+    right = model.predict(to_model_input(validation.images), verbose=0).argmax(axis=1) == validation.labels
+    assert ensemble.result.validation_accuracy == pytest.approx(right.mean())
+    assert right.mean() > 0.7
+
+
+def test_the_history_tells_whose_epoch_it_was(ensemble):
+    assert [(e.epoch, e.member) for e in ensemble.history.epochs] == [(1, 1), (2, 1), (3, 2), (4, 2)]
+    assert len(ensemble.history.batches.loss) == 4 * 36
+    activities = [p.activity for p in ensemble.progress if "val_loss" in p.figures]
+    assert activities == [f"member {m}/2, epoch {e}/2" for m in (1, 2) for e in (1, 2)]
+
+
+def test_the_summary_names_the_layers_of_each_member(ensemble):
+    layers = ensemble.history.layers
+    assert ensemble.history.parameters == sum(layer.parameters for layer in layers) == 2 * 134_570
+    names = [layer.name for layer in layers]
+    assert {"member_1/conv2d_1", "member_2/conv2d_1"} < set(names)
+    assert len(set(names)) == len(names)
+    assert layers[-1].kind == "Average"
+
+
+def test_an_average_of_one_network_twice_is_that_network(small):
+    networks = [keras.models.load_model(small.run.model_keras) for _ in range(2)]
+    images = np.random.default_rng(1).random((5, 28, 28, 1), np.float32)
+    expected = networks[0].predict(images, verbose=0)
+    assert average(networks).predict(images, verbose=0) == pytest.approx(expected, abs=1e-7)
