@@ -5,13 +5,11 @@ import logging
 import os
 import queue
 import signal
-import subprocess
-import sys
 import tempfile
 import threading
 import time
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +17,7 @@ from typing import Any, Self
 
 from mnist_pipeline import errors
 from mnist_pipeline.errors import PipelineError
+from mnist_pipeline.scoring.launch import Launched, dismiss, launch
 from mnist_pipeline.scoring.records import ScoringSettings, Shard
 from mnist_pipeline.scoring.worker import IDLE, MARK
 
@@ -31,8 +30,8 @@ MAX_DEATHS = 5
 TICK = 0.25
 """Seconds between looks at the clock."""
 START_SECONDS = 120.0
-# The folder of this package is put last, so that it is found even where it is not installed, and hides nothing.
-_COMMAND = "import sys; sys.path.append(sys.argv[1]); from mnist_pipeline.scoring.worker import main; main()"
+QUICK_SECONDS = 1.0
+"""A worker whose shards take less is given the next one before it is done, so that it never waits."""
 
 
 @dataclass(slots=True)
@@ -43,26 +42,23 @@ class _Task:
 
 
 class _Process:
-    """One worker process and the thread that listens to it."""
+    """One worker process, what it has to do, and the thread that listens to it."""
 
-    def __init__(self, hello: dict[str, Any], folder: Path, events: "queue.Queue[tuple[_Process, Any]]") -> None:
-        self.task: _Task | None = None
+    def __init__(
+        self, launched: Launched, hello: dict[str, Any], folder: Path, events: "queue.Queue[tuple[_Process, Any]]"
+    ) -> None:
+        self.tasks: deque[_Task] = deque()
         self.ready = False
         self.row, self.since = IDLE, time.monotonic()
+        self.quick = False
         handle, name = tempfile.mkstemp(prefix="worker-", dir=folder)
         with os.fdopen(handle, "wb") as file:
             file.write(MARK.pack(IDLE))
         self._mark = Path(name)
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-c", _COMMAND, str(Path(errors.__file__).parents[1])],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,  # decoders write warnings there that nobody can use
-            start_new_session=True,  # Ctrl-C is for this process; it ends its workers itself
-        )
-        if self._process.stdin is None or self._process.stdout is None:
+        self._process = launched
+        if launched.stdin is None or launched.stdout is None:
             raise AssertionError("both are pipes")
-        self._stdin, self._stdout = self._process.stdin, self._process.stdout
+        self._stdin, self._stdout = launched.stdin, launched.stdout
         self._events = events
         self._listener = threading.Thread(target=self._listen, daemon=True)
         self._listener.start()
@@ -74,11 +70,23 @@ class _Process:
             self._stdin.write(json.dumps(request).encode() + b"\n")
             self._stdin.flush()
 
+    @property
+    def capacity(self) -> int:
+        """How many tasks it may be given: one, and another to go on with where they take no time."""
+        return (2 if self.quick else 1) - len(self.tasks) if self.ready else 0
+
     def give(self, task: _Task) -> None:
-        self.task = task
-        self.row, self.since = IDLE, time.monotonic()
+        if not self.tasks:
+            self.row, self.since = IDLE, time.monotonic()
+        self.tasks.append(task)
         condemned = {str(row): list(why) for row, why in task.condemned.items()}
         self.send({"shard": task.shard.model_dump(mode="json"), "condemned": condemned})
+
+    def finish(self) -> _Task:
+        """The first of its tasks is done."""
+        self.quick = time.monotonic() - self.since < QUICK_SECONDS
+        self.row, self.since = IDLE, time.monotonic()
+        return self.tasks.popleft()
 
     def look(self) -> int:
         """The row it is at, for as long as `since` says."""
@@ -88,17 +96,13 @@ class _Process:
                 self.row, self.since = row, time.monotonic()
         return self.row
 
-    def end(self, *, kill: bool = True) -> int:
-        """Stop it, wait for it and clean up; the exit code, negative for a signal."""
-        if kill:
-            self._process.kill()
-        code = self._process.wait()
-        self._listener.join()
-        for stream in (self._stdin, self._stdout):
-            with suppress(OSError):
-                stream.close()
+    def end(self) -> int:
+        """Stop it if it still runs, and clean up; the exit code, negative for a signal."""
+        self._process.kill()
+        self._process.wait()
+        self._listener.join()  # before its stream is closed
         self._mark.unlink(missing_ok=True)
-        return code
+        return dismiss(self._process)
 
     def _listen(self) -> None:
         for line in self._stdout:
@@ -107,18 +111,33 @@ class _Process:
 
 
 class Pool:
-    """Up to ``workers`` processes. Use it as a context manager: leaving it ends them."""
+    """Up to ``workers`` processes. Use it as a context manager: leaving it ends them.
 
-    def __init__(self, settings: ScoringSettings, workers: int, memory_megabytes: int, folder: Path) -> None:
+    Args:
+        settings: what all shards have in common.
+        workers: how many processes at most.
+        memory_megabytes: what one image may take.
+        folder: for the small files that are shared with the processes.
+        launched: processes that were started already.
+    """
+
+    def __init__(
+        self,
+        settings: ScoringSettings,
+        workers: int,
+        memory_megabytes: int,
+        folder: Path,
+        launched: Sequence[Launched] = (),
+    ) -> None:
         self._settings = settings
         self._hello = {"settings": settings.model_dump(mode="json"), "memory_megabytes": memory_megabytes}
         self._size = workers
         self._folder = folder
         self._events: queue.Queue[tuple[_Process, Any]] = queue.Queue()
+        self._launched = list(launched)
         self._processes: list[_Process] = []
-        self._waiting: list[_Task] = []
+        self._waiting: deque[_Task] = deque()
         self._deaths = 0
-        self.provider = ""
         self.in_progress = 0
         """Images of unfinished shards that are done."""
 
@@ -128,15 +147,13 @@ class Pool:
     def __exit__(self, *_: object) -> None:
         for process in self._processes:
             process.end()
+        for launched in self._launched:
+            dismiss(launched)
         self._processes.clear()
-
-    def start(self, workers: int) -> None:
-        """Start so many processes, at most the pool's size; what they need to load takes a moment."""
-        while len(self._processes) < min(workers, self._size):
-            self._processes.append(_Process(self._hello, self._folder, self._events))
+        self._launched.clear()
 
     def score(self, shards: Iterable[Shard]) -> Iterator[Shard | None]:
-        """Score every shard; yield each as its part is stored, not in their order, and None every `TICK` or so.
+        """Score every shard; yield each as its part is stored, not in their order, and None now and then.
 
         Raises:
             PipelineError: the model cannot be loaded, or workers keep dying at no image in particular.
@@ -144,20 +161,28 @@ class Pool:
         source = iter(shards)
         exhausted = False
         while True:
-            idle = [process for process in self._processes if process.ready and process.task is None]
-            while not exhausted and len(self._waiting) < max(len(idle), 1):
-                task = next(source, None)
-                if task is None:
-                    exhausted = True
-                else:
-                    self._waiting.append(_Task(task))
-            self.start(len(self._waiting) + sum(process.task is not None for process in self._processes))
-            for process, task_ in zip(idle, list(self._waiting), strict=False):
-                self._waiting.remove(task_)
-                process.give(task_)
-            if exhausted and not self._waiting and all(process.task is None for process in self._processes):
+            while not exhausted and len(self._waiting) < self._size:
+                shard = next(source, None)
+                exhausted = shard is None
+                if shard is not None:
+                    self._waiting.append(_Task(shard))
+            self._start(len(self._waiting) + sum(bool(process.tasks) for process in self._processes))
+            self._give()
+            if exhausted and not self._waiting and not any(process.tasks for process in self._processes):
                 return
             yield self._next_event()
+
+    def _start(self, wanted: int) -> None:
+        while len(self._processes) < min(wanted, self._size):
+            launched = self._launched.pop() if self._launched else launch()
+            self._processes.append(_Process(launched, self._hello, self._folder, self._events))
+
+    def _give(self) -> None:
+        """Hand out what is waiting, to those first that have nothing to do."""
+        for held in (0, 1):
+            for process in self._processes:
+                if self._waiting and len(process.tasks) == held and process.capacity > 0:
+                    process.give(self._waiting.popleft())
 
     def pictures(self, names: list[str]) -> list[dict[str, Any]]:
         """What `pictures.picture` says of each name; shorter where a worker did not survive one."""
@@ -189,11 +214,10 @@ class Pool:
         if "failed" in answer:
             raise _as_error(answer["failed"])
         if "ready" in answer:
-            process.ready, self.provider = True, answer["ready"]
+            process.ready = True
             return None
-        task, process.task = process.task, None
         self._deaths = 0
-        return task.shard if task else None
+        return process.finish().shard
 
     def _watch(self) -> None:
         """Note how far each worker is; kill one that hangs."""
@@ -201,11 +225,14 @@ class Pool:
         for process in self._processes:
             row = process.look()
             waiting = time.monotonic() - process.since
-            if process.task is not None and row != IDLE:
+            if process.tasks and row != IDLE:
                 self.in_progress += row
                 if waiting > self._settings.limits.seconds:
                     logger.warning("one image takes more than %g s; its worker is replaced", waiting)
-                    process.task.condemned[row] = ("timed out", f"took more than {self._settings.limits.seconds:g} s")
+                    process.tasks[0].condemned[row] = (
+                        "timed out",
+                        f"took more than {self._settings.limits.seconds:g} s",
+                    )
                     process.end()
             elif not process.ready and waiting > START_SECONDS:
                 raise PipelineError(f"a worker process did not start within {START_SECONDS:g} s; try --workers 1")
@@ -213,9 +240,9 @@ class Pool:
     def _bury(self, process: _Process) -> None:
         """A worker is dead: put its shard back, without the image that killed it."""
         row = process.look()
-        code = process.end(kill=False)
+        code = process.end()
         self._processes.remove(process)
-        task = process.task
+        task = process.tasks[0] if process.tasks else None
         if task is not None and row != IDLE:
             if row not in task.condemned:
                 task.strikes[row] += 1
@@ -227,8 +254,7 @@ class Pool:
                 raise PipelineError(
                     f"worker processes keep dying ({_cause(code)}); less memory is used with --workers 1"
                 )
-        if task is not None:
-            self._waiting.insert(0, task)
+        self._waiting.extendleft(reversed(process.tasks))
 
 
 def _cause(code: int) -> str:

@@ -182,7 +182,8 @@ def _without_outer_frame(plane: Grey) -> Grey:
     if not all(depths):
         return plane
     top, bottom, left, right = depths
-    return plane[top : plane.shape[0] - bottom, left : plane.shape[1] - right]
+    inner = plane[top : plane.shape[0] - bottom, left : plane.shape[1] - right]
+    return inner if 2 * inner.size > plane.size else plane
 
 
 def _frame_depth(plane: Grey) -> int:
@@ -200,14 +201,28 @@ def polarity(residual: Grey) -> int:
     """1 where ink is brighter than paper, -1 where it is darker, from what differs from the majority of the plane.
 
     Most of a plane is paper. Where what is off the majority lies at the border too, it may be a shadow or a tight
-    crop; then the thinner structures are ink.
+    crop; then what lies free of the border is ink, or, where that does not tell, the thinner structures.
     """
     threshold = otsu(np.abs(residual))
     far = np.abs(residual) > threshold
     sign = 1 if float(residual[far].sum()) > 0 else -1
     ink = sign * residual > threshold
     border = np.concatenate([ink[0], ink[-1], ink[:, 0], ink[:, -1]])
-    return _thinner(residual) if float(border.mean()) > HUGGING else sign
+    if float(border.mean()) <= HUGGING:
+        return sign
+    bright, dark = _free_area(residual > threshold), _free_area(-residual > threshold)
+    if max(bright, dark) > max(3 * min(bright, dark), LEAST_AREA * residual.size):
+        return 1 if bright > dark else -1
+    return _thinner(residual)
+
+
+def _free_area(mask: NDArray[np.bool_]) -> int:
+    """Pixels of the pieces that do not touch the border."""
+    return sum(piece.area for piece in label(mask) if _is_free(piece, mask.shape))
+
+
+def _is_free(piece: Component, shape: tuple[int, ...]) -> bool:
+    return piece.top > 0 and piece.left > 0 and piece.bottom < shape[0] and piece.right < shape[1]
 
 
 def _thinner(plane: Grey) -> int:
@@ -272,7 +287,7 @@ def _lift(plane: Grey, window: float) -> Ink:
         return Ink(raised, ())
     level = float(np.percentile(raised[ink], 60))
     rest = raised[~ink]
-    noise = float(np.median(np.abs(rest))) * 1.4826
+    noise = float(np.median(np.abs(rest))) * 1.4826 if rest.size else 0.0
     if level < MIN_CONTRAST or level < MIN_CONTRAST_TO_NOISE * noise:
         return Ink(raised, ())
     strength = np.clip(raised / np.float32(level), 0, 1).astype(np.float32)
@@ -320,7 +335,7 @@ def _without_frame(pieces: list[Component], shape: tuple[int, int]) -> list[Comp
     ]
     if inner and inner[0].area >= LEAST_AREA * height * width:
         pieces = inner
-    free = [piece for piece in pieces if piece.top and piece.left and piece.bottom < height and piece.right < width]
+    free = [piece for piece in pieces if _is_free(piece, shape)]
     return free if free and free[0].area >= FREE * pieces[0].area else pieces
 
 
@@ -355,7 +370,7 @@ def _part(plane: Grey, axis: int, start: int, length: int) -> Grey:
 
 
 def otsu(values: Grey) -> float:
-    """The threshold that separates two classes best (Otsu 1979), from 256 equal bins; 0 where all are equal."""
+    """The threshold that separates two classes best (Otsu 1979), from 256 equal bins; 0 where there is one class."""
     high = float(values.max())
     if high <= 0:
         return 0.0
@@ -366,7 +381,8 @@ def otsu(values: Grey) -> float:
     sums = np.cumsum(counts * centres)
     with np.errstate(divide="ignore", invalid="ignore"):
         between = below * above * (sums / below - (sums[-1] - sums) / above) ** 2
-    return float(edges[1 + int(np.nanargmax(between[:-1]))])
+    between = np.nan_to_num(between[:-1])
+    return float(edges[1 + int(between.argmax())]) if between.any() else 0.0
 
 
 def draw(ink: Ink) -> NDArray[np.uint8]:
@@ -376,9 +392,9 @@ def draw(ink: Ink) -> NDArray[np.uint8]:
     fine = _scaled_to(digit, side)
     width = stroke_width(fine) / FINE
     if width < STROKE[0]:
-        fine = _thicken(fine, (STROKE_AIM[0] - width) / 2 * FINE)
+        fine = dilation(fine, (STROKE_AIM[0] - width) / 2 * FINE, outside=0)
     elif width > STROKE[1]:
-        fine = 1 - _thicken(1 - fine, (width - STROKE_AIM[1]) / 2 * FINE)
+        fine = 1 - dilation(1 - fine, (width - STROKE_AIM[1]) / 2 * FINE, outside=1)
     return centre(_scaled_to(_tight(fine), INK_SIDE))
 
 
@@ -428,12 +444,12 @@ def stroke_width(strength: Grey) -> float:
     return float(2 * padded.sum() / max(float(np.hypot(dy, dx).sum()), 1e-6))
 
 
-def _thicken(strength: Grey, radius: float) -> Grey:
-    """Dilation by a disc, pixels; the canvas grows with it."""
+def dilation(strength: Grey, radius: float, *, outside: float) -> Grey:
+    """Grey dilation by a disc, radius in pixels; the result is larger by the radius, rounded up, on every side."""
     reach = int(np.ceil(radius))
-    padded = np.pad(strength, reach, mode="edge" if float(strength.mean()) > 0.5 else "constant")
+    padded = np.pad(strength, reach, constant_values=outside)
     height, width = padded.shape
-    wider = np.pad(padded, reach, mode="edge")
+    wider = np.pad(padded, reach, constant_values=outside)
     grown = padded.copy()
     for dy in range(-reach, reach + 1):
         for dx in range(-reach, reach + 1):

@@ -35,6 +35,7 @@ from mnist_pipeline.scoring.job import (
     reusable,
     summarise,
 )
+from mnist_pipeline.scoring.launch import Launched, dismiss, launch
 from mnist_pipeline.scoring.listing import END, Skipped, SortedNames, read_list, scan_folder, sort_names
 from mnist_pipeline.scoring.parts import read_part
 from mnist_pipeline.scoring.pool import Pool
@@ -92,12 +93,32 @@ def score_images(
     report_progress: ReportProgress = no_progress,
     *,
     report: Path | None = None,
+    launched: Launched | None = None,
 ) -> ScoreSummary:
     """As `score_folder`, for any location.
 
-    Where the location is a list, ``names`` holds the paths: one a line, or NUL-terminated.
+    Where the location is a list, ``names`` holds the paths: one a line, or NUL-terminated. ``launched`` is a worker
+    that was started while the caller was still loading (`launch.launch`); it is ended here in any case.
     """
     started = time.monotonic()
+    launched = launched or launch()
+    try:
+        return _score(config, location, names, output, model, report_progress, report, launched, started)
+    finally:
+        dismiss(launched)
+
+
+def _score(
+    config: ScoreConfig,
+    location: Location,
+    names: BinaryIO | None,
+    output: Path,
+    model: ScoringModel,
+    report_progress: ReportProgress,
+    report: Path | None,
+    launched: Launched,
+    started: float,
+) -> ScoreSummary:
     outputs = Outputs(output.absolute())
     settings = make_settings(config, location, model)
     with claim(outputs, config):
@@ -110,7 +131,7 @@ def score_images(
         reader = open_reader(location, settings.limits.bytes)
         workers = config.workers or usable_cpus()
         tally = Tally(choose_threshold(config, model).value)
-        with Pool(settings, workers, config.max_memory_megabytes, outputs.work) as pool:
+        with Pool(settings, workers, config.max_memory_megabytes, outputs.work, [launched]) as pool:
             job = _Job(pool, reader, found.count, tally, report_progress)
             with _output(outputs, config, tally) as add:
                 for shard in job.in_order(cut(found, outputs.listing, outputs.parts, settings, config.shard_images)):

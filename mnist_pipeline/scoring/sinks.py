@@ -26,6 +26,8 @@ ROW_GROUP = 65_536
 """Rows of a Parquet row group."""
 # What spreadsheets take for the start of a formula (OWASP, CSV injection); full-width forms as well.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "'", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+_SPECIAL = re.compile(r"""[^\w./ ]""")
+"""Whatever might need more than to be written; most names have none of it."""
 _QUOTED = re.compile(r'[",\r\n]')
 
 
@@ -97,6 +99,8 @@ def open_sink(suffix: str, file: BinaryIO, *, probabilities: bool) -> Sink:
 
 def cell(text: str) -> str:
     """A CSV cell that no spreadsheet takes for a formula, quoted where it must be."""
+    if not _SPECIAL.search(text):
+        return text
     if text.startswith(_FORMULA):
         text = f"'{text}"
     return '"' + text.replace('"', '""') + '"' if _QUOTED.search(text) else text
@@ -112,13 +116,16 @@ class CsvSink:
 
     def write(self, batch: Batch) -> None:
         lines = []
-        for row, (path, status, digit, confidence, each) in enumerate(_values(batch)):
-            cells = [cell(path), status, "", "", cell(batch.errors.get(row, ""))]
+        for row, (path, status, digit, confidence, each) in enumerate(
+            _values(batch, probabilities=self._probabilities)
+        ):
+            error = cell(batch.errors[row]) if row in batch.errors else ""
+            line = f"{cell(path)},{status},,,{error}"
             if digit is not None:
-                cells[2:4] = str(digit), f"{confidence:.6f}"
-            if self._probabilities:
-                cells += [f"{value:.6f}" for value in each] if digit is not None else [""] * len(CLASS_COLUMNS)
-            lines.append(",".join(cells) + "\n")
+                line = f"{cell(path)},{status},{digit},{confidence:.6f},{error}"
+            if each is not None:
+                line += "".join([f",{value:.6f}" for value in each] if digit is not None else "," * len(CLASS_COLUMNS))
+            lines.append(line + "\n")
         self._file.write("".join(lines).encode())
 
     def close(self) -> None:
@@ -134,7 +141,9 @@ class JsonLinesSink:
 
     def write(self, batch: Batch) -> None:
         lines = []
-        for row, (path, status, digit, confidence, each) in enumerate(_values(batch)):
+        for row, (path, status, digit, confidence, each) in enumerate(
+            _values(batch, probabilities=self._probabilities)
+        ):
             known = digit is not None
             value: dict[str, Any] = {
                 "path": path,
@@ -143,7 +152,7 @@ class JsonLinesSink:
                 "confidence": round(confidence, 6) if known else None,
                 "error": batch.errors.get(row),
             }
-            if self._probabilities:
+            if each is not None:
                 value |= {name: round(p, 6) if known else None for name, p in zip(CLASS_COLUMNS, each, strict=True)}
             lines.append(json.dumps(value, ensure_ascii=False) + "\n")
         self._file.write("".join(lines).encode())
@@ -215,18 +224,12 @@ def is_answered(rows: NDArray[np.void]) -> NDArray[np.bool_]:
     return answered
 
 
-def _values(batch: Batch) -> "list[tuple[str, str, int | None, float, list[float]]]":
-    each = batch.rows["probabilities"]
-    digits = each.argmax(axis=1).tolist()
-    return [
-        (path, STATUS_NAMES[status], digit if known else None, confidence, probabilities)
-        for path, status, digit, confidence, probabilities, known in zip(
-            batch.paths,
-            batch.rows["status"].tolist(),
-            digits,
-            each.max(axis=1).tolist(),
-            each.tolist(),
-            is_answered(batch.rows).tolist(),
-            strict=True,
-        )
-    ]
+def _values(batch: Batch, *, probabilities: bool) -> "zip[tuple[str, str, int | None, float, list[float] | None]]":
+    """Path, status, digit (None where nothing was answered), confidence and, where wanted, all probabilities."""
+    each = np.ascontiguousarray(batch.rows["probabilities"])
+    digits: list[int | None] = each.argmax(axis=1).tolist()
+    for row in np.flatnonzero(~is_answered(batch.rows)).tolist():
+        digits[row] = None
+    statuses = [STATUS_NAMES[status] for status in batch.rows["status"].tolist()]
+    all_of_them: list[list[float] | None] = each.tolist() if probabilities else [None] * len(digits)
+    return zip(batch.paths, statuses, digits, each.max(axis=1).tolist(), all_of_them, strict=True)

@@ -85,7 +85,7 @@ class Tally:
 
     def _count_answers(self, part: Part, batch: Batch) -> None:
         answered = np.flatnonzero(is_answered(batch.rows))
-        each = batch.rows["probabilities"][answered]
+        each = np.ascontiguousarray(batch.rows["probabilities"])[answered]
         confidence, digit = each.max(axis=1, initial=0), each.argmax(axis=1)
         status = batch.rows["status"][answered]
         self.digits.update(digit[status == OK].tolist())

@@ -16,6 +16,7 @@ import os
 import signal
 import struct
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -104,6 +105,17 @@ class Worker:
         return {"scored": shard.images}
 
 
+def _load() -> None:
+    """Import what the work needs, while nobody is waiting for it yet."""
+    with suppress(Exception):  # whatever is missing is reported when it is needed
+        import onnx  # noqa: F401
+        import onnxruntime  # noqa: F401
+
+        import mnist_pipeline.inference
+        import mnist_pipeline.scoring.rows
+        import mnist_pipeline.scoring.shards  # noqa: F401
+
+
 def _failure(error: BaseException) -> dict[str, Any]:
     return {"failed": {"error": type(error).__name__, "message": " ".join(str(error).split())}}
 
@@ -120,6 +132,7 @@ def main() -> None:
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     worker: Worker | None = None
+    _load()
     for line in sys.stdin.buffer:
         request = json.loads(line)
         try:

@@ -73,6 +73,14 @@ def parts(output: Path) -> dict[Path, tuple[int, int]]:
     return found
 
 
+def multiplied(folder: Path, times: int) -> Path:
+    """The folder with so many hard links of every file in it."""
+    for path in sorted(folder.rglob("*.png")):
+        for number in range(1, times):
+            path.with_name(f"{path.stem}-{number}.png").hardlink_to(path)
+    return folder
+
+
 def test_a_job_that_is_killed_again_and_again_gives_the_output_of_an_undisturbed_one(model, make_folder, tmp_path):
     folder = make_folder(600)
     (folder / "broken.png").write_bytes(b"no image")
@@ -103,7 +111,7 @@ def test_a_job_that_is_killed_again_and_again_gives_the_output_of_an_undisturbed
 
 
 def test_an_interrupted_job_ends_within_seconds_without_a_trace_and_goes_on_later(model, make_folder, tmp_path):
-    folder = make_folder(600)
+    folder = multiplied(make_folder(600), 10)
     output = tmp_path / "out.csv"
     command = [sys.executable, "-c", CLI, "score", str(folder), "--output", str(output)]
     command += ["--model", str(model.path), "--workers", "2", "--min-confidence", "0"]
