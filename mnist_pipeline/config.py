@@ -121,6 +121,8 @@ class TrainConfig(Config):
     """Random changes of the training images."""
     max_minutes: float | None = Field(default=None, gt=0)
     """Stop fitting after so many minutes in all, with the best weights so far; none: no limit."""
+    kill_after_minutes: float | None = Field(default=None, gt=0)
+    """Train in a process of its own, which is killed after so many minutes; none: in this process, without a limit."""
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
     """Number format of the computations; weights and the saved model are float32 in each."""
     strategy: Literal["single", "mirrored"] = "single"

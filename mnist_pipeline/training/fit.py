@@ -18,6 +18,7 @@ from mnist_pipeline.training.backend import import_seconds, load_keras
 from mnist_pipeline.training.checkpoint import Store
 from mnist_pipeline.training.devices import FoundDevice, require_device, training_scope
 from mnist_pipeline.training.guards import check_learned
+from mnist_pipeline.training.isolated import train_isolated
 from mnist_pipeline.training.journal import Journal, best_epoch
 from mnist_pipeline.training.loop import Training
 from mnist_pipeline.training.member import Material
@@ -28,6 +29,10 @@ from mnist_pipeline.training.weights import weights_digest
 from mnist_pipeline.workspace import RunDirectory
 
 logger = logging.getLogger(__name__)
+
+
+# Fields of the config that change no weight, and may differ between a training and the one that goes on from it.
+TELLS_NOTHING = {"max_minutes", "kill_after_minutes", "tensorboard", "device", "preset"}
 
 
 def train_model(
@@ -47,6 +52,19 @@ def train_model(
         TrainingError: the loss became infinite, nothing was learned, or a file could not be written.
         MissingExtraError: Keras is not installed.
     """
+    if config.kill_after_minutes is None:
+        return train_here(config, dataset, run, checkpoints, report_progress)
+    return train_isolated(config, dataset, run, checkpoints, report_progress, config.kill_after_minutes)
+
+
+def train_here(
+    config: TrainConfig,
+    dataset: FetchedDataset,
+    run: RunDirectory,
+    checkpoints: Path,
+    report_progress: ReportProgress = no_progress,
+) -> TrainedModel:
+    """`train_model` in this process, whatever ``config.kill_after_minutes`` says."""
     with _clear_errors(config, checkpoints):
         return _train(config, dataset, run, checkpoints, report_progress)
 
@@ -85,7 +103,7 @@ def fingerprint(config: TrainConfig, dataset: FetchedDataset, device: FoundDevic
     """Hex SHA-256 of everything that a checkpoint's numbers depend on, and that a resumed training must share."""
     backend = load_keras().backend.backend()
     parts = {
-        "config": config.model_dump(mode="json", exclude={"max_minutes", "tensorboard", "device", "preset"}),
+        "config": config.model_dump(mode="json", exclude=TELLS_NOTHING),
         "dataset": dataset.digest,
         "device": [device, devices],
         "backend": backend,
