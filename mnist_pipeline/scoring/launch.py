@@ -5,7 +5,8 @@ This module imports nothing that takes time, so that a command can start its fir
 
 import subprocess
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 # The folder of this package is put last, so that it is found even where it is not installed, and hides nothing.
@@ -23,6 +24,16 @@ def launch() -> Launched:
         stderr=subprocess.DEVNULL,  # decoders write warnings there that nobody can use
         start_new_session=True,  # Ctrl-C is for this process; it ends its workers itself
     )
+
+
+@contextmanager
+def launched() -> Iterator[Launched]:
+    """A process of `launch` that is gone when the block ends."""
+    process = launch()
+    try:
+        yield process
+    finally:
+        dismiss(process)
 
 
 def dismiss(process: Launched) -> int:

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
@@ -18,7 +19,9 @@ from mnist_pipeline.errors import PipelineError, UsageError
 
 RUN_NAMES = 50_000
 """Names that are sorted in memory at once."""
-REPORT_EVERY = 10_000
+REPORT_EVERY = 2_000
+"""Names between two reports of how many there are."""
+HIDDEN = ord(".")
 END = b"\0"
 """After each name: the one byte that no path holds."""
 
@@ -44,13 +47,12 @@ def scan_folder(root: Path, exclude: frozenset[bytes], skipped: Skipped) -> Iter
         try:
             with os.scandir(base + relative) as entries:
                 for entry in entries:
-                    name = relative + entry.name
                     kind = _kind(entry)
                     if kind == "folder":
-                        pending.append(name + b"/")
+                        pending.append(relative + entry.name + b"/")
                     elif kind != "file":
                         skipped.entries[kind] += 1
-                    elif name not in exclude:
+                    elif (name := relative + entry.name) not in exclude:
                         yield name
         except OSError as error:
             if not relative:
@@ -60,14 +62,14 @@ def scan_folder(root: Path, exclude: frozenset[bytes], skipped: Skipped) -> Iter
 
 def _kind(entry: os.DirEntry[bytes]) -> str:
     """What an entry is, without following it and without opening it."""
-    if entry.name.startswith(b"."):
+    if entry.name[0] == HIDDEN:
         return "hidden"
+    if entry.is_file(follow_symlinks=False):
+        return "file"
     if entry.is_symlink():
         return "symbolic link"
     if entry.is_dir(follow_symlinks=False):
         return "folder"
-    if entry.is_file(follow_symlinks=False):
-        return "file"
     mode = entry.stat(follow_symlinks=False).st_mode
     return "pipe" if stat.S_ISFIFO(mode) else "socket" if stat.S_ISSOCK(mode) else "device"
 
@@ -96,10 +98,13 @@ class SortedNames:
     last: tuple[bytes, ...]
 
     def __iter__(self) -> Iterator[bytes]:
+        if not self.runs:
+            yield from self.last
+            return
         with ExitStack() as stack:
             streams: list[Iterable[bytes]] = [_read_run(stack.enter_context(run.open("rb"))) for run in self.runs]
             previous = None
-            for name in heapq.merge(*streams, self.last) if streams else self.last:
+            for name in heapq.merge(*streams, self.last):
                 if name != previous:
                     yield name
                 previous = name
@@ -124,16 +129,15 @@ def sort_names(names: Iterable[bytes], folder: Path, found: Callable[[int], None
     runs: list[Path] = []
     batch: list[bytes] = []
     count = 0
-    for name in names:
-        batch.append(name)
-        count += 1
-        if count % REPORT_EVERY == 0:
-            found(count)
-        if len(batch) == RUN_NAMES:
-            runs.append(_write_run(folder / f"names-{len(runs):05d}", sorted(batch)))
+    source = iter(names)
+    while more := list(islice(source, REPORT_EVERY)):
+        batch += more
+        count += len(more)
+        found(count)
+        if len(batch) >= RUN_NAMES:
+            runs.append(_write_run(folder / f"names-{len(runs):05d}", sorted(set(batch))))
             batch.clear()
-    found(count)
-    return SortedNames(count, tuple(runs), tuple(sorted(batch)))
+    return SortedNames(count, tuple(runs), tuple(sorted(set(batch))))
 
 
 def _write_run(path: Path, names: list[bytes]) -> Path:

@@ -112,7 +112,8 @@ def has_sprite_form(images: NDArray[np.uint8]) -> NDArray[np.bool_]:
     # Sums as products with ones: exact, all of them are whole numbers below 2**24.
     pixels = images.astype(np.float32)
     ones, axis = np.ones(SIDE, np.float32), np.arange(SIDE, dtype=np.float32)
-    by_row, by_column = pixels @ ones, ones @ pixels
+    by_row = (pixels.reshape(-1, SIDE) @ ones).reshape(-1, SIDE)
+    by_column = np.add.reduce(pixels, axis=1)
     mass = np.maximum(by_row @ ones, 1)
     centre_y, centre_x = by_row @ axis / mass, by_column @ axis / mass
     longer = np.maximum(_extent(by_row > 0), _extent(by_column > 0))

@@ -14,7 +14,7 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -35,7 +35,7 @@ from mnist_pipeline.scoring.job import (
     reusable,
     summarise,
 )
-from mnist_pipeline.scoring.launch import Launched, dismiss, launch
+from mnist_pipeline.scoring.launch import Launched, launched
 from mnist_pipeline.scoring.listing import END, Skipped, SortedNames, read_list, scan_folder, sort_names
 from mnist_pipeline.scoring.parts import read_part
 from mnist_pipeline.scoring.pool import Pool
@@ -93,19 +93,16 @@ def score_images(
     report_progress: ReportProgress = no_progress,
     *,
     report: Path | None = None,
-    launched: Launched | None = None,
+    worker: Launched | None = None,
 ) -> ScoreSummary:
     """As `score_folder`, for any location.
 
-    Where the location is a list, ``names`` holds the paths: one a line, or NUL-terminated. ``launched`` is a worker
-    that was started while the caller was still loading (`launch.launch`); it is ended here in any case.
+    Where the location is a list, ``names`` holds the paths: one a line, or NUL-terminated. ``worker`` is one that
+    was started while the caller was still loading (`launch.launched`).
     """
     started = time.monotonic()
-    launched = launched or launch()
-    try:
-        return _score(config, location, names, output, model, report_progress, report, launched, started)
-    finally:
-        dismiss(launched)
+    with nullcontext(worker) if worker else launched() as first:
+        return _score(config, location, names, output, model, report_progress, report, first, started)
 
 
 def _score(
@@ -116,7 +113,7 @@ def _score(
     model: ScoringModel,
     report_progress: ReportProgress,
     report: Path | None,
-    launched: Launched,
+    worker: Launched,
     started: float,
 ) -> ScoreSummary:
     outputs = Outputs(output.absolute())
@@ -131,7 +128,7 @@ def _score(
         reader = open_reader(location, settings.limits.bytes)
         workers = config.workers or usable_cpus()
         tally = Tally(choose_threshold(config, model).value)
-        with Pool(settings, workers, config.max_memory_megabytes, outputs.work, [launched]) as pool:
+        with Pool(settings, workers, config.max_memory_megabytes, outputs.work, [worker]) as pool:
             job = _Job(pool, reader, found.count, tally, report_progress)
             with _output(outputs, config, tally) as add:
                 for shard in job.in_order(cut(found, outputs.listing, outputs.parts, settings, config.shard_images)):
