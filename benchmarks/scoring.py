@@ -390,7 +390,8 @@ def fastest_decoder(folder: str) -> tuple[str, Callable[[bytes], NDArray[np.uint
 
     def decode(data: bytes) -> NDArray[np.uint8]:
         canvas.decode(0, data)
-        return canvas.pixels[0]
+        pixels: NDArray[np.uint8] = canvas.pixels[0]
+        return pixels
 
     return "Pillow's inflater", decode
 

@@ -1,0 +1,151 @@
+"""Where images come from: lists of files, an object store, the real sprite; and what a fresh process loads."""
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mnist_pipeline.config import FetchConfig, ScoreConfig
+from mnist_pipeline.data.fetch import fetch_dataset
+from mnist_pipeline.objects import ObjectFolder
+from mnist_pipeline.scoring.job import ScoringModel
+from mnist_pipeline.scoring.plain_png import Canvas
+from mnist_pipeline.scoring.preprocess import has_sprite_form
+from mnist_pipeline.scoring.reading import FileReader
+from mnist_pipeline.scoring.records import Location
+from mnist_pipeline.scoring.rows import Job, prepare
+from mnist_pipeline.scoring.score import score_images
+from mnist_pipeline.workspace import Workspace
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_list_of_files_is_scored_in_sorted_order_once_each(model, make_folder, tmp_path, digits):
+    folder = make_folder(6)
+    paths = sorted(folder.rglob("*.png"), reverse=True)
+    relative = os.path.relpath(paths[0], tmp_path)
+    lines = "\n".join([relative, *map(str, paths[1:]), str(paths[1])])
+    output = tmp_path / "out.csv"
+    summary = score_images(
+        ScoreConfig(workers=1, min_confidence=0),
+        Location(kind="list", root=str(tmp_path)),
+        io.BytesIO(lines.encode()),
+        output,
+        ScoringModel(model.path, model.sha256),
+    )
+    assert [row["path"] for row in rows_of(output)] == sorted([relative, *map(str, paths[1:])])
+    assert (summary.images, summary.ok) == (6, 6)
+
+
+def test_a_prefix_of_an_object_store_is_scored_like_a_folder(model, make_folder, tmp_path, object_server, monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", object_server.endpoint)
+    folder = make_folder(12)
+    (folder / "empty.png").write_bytes(b"")
+    store = ObjectFolder("s3://bucket/images")
+    for path in folder.rglob("*.png"):
+        store.put(path.relative_to(folder).as_posix(), path.read_bytes())
+    config = ScoreConfig(workers=1, min_confidence=0)
+    scoring_model = ScoringModel(model.path, model.sha256)
+    outputs = {}
+    for kind, root in (("folder", str(folder)), ("prefix", "s3://bucket/images")):
+        outputs[kind] = tmp_path / f"{kind}.csv"
+        location = Location.model_validate({"kind": kind, "root": root})
+        summary = score_images(config, location, None, outputs[kind], scoring_model)
+        assert (summary.ok, summary.errors) == (12, 1)
+    assert outputs["prefix"].read_bytes() == outputs["folder"].read_bytes()
+
+
+def test_a_report_shows_what_to_check_first(model, make_folder, tmp_path):
+    folder = make_folder(30)
+    (folder / "<b>.png").write_bytes(b"no image")
+    report = tmp_path / "report.html"
+    summary = score_images(
+        ScoreConfig(workers=1, min_confidence=0.3),
+        Location(kind="folder", root=str(folder)),
+        None,
+        tmp_path / "out.csv",
+        ScoringModel(model.path, model.sha256, "digits 1"),
+        report=report,
+    )
+    page = report.read_text()
+    rows = [row for row in rows_of(tmp_path / "out.csv") if row["digit"]]
+    least = sorted(rows, key=lambda row: (float(row["confidence"]), row["path"]))
+    assert page.index(least[0]["path"]) < page.index(least[1]["path"]) < page.index(least[20]["path"])
+    assert page.count("<img src=") == 30
+    assert page.count('<img class="prepared"') == 30
+    assert "&lt;b&gt;.png" in page
+    assert "<b>.png" not in page
+    assert "0.300 counts as no digit (--min-confidence)" in page
+    assert "not an image" in page
+    assert "http" not in page.replace("http-equiv", "")
+    assert summary.model_version == "digits 1"
+
+
+FRESH = """
+import json, sys
+from pathlib import Path
+from mnist_pipeline.config import ScoreConfig
+from mnist_pipeline.scoring import worker
+from mnist_pipeline.scoring.score import score_folder
+score_folder(ScoreConfig(workers=1), *map(Path, sys.argv[1:4]), sys.argv[4])
+worker._load()  # what the worker process loads
+print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
+"""
+
+
+def test_scoring_loads_no_tensorflow_keras_or_prefect(model, make_folder, tmp_path):
+    arguments = [str(make_folder(1)), str(tmp_path / "out.csv"), str(model.path), model.sha256]
+    done = subprocess.run([sys.executable, "-c", FRESH, *arguments], capture_output=True, text=True, check=True)
+    loaded = set(json.loads(done.stdout))
+    assert {"onnxruntime", "numpy", "PIL"} <= loaded
+    assert not loaded & {"tensorflow", "keras", "prefect", "tf2onnx", "matplotlib", "pyarrow", "sklearn", "scipy"}
+
+
+@pytest.mark.skipif("MNIST_PIPELINE_SOURCE" not in os.environ, reason="needs the real sprite")
+def test_every_image_of_the_sprite_passes_through_untouched(tmp_path):
+    source = os.environ["MNIST_PIPELINE_SOURCE"]
+    found = fetch_dataset(FetchConfig(dataset="mnist", source=source), Workspace(tmp_path))
+    images = np.load(found.directory / "images.npy", mmap_mode="r")
+    for start in range(0, len(images), 5_000):
+        assert has_sprite_form(np.asarray(images[start : start + 5_000])).all()
+
+
+def test_what_passes_through_is_bit_for_bit_what_the_file_holds(digits, make_folder):
+    folder = make_folder(40)
+    names = sorted(path.relative_to(folder).as_posix().encode() for path in folder.rglob("*.png"))
+    job = Job(FileReader(str(folder), 10_000, follow_links=False), "auto", 1_000_000)
+    inputs = prepare(names, job, Canvas(64), {})
+    numbers = [int(Path(name.decode()).stem) for name in names]
+    assert inputs.asked.all()
+    assert (inputs.images == digits.images[numbers]).all()
+
+
+@pytest.mark.parametrize(("mode", "status"), [("auto", "ok"), ("mnist", "ok"), ("resize", "ok"), ("none", "ok")])
+def test_every_mode_scores_an_image_in_the_sprites_form(model, make_folder, tmp_path, mode, status):
+    config = ScoreConfig.model_validate({"preprocess": mode, "workers": 1, "min_confidence": 0})
+    location = Location(kind="folder", root=str(make_folder(5)))
+    score_images(config, location, None, tmp_path / "out.csv", ScoringModel(model.path, model.sha256))
+    assert {row["status"] for row in rows_of(tmp_path / "out.csv")} == {status}
+
+
+def test_without_preprocessing_another_size_is_an_error(model, make_folder, tmp_path):
+    from PIL import Image
+
+    folder = make_folder(1)
+    Image.new("L", (29, 28)).save(folder / "odd.png")
+    config = ScoreConfig(preprocess="none", workers=1)
+    location = Location(kind="folder", root=str(folder))
+    score_images(config, location, None, tmp_path / "out.csv", ScoringModel(model.path, model.sha256))
+    errors = {row["path"]: row["error"] for row in rows_of(tmp_path / "out.csv") if row["status"] == "error"}
+    assert errors == {
+        "odd.png": "wrong size: 29 x 28 pixels or not 8 bit; preprocessing is switched off",
+    }
