@@ -8,7 +8,7 @@ first, second = (json.loads(Path(path).read_text()) for path in sys.argv[1:])
 steps = ["fetch", "train", "export", "evaluate", "publish"]
 problems = [
     f"first run: status {first['status']!r}, not 'promoted'" if first["status"] != "promoted" else "",
-    f"first run: accuracy {first['accuracy']}" if not first["accuracy"] > 0.93 else "",
+    f"first run: accuracy {first['accuracy']}" if not first["accuracy"] > 0.9 else "",
     f"second run reused {second['reused']}" if second["reused"] != steps else "",
     "second run has another version" if first["version"] != second["version"] else "",
     f"{first['onnx']} is missing" if not Path(first["onnx"]).is_file() else "",
