@@ -4,6 +4,7 @@ Parent and child speak JSON lines: the request on the child's stdin; progress, l
 result or the error on its stdout. A child whose parent is gone ends with its next line.
 """
 
+import dataclasses
 import json
 import logging
 import os
@@ -134,9 +135,8 @@ class _Parent(logging.Handler):
         self.tell("log", {"name": record.name, "level": record.levelno, "message": record.getMessage()})
 
     def progress(self, progress: Progress) -> None:
-        fields = ("activity", "done", "total", "unit")
-        figures = {"figures": dict(progress.figures)}
-        self.tell("progress", {name: getattr(progress, name) for name in fields} | figures)
+        fields = {field.name: getattr(progress, field.name) for field in dataclasses.fields(progress)}
+        self.tell("progress", fields | {"figures": dict(progress.figures)})
 
 
 def main() -> None:

@@ -19,6 +19,7 @@ class Reporter:
     def __init__(self, report_progress: ReportProgress, plan: Plan, member: int, members: int) -> None:
         self._report_progress = report_progress
         self._plan = plan
+        self._earlier, self._members = member - 1, members
         self._name = f"member {member}/{members}, " if members > 1 else ""
         self._last = -INTERVAL
         self._started: tuple[float, int] | None = None
@@ -50,7 +51,9 @@ class Reporter:
 
     def _send(self, epoch: int, done: int, figures: Mapping[str, float]) -> None:
         activity = f"{self._name}epoch {epoch}/{self._plan.epochs}"
-        self._report_progress(Progress(activity, done, self._size(epoch), "batches", figures))
+        trained = self._earlier * self._plan.batches + self._plan.batches_before(epoch) + done
+        overall = trained / (self._members * self._plan.batches)
+        self._report_progress(Progress(activity, done, self._size(epoch), "batches", figures, overall))
 
     def _size(self, epoch: int) -> int:
         return min(self._plan.batches_per_epoch, self._plan.batches - self._plan.batches_before(epoch))

@@ -36,6 +36,7 @@ def test_the_history_tells_whose_epoch_it_was(ensemble):
     assert len(ensemble.history.batches.loss) == 4 * 36
     activities = [p.activity for p in ensemble.progress if "val_loss" in p.figures]
     assert activities == [f"member {m}/2, epoch {e}/2" for m in (1, 2) for e in (1, 2)]
+    assert [p.overall for p in ensemble.progress if "val_loss" in p.figures] == [0.25, 0.5, 0.75, 1]
 
 
 def test_the_summary_names_the_layers_of_each_member(ensemble):
