@@ -10,7 +10,7 @@ from mnist_pipeline.training.saving import average
 
 @pytest.fixture(scope="module")
 def ensemble(train):
-    return train(architecture="compact", members=2, epochs=2, batch_size=32, learning_rate=0.002)
+    return train(architecture="compact", members=2, epochs=2, train_rows=500, batch_size=16, learning_rate=0.002)
 
 
 def test_the_saved_model_says_the_mean_of_its_members(ensemble, digits_dataset):
@@ -33,7 +33,7 @@ def test_the_recorded_accuracy_is_that_of_the_saved_model(ensemble, digits_datas
 
 def test_the_history_tells_whose_epoch_it_was(ensemble):
     assert [(e.epoch, e.member) for e in ensemble.history.epochs] == [(1, 1), (2, 1), (3, 2), (4, 2)]
-    assert len(ensemble.history.batches.loss) == 4 * 36
+    assert len(ensemble.history.batches.loss) == 4 * 32
     activities = [p.activity for p in ensemble.progress if "val_loss" in p.figures]
     assert activities == [f"member {m}/2, epoch {e}/2" for m in (1, 2) for e in (1, 2)]
     assert [p.overall for p in ensemble.progress if "val_loss" in p.figures] == [0.25, 0.5, 0.75, 1]

@@ -14,12 +14,14 @@ from mnist_pipeline.training.checkpoint import Checkpoint, Store
 from mnist_pipeline.training.journal import Journal
 
 WORKER = Path(__file__).with_name("worker.py")
-# Everything that has a state: moments, a schedule, random augmentation, two members.
+# Everything that has a state: moments, a schedule, augmentation, dropout, moving averages, two members.
 CONFIG = TrainConfig(
     preset="killed",
-    learning_rate=0.005,
+    architecture="compact",
+    train_rows=300,
+    learning_rate=0.002,
     schedule="cosine",
-    batch_size=64,
+    batch_size=16,
     epochs=3,
     members=2,
     augmentation=AugmentationConfig(rotation=5, shift=1),
