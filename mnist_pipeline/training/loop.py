@@ -95,6 +95,8 @@ class Training:
             f"stopped after {config.max_minutes} minutes of fitting": self.journal.stopped == "max_minutes",
             "on a GPU the same seed need not give the same weights": self.device == "gpu",
         }
+        kept = [str(best_epoch(self.journal.of_member(n + 1)).epoch) for n in range(config.members)]
+        notes[f"each member keeps its own best epoch: {', '.join(kept)}"] = config.members > 1
         return [note for note, holds in notes.items() if holds]
 
     def _train_member(self, number: int) -> None:
@@ -126,7 +128,7 @@ class Training:
         is_best = best_epoch(journal.of_member(number)) == measured
         best = member.weights() if is_best else self._checkpoint.best
         finished = self._checkpoint.finished
-        if passed.timed_out or place == member.plan.epochs:
+        if passed.cut or place == member.plan.epochs:
             self._keep(Checkpoint(journal.and_stopped(self._reason(passed)), [*finished, best]))
         else:
             self._keep(Checkpoint(journal, finished, best, *member.snapshot()))
@@ -150,7 +152,8 @@ class Training:
             if watch.timed_out:
                 break
         sizes = [min(plan.batch_size, plan.rows - i * plan.batch_size) for i in range(len(trained))]
-        return Pass(journal, trained, sizes, validated, watch.timed_out)
+        cut = watch.timed_out and plan.batches_before(place) + len(trained) < plan.batches
+        return Pass(journal, trained, sizes, validated, cut)
 
     def _deadline(self, number: int) -> float:
         """When the 1-based member must stop, of ``time.monotonic``: members share the time equally."""
@@ -160,7 +163,7 @@ class Training:
         return time.monotonic() + allowed - self.journal.fit_seconds
 
     def _reason(self, passed: "Pass") -> Stopped:
-        if passed.timed_out or self.journal.stopped == "max_minutes":
+        if passed.cut or self.journal.stopped == "max_minutes":
             return "max_minutes"
         unlimited = Plan.of(self.config.model_copy(update={"max_batches": None}), self.material.train, 0, self._devices)
         return "max_batches" if self.plan(1).batches < unlimited.batches else "finished"
@@ -187,7 +190,8 @@ class Pass:
     """Rows of each batch."""
     validated: Figures | None
     """After the last batch."""
-    timed_out: bool
+    cut: bool
+    """The time was up before the member's last batch."""
 
     def mean(self, name: Literal["loss", "accuracy"]) -> float:
         """Over all rows of the pass."""

@@ -71,7 +71,8 @@ class Member:
         self.material = material
         self.plan = plan
         self.core = build_model(config.architecture, derived_seed(plan.seed, WEIGHTS), config.precision)
-        self.trainee = Trainee(self.core, material.images, config.augmentation, derived_seed(plan.seed, DRAWS))
+        images = material.images[: material.train]
+        self.trainee = Trainee(self.core, images, config.augmentation, derived_seed(plan.seed, DRAWS))
         self.trace = BatchTrace(
             min(plan.validate_every or plan.batches_per_epoch, plan.batches), config.label_smoothing
         )
@@ -136,8 +137,7 @@ class Member:
         """
         if not self.material.validation:
             return None
-        # Batch by batch through the bare network: the same rows are on no device twice, nothing is compiled for
-        # them, and a mirrored network needs no equal shares.
+        # Batch by batch through the bare network: nothing is compiled for it, and a mirrored one needs no equal shares.
         parts = [
             self._validate(start) for start in range(self.material.train, len(self.material.images), VALIDATION_BATCH)
         ]

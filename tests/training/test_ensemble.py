@@ -39,6 +39,15 @@ def test_the_history_tells_whose_epoch_it_was(ensemble):
     assert [p.overall for p in ensemble.progress if "val_loss" in p.figures] == [0.25, 0.5, 0.75, 1]
 
 
+def test_each_member_keeps_its_own_best_epoch(ensemble):
+    [note] = [note for note in ensemble.history.notes if note.startswith("each member")]
+    kept = [int(number) for number in note.split(": ")[1].split(", ")]
+    epochs = ensemble.history.epochs
+    for member, epoch in enumerate(kept, start=1):
+        assert epochs[epoch - 1].member == member
+        assert epochs[epoch - 1].val_accuracy == max(e.val_accuracy for e in epochs if e.member == member)
+
+
 def test_the_summary_names_the_layers_of_each_member(ensemble):
     layers = ensemble.history.layers
     assert ensemble.history.parameters == sum(layer.parameters for layer in layers) == 2 * 134_570
