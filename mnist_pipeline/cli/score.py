@@ -67,9 +67,9 @@ def score(
 ) -> None:
     """Label every image of a folder: path, status, digit, confidence, error; one row an image, in sorted order."""
     terminal = Terminal.open(ctx, as_json=as_json, quiet=quiet, verbose=verbose)
-    from mnist_pipeline.scoring.launch import launched
+    from mnist_pipeline.scoring.launch import Nursery
 
-    worker = ctx.with_resource(launched())  # loads while this process does
+    nursery = ctx.with_resource(Nursery())  # loads while this process does
     from mnist_pipeline.config import ScoreConfig, parse_config
     from mnist_pipeline.scoring.score import score_images
 
@@ -88,7 +88,7 @@ def score(
     location = _location(folder, files_from)
     chosen = _model(model, name, workspace, registry)
     with _names(files_from) as names, terminal.progress() as report_progress:
-        summary = score_images(config, location, names, output, chosen, report_progress, report=report, worker=worker)
+        summary = score_images(config, location, names, output, chosen, report_progress, report=report, nursery=nursery)
     terminal.result(summary.model_dump(mode="json"), *_lines(summary, output, report))
     if strict and summary.errors:
         raise typer.Exit(UNSCORED)

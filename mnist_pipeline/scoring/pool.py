@@ -9,7 +9,7 @@ import tempfile
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,9 +17,9 @@ from typing import Any, Self
 
 from mnist_pipeline import errors
 from mnist_pipeline.errors import PipelineError
-from mnist_pipeline.scoring.launch import Launched, dismiss, launch
+from mnist_pipeline.scoring.launch import Channel, Nursery
 from mnist_pipeline.scoring.records import ScoringSettings, Shard
-from mnist_pipeline.scoring.worker import IDLE, MARK
+from mnist_pipeline.scoring.worker import IDLE, MARK, PARENT_IS_GONE
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ class _Process:
     """One worker process, what it has to do, and the thread that listens to it."""
 
     def __init__(
-        self, launched: Launched, hello: dict[str, Any], folder: Path, events: "queue.Queue[tuple[_Process, Any]]"
+        self, channel: Channel, hello: dict[str, Any], folder: Path, events: "queue.Queue[tuple[_Process, Any]]"
     ) -> None:
         self.tasks: deque[_Task] = deque()
         self.ready = False
@@ -55,10 +55,7 @@ class _Process:
         with os.fdopen(handle, "wb") as file:
             file.write(MARK.pack(IDLE))
         self._mark = Path(name)
-        self._process = launched
-        if launched.stdin is None or launched.stdout is None:
-            raise AssertionError("both are pipes")
-        self._stdin, self._stdout = launched.stdin, launched.stdout
+        self._channel = channel
         self._events = events
         self._listener = threading.Thread(target=self._listen, daemon=True)
         self._listener.start()
@@ -67,8 +64,8 @@ class _Process:
     def send(self, request: dict[str, Any]) -> None:
         """Say something; a process that is dead already is noticed by the listener."""
         with suppress(OSError):
-            self._stdin.write(json.dumps(request).encode() + b"\n")
-            self._stdin.flush()
+            self._channel.requests.write(json.dumps(request).encode() + b"\n")
+            self._channel.requests.flush()
 
     @property
     def capacity(self) -> int:
@@ -96,17 +93,22 @@ class _Process:
                 self.row, self.since = row, time.monotonic()
         return self.row
 
-    def end(self) -> int:
-        """Stop it if it still runs, and clean up; the exit code, negative for a signal."""
-        self._process.kill()
-        self._process.wait()
+    def kill(self) -> None:
+        """Stop it; that it is dead is noticed by the listener."""
+        self._channel.kill()
+
+    def end(self) -> int | None:
+        """Stop it if it still runs, and clean up; the exit code, negative for a signal, None where nobody knows."""
+        self._channel.kill()
         self._listener.join()  # before its stream is closed
         self._mark.unlink(missing_ok=True)
-        return dismiss(self._process)
+        return self._channel.close()
 
     def _listen(self) -> None:
-        for line in self._stdout:
-            self._events.put((self, json.loads(line)))
+        with suppress(OSError, ValueError):
+            self._channel.pid = int(self._channel.answers.readline())
+            for line in self._channel.answers:
+                self._events.put((self, json.loads(line)))
         self._events.put((self, None))
 
 
@@ -118,7 +120,7 @@ class Pool:
         workers: how many processes at most.
         memory_megabytes: what one image may take.
         folder: for the small files that are shared with the processes.
-        launched: processes that were started already.
+        nursery: where they come from.
     """
 
     def __init__(
@@ -127,14 +129,14 @@ class Pool:
         workers: int,
         memory_megabytes: int,
         folder: Path,
-        launched: Sequence[Launched] = (),
+        nursery: Nursery,
     ) -> None:
         self._settings = settings
         self._hello = {"settings": settings.model_dump(mode="json"), "memory_megabytes": memory_megabytes}
         self._size = workers
         self._folder = folder
         self._events: queue.Queue[tuple[_Process, Any]] = queue.Queue()
-        self._launched = list(launched)
+        self._nursery = nursery
         self._processes: list[_Process] = []
         self._waiting: deque[_Task] = deque()
         self._deaths = 0
@@ -147,10 +149,7 @@ class Pool:
     def __exit__(self, *_: object) -> None:
         for process in self._processes:
             process.end()
-        for launched in self._launched:
-            dismiss(launched)
         self._processes.clear()
-        self._launched.clear()
 
     def score(self, shards: Iterable[Shard]) -> Iterator[Shard | None]:
         """Score every shard; yield each as its part is stored, not in their order, and None now and then.
@@ -174,8 +173,7 @@ class Pool:
 
     def _start(self, wanted: int) -> None:
         while len(self._processes) < min(wanted, self._size):
-            launched = self._launched.pop() if self._launched else launch()
-            self._processes.append(_Process(launched, self._hello, self._folder, self._events))
+            self._processes.append(_Process(self._nursery.worker(), self._hello, self._folder, self._events))
 
     def _give(self) -> None:
         """Hand out what is waiting, to those first that have nothing to do."""
@@ -243,7 +241,7 @@ class Pool:
         code = process.end()
         self._processes.remove(process)
         task = process.tasks[0] if process.tasks else None
-        if task is not None and row != IDLE:
+        if task is not None and row != IDLE and code not in {None, PARENT_IS_GONE}:
             if row not in task.condemned:
                 task.strikes[row] += 1
                 if task.strikes[row] >= STRIKES:
@@ -257,7 +255,9 @@ class Pool:
         self._waiting.extendleft(reversed(process.tasks))
 
 
-def _cause(code: int) -> str:
+def _cause(code: int | None) -> str:
+    if code is None:
+        return "cause unknown"
     if code < 0:
         try:
             return signal.Signals(-code).name

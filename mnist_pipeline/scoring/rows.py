@@ -20,6 +20,8 @@ from mnist_pipeline.scoring.records import ERROR, NO_DIGIT, OK, REASON_NAMES, RO
 logger = logging.getLogger(__name__)
 
 NO_DIGEST = bytes(32)
+AT_ONCE = 128
+"""Images that are looked at together: their temporary arrays fit into the cache."""
 
 
 class Model(Protocol):
@@ -140,7 +142,10 @@ def _settle(inputs: Inputs, candidates: list[int], mode: PreprocessMode) -> None
         return
     rows = np.array(candidates)
     images = inputs.images if len(rows) == len(inputs.images) else inputs.images[rows]
-    untouched = has_sprite_form(images) if mode == "auto" else np.ones(len(rows), bool)
+    untouched = np.ones(len(rows), bool)
+    if mode == "auto":
+        for start in range(0, len(rows), AT_ONCE):
+            untouched[start : start + AT_ONCE] = has_sprite_form(images[start : start + AT_ONCE])
     inputs.asked[rows[untouched]] = True
     for row in rows[~untouched].tolist():
         _store(inputs, row, normalise(inputs.images[row].copy()))

@@ -35,7 +35,7 @@ from mnist_pipeline.scoring.job import (
     reusable,
     summarise,
 )
-from mnist_pipeline.scoring.launch import Launched, launched
+from mnist_pipeline.scoring.launch import Nursery
 from mnist_pipeline.scoring.listing import END, Skipped, SortedNames, read_list, scan_folder, sort_names
 from mnist_pipeline.scoring.parts import read_part
 from mnist_pipeline.scoring.pool import Pool
@@ -93,16 +93,16 @@ def score_images(
     report_progress: ReportProgress = no_progress,
     *,
     report: Path | None = None,
-    worker: Launched | None = None,
+    nursery: Nursery | None = None,
 ) -> ScoreSummary:
     """As `score_folder`, for any location.
 
-    Where the location is a list, ``names`` holds the paths: one a line, or NUL-terminated. ``worker`` is one that
-    was started while the caller was still loading (`launch.launched`).
+    Where the location is a list, ``names`` holds the paths: one a line, or NUL-terminated. ``nursery`` is one
+    that was started while the caller was still loading.
     """
     started = time.monotonic()
-    with nullcontext(worker) if worker else launched() as first:
-        return _score(config, location, names, output, model, report_progress, report, first, started)
+    with nullcontext(nursery) if nursery else Nursery() as workers:
+        return _score(config, location, names, output, model, report_progress, report, workers, started)
 
 
 def _score(
@@ -113,7 +113,7 @@ def _score(
     model: ScoringModel,
     report_progress: ReportProgress,
     report: Path | None,
-    worker: Launched,
+    nursery: Nursery,
     started: float,
 ) -> ScoreSummary:
     outputs = Outputs(output.absolute())
@@ -128,7 +128,7 @@ def _score(
         reader = open_reader(location, settings.limits.bytes)
         workers = config.workers or usable_cpus()
         tally = Tally(choose_threshold(config, model).value)
-        with Pool(settings, workers, config.max_memory_megabytes, outputs.work, [worker]) as pool:
+        with Pool(settings, workers, config.max_memory_megabytes, outputs.work, nursery) as pool:
             job = _Job(pool, reader, found.count, tally, report_progress)
             with _output(outputs, config, tally) as add:
                 for shard in job.in_order(cut(found, outputs.listing, outputs.parts, settings, config.shard_images)):
@@ -221,7 +221,8 @@ def score_shard(config: ScoreConfig, shard: Shard) -> Path:
     """
     reader = open_reader(shard.settings.location, shard.settings.limits.bytes)
     if not reusable(shard, reader):
-        with Pool(shard.settings, 1, config.max_memory_megabytes, shard.part.parent.parent) as pool:
+        folder = shard.part.parent.parent
+        with Nursery() as nursery, Pool(shard.settings, 1, config.max_memory_megabytes, folder, nursery) as pool:
             for _ in pool.score([shard]):
                 pass
     return shard.part

@@ -7,13 +7,15 @@ It is told what to do by one JSON object a line on its standard input, and answe
     {"pictures": ...}         -> {"pictures": [...]}
 
 Before it touches an image, it notes the row in a small shared file: whoever finds the process dead knows where.
-It ends when its input ends or its parent is gone.
+It ends when its input ends or its parent is gone. Before all that it says its process id, on a line of its own.
 """
 
 import json
 import mmap
 import os
+import select
 import signal
+import socket
 import struct
 import sys
 from contextlib import suppress
@@ -126,14 +128,73 @@ def _send(out: BinaryIO, value: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    """Serve until the input ends."""
+    """Serve standard input until it ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
     # Answers go out where nothing that a library prints can get between them.
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    worker: Worker | None = None
     _load()
-    for line in sys.stdin.buffer:
+    serve(sys.stdin.buffer, out)
+
+
+def nurse(descriptor: int) -> None:
+    """Fork a worker for each socket that comes along the control socket; tell how each one ended.
+
+    Ends, and its workers with it, when the control socket does.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _load()
+    control = socket.socket(fileno=descriptor)
+    woken, wake = socket.socketpair()
+    wake.setblocking(False)
+    signal.set_wakeup_fd(wake.fileno(), warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    children: set[int] = set()
+    while True:
+        ready, _, _ = select.select([control, woken], [], [])
+        if woken in ready:
+            woken.recv(4096)
+            _tell_the_dead(control, children)
+        if control in ready:
+            message, descriptors, _, _ = socket.recv_fds(control, 1, 1)
+            if not message:
+                for child in children:
+                    os.kill(child, signal.SIGKILL)
+                return
+            children.add(_fork_worker(descriptors[0], control))
+
+
+def _fork_worker(descriptor: int, control: socket.socket) -> int:
+    child = os.fork()
+    if child:
+        os.close(descriptor)
+        return child
+    try:
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        control.close()
+        with socket.socket(fileno=descriptor) as connection:
+            serve(connection.makefile("rb"), connection.makefile("wb"))
+    finally:
+        os._exit(0)
+
+
+def _tell_the_dead(control: socket.socket, children: set[int]) -> None:
+    while children:
+        child, status = os.waitpid(-1, os.WNOHANG)
+        if not child:
+            return
+        children.discard(child)
+        with suppress(OSError):
+            control.sendall(b"%d %d\n" % (child, os.waitstatus_to_exitcode(status)))
+
+
+def serve(requests: BinaryIO, out: BinaryIO) -> None:
+    """Say who this is, then answer every line until there are no more, or nobody listens."""
+    worker: Worker | None = None
+    out.write(b"%d\n" % os.getpid())
+    out.flush()
+    for line in requests:
         request = json.loads(line)
         try:
             if worker is None:

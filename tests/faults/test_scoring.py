@@ -24,6 +24,7 @@ from PIL import Image
 from mnist_pipeline.config import ScoreConfig
 from mnist_pipeline.errors import PipelineError, UsageError
 from mnist_pipeline.files import sha256_bytes
+from mnist_pipeline.scoring import launch
 from mnist_pipeline.scoring.images import decode
 from mnist_pipeline.scoring.reading import FileReader, ImageError
 from mnist_pipeline.scoring.records import ERROR, ROW, ScoreSummary
@@ -342,7 +343,9 @@ plain_png.compressed_pixels = poison
 
 
 @POSIX
-def test_an_image_that_kills_its_decoder_costs_its_own_row(model, make_folder, monkeypatch):
+@pytest.mark.parametrize("forks", [True, False], ids=["forked workers", "workers of their own"])
+def test_an_image_that_kills_its_decoder_costs_its_own_row(model, make_folder, monkeypatch, forks):
+    monkeypatch.setattr(launch, "FORKS", forks and launch.FORKS)
     folder = make_folder(30)
     clean, expected = score(folder, model)
     good = next(folder.rglob("*.png")).read_bytes()

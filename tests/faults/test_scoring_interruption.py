@@ -132,16 +132,23 @@ def test_an_interrupted_job_ends_within_seconds_without_a_trace_and_goes_on_late
     assert output.read_bytes() == (tmp_path / "clean.csv").read_bytes()
 
 
+def descendants(pid: int) -> list[int]:
+    """The process's children, and theirs; the nearest first."""
+    children = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return children + [later for child in children for later in descendants(child)]
+
+
+lists_children = pytest.mark.skipif(
+    not Path(f"/proc/self/task/{os.getpid()}/children").exists(), reason="the kernel does not list children"
+)
+
+
+@lists_children
 def test_no_worker_outlives_a_killed_job(model, make_folder, tmp_path):
-    process = start(make_folder(300), tmp_path / "out.csv", model)
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-    if not children.exists():
-        process.kill()
-        process.communicate()
-        pytest.skip("the kernel does not list children")
+    process = start(multiplied(make_folder(300), 5), tmp_path / "out.csv", model)
     wait_until(lambda: len(parts(tmp_path / "out.csv")) >= 1, process)
-    workers = [Path("/proc", pid) for pid in children.read_text().split()]
-    assert workers
+    workers = [Path("/proc", str(pid)) for pid in descendants(process.pid)]
+    assert len(workers) >= 2
     process.kill()
     process.communicate()
     deadline = time.monotonic() + 10
@@ -150,20 +157,17 @@ def test_no_worker_outlives_a_killed_job(model, make_folder, tmp_path):
         time.sleep(0.01)
 
 
-def test_a_worker_that_is_killed_from_outside_costs_no_row(model, make_folder, tmp_path):
-    folder = make_folder(600)
+@lists_children
+def test_workers_that_are_killed_from_outside_cost_no_row(model, make_folder, tmp_path):
+    """The last one born, then the one that gives birth."""
+    folder = multiplied(make_folder(600), 3)
     output = tmp_path / "out.csv"
     process = start(folder, output, model)
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-    if not children.exists():
-        process.kill()
-        process.communicate()
-        pytest.skip("the kernel does not list children")
-    for wanted in (1, 6):
+    for wanted, victim in ((1, -1), (10, 0), (25, -1)):
         wait_until(lambda wanted=wanted: len(parts(output)) >= wanted, process)
-        os.kill(int(children.read_text().split()[0]), signal.SIGKILL)
-    assert process.wait(timeout=ENOUGH) == 0
-    process.communicate()
+        os.kill(descendants(process.pid)[victim], signal.SIGKILL)
+    _, said = process.communicate(timeout=ENOUGH)
+    assert process.returncode == 0, said
     run(folder, tmp_path / "clean.csv", model)
     assert output.read_bytes() == (tmp_path / "clean.csv").read_bytes()
 
