@@ -1,6 +1,7 @@
 """Prefect's local server: started by the command, gone with it."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -25,11 +26,12 @@ def answers(url: str) -> bool:
 
 def test_without_a_server_the_command_brings_its_own(prefect, finished, tmp_path):
     environment = {name: value for name, value in prefect.environment.items() if name != "PREFECT_API_URL"}
-    environment["PREFECT_HOME"] = str(tmp_path)
+    environment["PREFECT_HOME"] = str(tmp_path / "prefect")
     alone = Prefect("", environment)
-    summary = alone.run("run-all", *SMALL, "--workspace", str(finished[0]))
+    workspace = shutil.copytree(finished[0], tmp_path / "workspace")
+    summary = alone.run("run-all", *SMALL, "--workspace", str(workspace))
     assert summary["version"] == finished[1]["version"]
-    assert (tmp_path / "prefect.db").is_file()
+    assert (tmp_path / "prefect" / "prefect.db").is_file()
 
 
 def test_the_server_ends_with_a_killed_parent(tmp_path):
