@@ -263,9 +263,9 @@ ACCURATE = TrainConfig(
     warmup=0.15,
     weight_decay=0.05,
     batch_size=128,
-    epochs=18,
+    epochs=24,
     min_batches=400,
-    augmentation=AugmentationConfig(rotation=10, shift=2, zoom=0.1, shear=8),
+    augmentation=AugmentationConfig(rotation=10, shift=1.5, zoom=0.1, shear=6),
 )
 
 PRESETS: Mapping[str, TrainConfig] = MappingProxyType(

@@ -70,7 +70,7 @@ def dense(seed: int, precision: str) -> Any:
 
 
 def compact(seed: int, precision: str) -> Any:
-    """A modern small CNN, 134,570 parameters: five convolutions with batch normalisation, one residual.
+    """A modern small CNN, 125,226 parameters: four convolutions with batch normalisation, one of them residual.
 
     A 5x5 convolution with stride 2 comes first: it sees enough of a stroke to lose nothing by halving
     the image, and all that follows costs a quarter of what it would on 28x28 pixels.
@@ -88,10 +88,9 @@ def compact(seed: int, precision: str) -> Any:
 
     images = keras.Input((28, 28, 1), name="images")
     found = convolution(images, 1, 32, size=5, strides=2)
-    found = convolution(found, 2, 32)
-    found = convolution(found, 3, 64, strides=2)
-    found = convolution(found, 4, 64)
-    found = layers.Add(dtype=precision, name="residual")([found, convolution(found, 5, 64)])
+    found = convolution(found, 2, 64, strides=2)
+    found = convolution(found, 3, 64)
+    found = layers.Add(dtype=precision, name="residual")([found, convolution(found, 4, 64)])
     found = layers.Flatten(dtype=precision, name="flatten")(found)
     found = layers.Dropout(0.3, seed=next(seeds), dtype=precision, name="dropout")(found)
     return keras.Model(
