@@ -86,7 +86,7 @@ class BatchTrace(keras.metrics.Metric):  # type: ignore[misc]
         right = ops.equal(ops.argmax(y_true, axis=-1), ops.argmax(y_pred, axis=-1))
         row = [ops.sum(losses), ops.sum(ops.cast(right, "float32")), ops.cast(ops.shape(y_true)[0], "float32")]
         here = ops.expand_dims(ops.equal(ops.arange(self.capacity), ops.convert_to_tensor(self.count)), 1)
-        self.sums.assign(ops.where(here, ops.expand_dims(ops.stack(row), 0), self.sums))
+        self.sums.assign(ops.where(here, ops.expand_dims(ops.stack(row), 0), ops.convert_to_tensor(self.sums)))
         self.count.assign(self.count + 1)
 
     def result(self) -> Any:
