@@ -18,6 +18,7 @@ from pydantic import (
     ValidationError,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
 
 from mnist_pipeline.errors import UsageError
@@ -38,6 +39,14 @@ class Config(BaseModel):
 
 
 ConfigT = TypeVar("ConfigT", bound=Config)
+
+
+def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(below)
+    for name, value in above.items():
+        both = isinstance(value, Mapping) and isinstance(merged.get(name), Mapping)
+        merged[name] = _merge(merged[name], value) if both else value
+    return merged
 
 
 class FetchConfig(Config):
@@ -80,11 +89,65 @@ class AugmentationConfig(Config):
         return any((self.rotation, self.shift, self.zoom, self.shear))
 
 
+_ACCURATE = {
+    "architecture": "compact",
+    "learning_rate": 0.004,
+    "schedule": "cosine",
+    "warmup": 0.15,
+    "weight_decay": 0.05,
+    "batch_size": 128,
+    "epochs": 24,
+    "min_batches": 400,
+    "augmentation": {"rotation": 10, "shift": 1.5, "zoom": 0.1, "shear": 6},
+}
+# What each preset changes of the defaults below.
+PRESET_VALUES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {
+        "codelab": {"train_rows": 5_500, "validation_rows": 1_000},
+        "codelab-full": {},
+        "sgd-2018": {
+            "validation_rows": 1_000,
+            "optimizer": "sgd",
+            "learning_rate": 0.15,
+            "batch_size": 64,
+            "max_batches": 100,
+            "validate_every_batches": 5,
+        },
+        "mnist-convnet": {
+            "architecture": "convnet",
+            "validation_rows": 8_250,
+            "optimizer": "rmsprop",
+            "batch_size": 320,
+            "epochs": 3,
+        },
+        "mnist-dense": {
+            "architecture": "dense",
+            "validation_rows": 8_250,
+            "optimizer": "rmsprop",
+            "batch_size": 320,
+            "epochs": 3,
+        },
+        "standard": {
+            "learning_rate": 0.008,
+            "schedule": "cosine",
+            "warmup": 0.1,
+            "batch_size": 128,
+            "epochs": 10,
+            "min_batches": 400,
+            "augmentation": {"rotation": 8, "shift": 1.5, "zoom": 0.08},
+        },
+        "accurate": _ACCURATE,
+        "ensemble": {**_ACCURATE, "members": 7},
+    }
+)
+DEFAULT_PRESET = "standard"
+
+
 class TrainConfig(Config):
     """One training, completely described."""
 
-    preset: str = "codelab"
-    """The named preset that these values started from."""
+    preset: str = Field(default="codelab-full", json_schema_extra={"enum": list(PRESET_VALUES)})
+    """The named training whose values the fields have that are not given."""
     architecture: Literal["codelab", "convnet", "dense", "compact"] = "codelab"
     """The network: the codelab's CNN, the two of TensorFlow.js' mnist example, or a modern small CNN."""
     train_rows: int | None = Field(default=None, ge=1)
@@ -133,6 +196,24 @@ class TrainConfig(Config):
     """Seed of weights, order and augmentation."""
     device: Device = "auto"
     """Where to train; gpu fails at once where none works."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _start_from_preset(cls, values: Any) -> Any:
+        """Fields that are not given have the preset's values, wherever the config comes from."""
+        if not isinstance(values, Mapping) or values.get("preset") not in PRESET_VALUES:
+            return values
+        base = dict(PRESET_VALUES[values["preset"]])
+        if "epochs" in values:
+            base.pop("min_batches", None)  # who names the epochs means them
+        return _merge(base, values)
+
+    @field_validator("preset")
+    @classmethod
+    def _is_preset(cls, value: str) -> str:
+        if value not in PRESET_VALUES:
+            raise ValueError(f"is not a preset; there are: {', '.join(PRESET_VALUES)}")
+        return value
 
     @field_validator("momentum", "warmup")
     @classmethod
@@ -240,12 +321,15 @@ class ScoreConfig(Config):
     """Images per shard, on average: what is classified at once, and what is lost when a worker dies."""
 
 
+PRESETS: Mapping[str, TrainConfig] = MappingProxyType({name: TrainConfig(preset=name) for name in PRESET_VALUES})
+
+
 class PipelineConfig(Config):
     """All steps of one run."""
 
     fetch: FetchConfig = FetchConfig()
     """The dataset."""
-    training: TrainConfig = TrainConfig()
+    training: TrainConfig = PRESETS[DEFAULT_PRESET]
     """The training."""
     export: ExportConfig = ExportConfig()
     """The ONNX file."""
@@ -254,67 +338,13 @@ class PipelineConfig(Config):
     publishing: PublishConfig = PublishConfig()
     """Gate and registry."""
 
-
-ACCURATE = TrainConfig(
-    preset="accurate",
-    architecture="compact",
-    learning_rate=0.004,
-    schedule="cosine",
-    warmup=0.15,
-    weight_decay=0.05,
-    batch_size=128,
-    epochs=24,
-    min_batches=400,
-    augmentation=AugmentationConfig(rotation=10, shift=1.5, zoom=0.1, shear=6),
-)
-
-PRESETS: Mapping[str, TrainConfig] = MappingProxyType(
-    {
-        config.preset: config
-        for config in (
-            TrainConfig(preset="codelab", train_rows=5_500, validation_rows=1_000),
-            TrainConfig(preset="codelab-full"),
-            TrainConfig(
-                preset="sgd-2018",
-                validation_rows=1_000,
-                optimizer="sgd",
-                learning_rate=0.15,
-                batch_size=64,
-                max_batches=100,
-                validate_every_batches=5,
-            ),
-            TrainConfig(
-                preset="mnist-convnet",
-                architecture="convnet",
-                validation_rows=8_250,
-                optimizer="rmsprop",
-                batch_size=320,
-                epochs=3,
-            ),
-            TrainConfig(
-                preset="mnist-dense",
-                architecture="dense",
-                validation_rows=8_250,
-                optimizer="rmsprop",
-                batch_size=320,
-                epochs=3,
-            ),
-            TrainConfig(
-                preset="standard",
-                learning_rate=0.008,
-                schedule="cosine",
-                warmup=0.1,
-                batch_size=128,
-                epochs=10,
-                min_batches=400,
-                augmentation=AugmentationConfig(rotation=8, shift=1.5, zoom=0.08),
-            ),
-            ACCURATE,
-            ACCURATE.model_copy(update={"preset": "ensemble", "members": 7}),
-        )
-    }
-)
-DEFAULT_PRESET = "standard"
+    @model_validator(mode="before")
+    @classmethod
+    def _name_a_preset(cls, values: Any) -> Any:
+        """A training whose preset is not named is the default one, changed."""
+        if isinstance(values, Mapping) and isinstance(values.get("training"), Mapping):
+            return {**values, "training": {"preset": DEFAULT_PRESET, **values["training"]}}
+        return values
 
 
 def build_config(*layers: Mapping[str, Any]) -> PipelineConfig:
@@ -328,14 +358,7 @@ def build_config(*layers: Mapping[str, Any]) -> PipelineConfig:
     merged: dict[str, Any] = {}
     for layer in layers:
         merged = _merge(merged, layer)
-    training = merged.get("training", {})
-    preset = training.get("preset", DEFAULT_PRESET) if isinstance(training, Mapping) else DEFAULT_PRESET
-    if preset not in PRESETS:
-        raise UsageError(f"training.preset: {preset!r} is not a preset; there are: {', '.join(PRESETS)}")
-    base = PRESETS[preset].model_dump()
-    if isinstance(training, Mapping) and "epochs" in training:
-        base["min_batches"] = 0  # who names the epochs means them
-    return parse_config(PipelineConfig, _merge({"training": base}, merged))
+    return parse_config(PipelineConfig, merged)
 
 
 def parse_config(kind: type[ConfigT], values: Mapping[str, Any]) -> ConfigT:
@@ -369,18 +392,14 @@ def parse_assignment(text: str) -> dict[str, Any]:
     return dict(nested)
 
 
-def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(below)
-    for name, value in above.items():
-        both = isinstance(value, Mapping) and isinstance(merged.get(name), Mapping)
-        merged[name] = _merge(merged[name], value) if both else value
-    return merged
-
-
 def _first_problem(error: ValidationError) -> str:
     problems = error.errors(include_url=False)
     first = problems[0]
     field = ".".join(str(part) for part in first["loc"])
-    what = "is not a field of the configuration" if first["type"] == "extra_forbidden" else first["msg"]
+    what = (
+        "is not a field of the configuration"
+        if first["type"] == "extra_forbidden"
+        else first["msg"].removeprefix("Value error, ")
+    )
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     return f"{field}: {what}, found {first['input']!r}{more}"

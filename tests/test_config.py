@@ -53,7 +53,7 @@ def test_a_stored_config_is_read_back_unchanged():
         ("publishing.gate.min_accuracy=nan", "publishing.gate.min_accuracy: Input should be a finite number"),
         ("training.device=tpu", "training.device: Input should be 'auto', 'cpu' or 'gpu', found 'tpu'"),
         ("training.speed=1", "training.speed: is not a field of the configuration, found 1"),
-        ("training.preset=best", "training.preset: 'best' is not a preset; there are: codelab, codelab-full"),
+        ("training.preset=best", "training.preset: is not a preset; there are: codelab, codelab-full"),
         ("publishing.model=../x", "publishing.model: String should match pattern"),
         ("training=1", "--set training=1: not of the form section.field=value"),
         ("training.epochs", "--set training.epochs: not of the form section.field=value"),
@@ -87,3 +87,20 @@ def test_every_field_tells_what_it_is():
         if "description" not in facts
     ]
     assert undescribed == []
+
+
+def test_a_config_from_a_parameter_form_starts_from_the_preset_that_it_names():
+    """What Prefect validates is what the command line builds."""
+    form = {"training": {"preset": "accurate", "augmentation": {"shear": 1}}, "fetch": {"dataset": "digits"}}
+    found = PipelineConfig.model_validate(form)
+    assert found == build_config(form)
+    accurate = PRESETS["accurate"]
+    assert found.training.learning_rate == accurate.learning_rate != TrainConfig().learning_rate
+    assert found.training.augmentation == accurate.augmentation.model_copy(update={"shear": 1})
+    assert PipelineConfig.model_validate({}).training == PRESETS[DEFAULT_PRESET]
+    assert PipelineConfig.model_validate({"training": {"seed": 4}}).training.preset == DEFAULT_PRESET
+
+
+def test_a_stored_config_reads_back_as_it_was():
+    config = build_config({"training": {"preset": "standard", "epochs": 3, "augmentation": {"zoom": 0}}})
+    assert PipelineConfig.model_validate(config.model_dump(mode="json")) == config
