@@ -97,14 +97,17 @@ def _bilinear_weights(source: int, target: int) -> NDArray[np.int64]:
 
 
 def _offset(mass: NDArray[np.int64]) -> int:
-    """Where along one axis to place the ink, so that its centre of mass falls on the canvas's centre.
+    """Where along one axis to place the ink, so that its centre of mass is where MNIST has it.
+
+    That is pixel `IMAGE_SIDE` / 2, counted from 0, within half a pixel: half a pixel right of and below the exact
+    middle. The centres of MNIST's train images lie in 13.48..14.50 along both axes, on average at 14.0.
 
     Args:
         mass: int64 [n], ink per line across the axis.
     """
     lines = len(mass)
-    # Twice the centre of mass, measured in pixels from the ink's first edge: line i spans [i, i + 1].
-    moment = int(((2 * np.arange(lines) + 1) * mass).sum())
+    # Twice the centre of mass, counted from the ink's first line.
+    moment = int((2 * np.arange(lines) * mass).sum())
     total = int(mass.sum())
     offset = (IMAGE_SIDE * total - moment + total) // (2 * total)
     return min(max(offset, 0), IMAGE_SIDE - lines)
