@@ -60,6 +60,8 @@ class FetchConfig(Config):
     """s3://bucket/prefix where machines share decoded datasets; none: each decodes its own."""
     endpoint: str | None = None
     """URL of that object store's server; none: AWS_ENDPOINT_URL, else Amazon's."""
+    extra_images: Path | None = None
+    """Folder with a folder of labelled images per class, which join the train rows; none: the dataset alone."""
     fall_back_to_digits: bool = False
     """Where the official source cannot be reached and no source is named: use the embedded digits, loudly."""
     connect_timeout: Seconds = 10

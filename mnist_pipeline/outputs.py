@@ -71,6 +71,20 @@ class FetchedDataset(Output):
         return {"dataset": self.name, "digest": self.digest}
 
 
+class ExtraImages(Output):
+    """Labelled images that join the train rows of a dataset: images.npy, labels.npy, extra.json."""
+
+    digest: str
+    """Hex SHA-256 that identifies pixels and labels."""
+    images: int
+    source: str
+    """The folder that they came from."""
+
+    @property
+    def identity(self) -> dict[str, str]:
+        return {"extra_images": self.digest}
+
+
 class TrainedModel(Output):
     """A trained Keras model: model.keras, history.json."""
 
@@ -84,6 +98,10 @@ class TrainedModel(Output):
     validation_accuracy: float | None
     weights_sha256: str
     """Digest of the weight values alone; equal for equal weights."""
+    extra_images: int = 0
+    """Images of one's own that were fitted besides the train rows."""
+    extra_images_digest: str | None = None
+    """`ExtraImages.digest` of these; none: there were none."""
 
     @property
     def identity(self) -> dict[str, str]:

@@ -18,7 +18,14 @@ from mnist_pipeline.evaluation.metrics import golden_rows
 from mnist_pipeline.evaluation.report_files import Report, write_report
 from mnist_pipeline.evaluation.schema import Check, Comparison, Evaluation, Verdict
 from mnist_pipeline.files import read_json, write_bytes, write_json
-from mnist_pipeline.outputs import EvaluatedModel, ExportedModel, FetchedDataset, PublishedModel, TrainedModel
+from mnist_pipeline.outputs import (
+    EvaluatedModel,
+    ExportedModel,
+    ExtraImages,
+    FetchedDataset,
+    PublishedModel,
+    TrainedModel,
+)
 from mnist_pipeline.records import Parity
 from mnist_pipeline.registry import (
     Facts,
@@ -110,6 +117,31 @@ def _judge(
     )
 
 
+def frameworks() -> dict[str, str]:
+    """Package -> version, of those that a model depends on and that are installed."""
+    installed = {name: installed_version(name) for name in FRAMEWORKS}
+    return {name: version for name, version in installed.items() if version != "absent"}
+
+
+def unchanged_champion(
+    config: PublishConfig, dataset: FetchedDataset, extra: ExtraImages | None, run: Run
+) -> PublishedVersion | None:
+    """The champion, where a training now would start from the very data, config, code and packages that made it."""
+    registry = registry_of(config, run.workspace)
+    champion = _champion(registry, config.model or dataset.name)
+    if champion is None:
+        return None
+    made_of, now = champion.manifest.lineage, read_json(run.directory.config)
+    same = (
+        made_of.dataset_digest == dataset.digest
+        and made_of.extra_images_digest == (extra.digest if extra else None)
+        and made_of.config_digest == digest_of(now)
+        and made_of.code_digest == code_digest()
+        and made_of.frameworks == frameworks()
+    )
+    return champion if same else None
+
+
 def _champion(registry: Registry, model: str) -> PublishedVersion | None:
     return registry.resolve(model) if registry.champion(model) else None
 
@@ -143,15 +175,16 @@ def _validate(candidate: Candidate, evaluation: Evaluation, stage: Stage, run: R
 
 def _facts(candidate: Candidate, verdict: Verdict, champion: PublishedVersion | None, run: Run) -> Facts:
     config = read_json(run.directory.config)
-    installed = {name: installed_version(name) for name in FRAMEWORKS}
     return Facts(
         lineage=Lineage(
             dataset=candidate.dataset.name,
             dataset_digest=candidate.dataset.digest,
+            extra_images=candidate.trained.extra_images,
+            extra_images_digest=candidate.trained.extra_images_digest,
             config_digest=digest_of(config),
             code_version=__version__,
             code_digest=code_digest(),
-            frameworks={name: version for name, version in installed.items() if version != "absent"},
+            frameworks=frameworks(),
             run=run.directory.id,
             preset=candidate.trained.preset,
             seed=config["training"]["seed"],

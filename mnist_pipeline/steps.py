@@ -19,22 +19,25 @@ from mnist_pipeline.config import (
 )
 from mnist_pipeline.data.fetch import fetch_dataset
 from mnist_pipeline.data.shared import fetch_shared_dataset
-from mnist_pipeline.errors import DeviceError, PipelineError
+from mnist_pipeline.errors import DeviceError, PipelineError, UsageError
 from mnist_pipeline.evaluation.evaluate import evaluate_model
 from mnist_pipeline.evaluation.report_files import Report, write_report
 from mnist_pipeline.export import export_model
+from mnist_pipeline.extra_images import collect_extra_images
 from mnist_pipeline.inference import gpu_problem
 from mnist_pipeline.objects import ObjectFolder
 from mnist_pipeline.outputs import (
     EvaluatedModel,
     ExportedModel,
+    ExtraImages,
     FetchedDataset,
     PublishedModel,
     TrainedModel,
 )
 from mnist_pipeline.progress import ReportProgress, no_progress
-from mnist_pipeline.publishing import Candidate, publish_model, registry_of
+from mnist_pipeline.publishing import Candidate, publish_model, registry_of, unchanged_champion
 from mnist_pipeline.records import Record
+from mnist_pipeline.registry import PublishedVersion
 from mnist_pipeline.registry.signing import load_private_key
 from mnist_pipeline.runs import Run, Sources
 from mnist_pipeline.training.devices import require_device
@@ -69,18 +72,34 @@ def obtain_dataset(config: FetchConfig, workspace: Workspace, report_progress: R
     return fetch_shared_dataset(config, workspace, shared, report_progress)
 
 
+def collect(
+    folder: Path, dataset: FetchedDataset, run: Run, report_progress: ReportProgress = no_progress
+) -> ExtraImages:
+    """Read the labelled images of a folder, to be fitted besides the train rows."""
+    started = time.perf_counter()
+    extra = collect_extra_images(folder, dataset, run.workspace, report_progress)
+    run.note("collect", extra.digest, extra, time.perf_counter() - started, None)
+    return extra
+
+
 def train(
-    config: TrainConfig, dataset: FetchedDataset, run: Run, report_progress: ReportProgress = no_progress
+    config: TrainConfig,
+    dataset: FetchedDataset,
+    run: Run,
+    report_progress: ReportProgress = no_progress,
+    *,
+    extra: ExtraImages | None = None,
 ) -> TrainedModel:
     """Fit the Keras model on the train rows; an interrupted training goes on from its last epoch."""
 
     def work(key: str) -> TrainedModel:
         checkpoints = run.workspace.checkpoints / key
-        trained = train_model(config, dataset, run.directory, checkpoints, report_progress)
+        trained = train_model(config, dataset, run.directory, checkpoints, report_progress, extra=extra)
         shutil.rmtree(checkpoints, ignore_errors=True)
         return trained
 
-    return run.once("train", TrainedModel, config=config, inputs=[dataset], sources=TRAINING, work=work)
+    inputs = [dataset, extra] if extra else [dataset]
+    return run.once("train", TrainedModel, config=config, inputs=inputs, sources=TRAINING, work=work)
 
 
 def export(config: ExportConfig, dataset: FetchedDataset, trained: TrainedModel, run: Run) -> ExportedModel:
@@ -158,19 +177,23 @@ class Summary(Record):
 
 def summarise(config: PublishConfig, run: Run) -> Summary:
     """The summary of a run whose steps are all finished."""
-    record = run.record
     dataset = run.output("fetch", FetchedDataset)
     evaluated = run.output("evaluate", EvaluatedModel)
     published = run.output("publish", PublishedModel)
     version = registry_of(config, run.workspace).resolve(published.model, published.version)
+    return _summary(run, version, dataset, evaluated.accuracy)
+
+
+def _summary(run: Run, version: PublishedVersion, dataset: FetchedDataset, accuracy: float) -> Summary:
+    record, gate = run.record, version.manifest.gate
     return Summary(
         run_id=record.run_id,
         status=record.status,
-        model=published.model,
-        version=published.version,
-        promoted=published.promoted,
-        reasons=published.reasons,
-        accuracy=evaluated.accuracy,
+        model=version.model,
+        version=version.version,
+        promoted=gate.promoted,
+        reasons=gate.reasons,
+        accuracy=accuracy,
         dataset=dataset.name,
         fallback=dataset.fallback,
         onnx=version.path,
@@ -180,13 +203,26 @@ def summarise(config: PublishConfig, run: Run) -> Summary:
     )
 
 
+def summarise_unchanged(
+    config: PublishConfig, dataset: FetchedDataset, extra: ExtraImages | None, run: Run
+) -> Summary | None:
+    """The summary of a run that has nothing to do, because its champion would be trained again; None where it has."""
+    champion = unchanged_champion(config, dataset, extra, run)
+    if champion is None:
+        return None
+    run.finish("unchanged")
+    return _summary(run, champion, dataset, champion.manifest.metrics.accuracy)
+
+
 def check_first(config: PipelineConfig) -> None:
-    """Before any work: the devices that are asked for by name and the signing key can be used.
+    """Before any work: the devices that are asked for by name, the signing key and the extra images can be used.
 
     Raises:
         DeviceError: a device does not work here.
-        UsageError: the key cannot be used.
+        UsageError: the key cannot be used, or there is no folder of extra images.
     """
+    if (extra := config.fetch.extra_images) and not extra.is_dir():
+        raise UsageError(f"--extra-images {extra}: there is no such folder")
     if config.training.device == "gpu":
         require_device("gpu")
     if config.evaluation.device == "gpu" and (problem := gpu_problem()):

@@ -51,6 +51,7 @@ class Dataset:
         labels: uint8 [rows], class indices.
         train_rows: row numbers of the train split, int64 [n].
         validation_rows: row numbers of the validation split, int64 [n].
+        extra: more images to fit, which no row of the file holds.
     """
 
     card: DatasetCard
@@ -58,9 +59,17 @@ class Dataset:
     labels: NDArray[np.uint8]
     train_rows: NDArray[np.int64]
     validation_rows: NDArray[np.int64]
+    extra: Split | None = None
 
     @classmethod
-    def open(cls, directory: Path, *, train_rows: int | None = None, validation_rows: int = 5_000) -> Self:
+    def open(
+        cls,
+        directory: Path,
+        *,
+        train_rows: int | None = None,
+        validation_rows: int = 5_000,
+        extra_images: Path | None = None,
+    ) -> Self:
         """The dataset in ``directory``, as `fetch_dataset` stored it. Digests are `FetchedDataset.verify`'s task.
 
         Args:
@@ -69,6 +78,8 @@ class Dataset:
                 permutation, so a smaller number gives a part of what a greater one gives. None, or
                 more than there are: all.
             validation_rows: hold out so many train rows, at most a fifth of them; 0: none.
+            extra_images: holds the images.npy and labels.npy of images that join the train split, whatever
+                ``train_rows`` is; none of them is held out, so that what is held out stays the same.
 
         Raises:
             UsageError: a number of rows is negative, or ``train_rows`` is 0.
@@ -87,6 +98,7 @@ class Dataset:
             labels=_array(directory / LABELS, (card.rows.total,)),
             train_rows=order[held_out:][:train_rows],
             validation_rows=order[:held_out],
+            extra=None if extra_images is None else _extra(extra_images, card),
         )
 
     @property
@@ -103,8 +115,9 @@ class Dataset:
 
     @cached_property
     def train(self) -> Split:
-        """The rows to fit, in a seeded order; copied into memory on first use."""
-        return self._split(self.train_rows)
+        """The rows to fit, in a seeded order, and the extra images behind them; copied into memory on first use."""
+        own = self._split(self.train_rows)
+        return own if self.extra is None else _join(own, self.extra)
 
     @cached_property
     def validation(self) -> Split:
@@ -121,15 +134,32 @@ class Dataset:
         return Split(self.images[rows], self.labels[rows], rows)
 
 
-def _array(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+def _extra(directory: Path, card: DatasetCard) -> Split:
+    """Extra images, numbered on from the rows of the file."""
+    labels = _array(directory / LABELS, None)
+    images = _array(directory / IMAGES, (len(labels), *card.image_size))
+    return Split(images, labels, card.rows.total + np.arange(len(labels)))
+
+
+def _join(first: Split, second: Split) -> Split:
+    return Split(
+        np.concatenate([first.images, second.images]),
+        np.concatenate([first.labels, second.labels]),
+        np.concatenate([first.rows, second.rows]),
+    )
+
+
+def _array(path: Path, shape: tuple[int, ...] | None) -> NDArray[np.uint8]:
+    """The stored array; ``shape`` None is any one-dimensional one."""
     try:
         array: NDArray[np.uint8] = np.load(path, mmap_mode="r", allow_pickle=False)
     except FileNotFoundError as error:
         raise IntegrityError(f"{path} is missing; fetch the dataset again") from error
     except (ValueError, EOFError) as error:
         raise IntegrityError(f"{path} is not a whole .npy file; fetch the dataset again") from error
-    if array.dtype != np.uint8 or array.shape != shape:
-        raise IntegrityError(f"{path} holds {array.dtype} {list(array.shape)}, expected uint8 {list(shape)}")
+    if array.dtype != np.uint8 or array.shape != (shape or (array.size,)):
+        expected = "[n]" if shape is None else list(shape)
+        raise IntegrityError(f"{path} holds {array.dtype} {list(array.shape)}, expected uint8 {expected}")
     return array
 
 

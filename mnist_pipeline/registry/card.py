@@ -31,6 +31,9 @@ Image classifier in ONNX format. Published by mnist-pipeline {{ lineage.code_ver
 
 Trained on the train rows and measured on the test rows of the dataset **{{ lineage.dataset | cell }}**
 (digest {{ lineage.dataset_digest | cell }}).
+{%- if lineage.extra_images %}
+{{ "{:,}".format(lineage.extra_images) }} more images were fitted (digest {{ lineage.extra_images_digest | cell }}).
+{%- endif %}
 {%- if evaluation.fallback %}
 
 **This is the embedded stand-in dataset: the dataset that was meant could not be reached.**

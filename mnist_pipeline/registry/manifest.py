@@ -122,6 +122,10 @@ class Lineage(Record):
 
     dataset: str
     dataset_digest: str
+    extra_images: int = 0
+    """Images of one's own that were fitted besides the dataset's train rows."""
+    extra_images_digest: str | None = None
+    """Of their pixels and labels; none: there were none."""
     config_digest: str
     """Of the whole pipeline config (`digest_of`)."""
     code_version: str

@@ -11,7 +11,7 @@ from mnist_pipeline.config import TrainConfig
 from mnist_pipeline.data.dataset import Dataset
 from mnist_pipeline.errors import DeviceError, TrainingError
 from mnist_pipeline.files import canonical_json, sha256_bytes, write_json
-from mnist_pipeline.outputs import FetchedDataset, Output, TrainedModel
+from mnist_pipeline.outputs import ExtraImages, FetchedDataset, Output, TrainedModel
 from mnist_pipeline.progress import ReportProgress, no_progress
 from mnist_pipeline.records import History, TrainingSeconds
 from mnist_pipeline.training.backend import import_seconds, load_keras
@@ -41,8 +41,12 @@ def train_model(
     run: RunDirectory,
     checkpoints: Path,
     report_progress: ReportProgress = no_progress,
+    *,
+    extra: ExtraImages | None = None,
 ) -> TrainedModel:
     """Fit the network that ``config`` describes, and write ``run.model_keras`` and ``run.history``.
+
+    ``extra`` images are fitted besides the train rows of the dataset.
 
     After every epoch the training's state is written to ``checkpoints``; what an interrupted
     training of the same config and dataset left there is gone on from.
@@ -53,8 +57,8 @@ def train_model(
         MissingExtraError: Keras is not installed.
     """
     if config.kill_after_minutes is None:
-        return train_here(config, dataset, run, checkpoints, report_progress)
-    return train_isolated(config, dataset, run, checkpoints, report_progress, config.kill_after_minutes)
+        return train_here(config, dataset, run, checkpoints, report_progress, extra=extra)
+    return train_isolated(config, dataset, run, checkpoints, report_progress, config.kill_after_minutes, extra=extra)
 
 
 def train_here(
@@ -63,20 +67,32 @@ def train_here(
     run: RunDirectory,
     checkpoints: Path,
     report_progress: ReportProgress = no_progress,
+    *,
+    extra: ExtraImages | None = None,
 ) -> TrainedModel:
     """`train_model` in this process, whatever ``config.kill_after_minutes`` says."""
     with _clear_errors(config, checkpoints):
-        return _train(config, dataset, run, checkpoints, report_progress)
+        return _train(config, dataset, extra, run, checkpoints, report_progress)
 
 
 def _train(
-    config: TrainConfig, dataset: FetchedDataset, run: RunDirectory, checkpoints: Path, report_progress: ReportProgress
+    config: TrainConfig,
+    dataset: FetchedDataset,
+    extra: ExtraImages | None,
+    run: RunDirectory,
+    checkpoints: Path,
+    report_progress: ReportProgress,
 ) -> TrainedModel:
     device = require_device(config.device)
-    data = Dataset.open(dataset.directory, train_rows=config.train_rows, validation_rows=config.validation_rows)
+    data = Dataset.open(
+        dataset.directory,
+        train_rows=config.train_rows,
+        validation_rows=config.validation_rows,
+        extra_images=extra.directory if extra else None,
+    )
     material = Material.of(data)
     with training_scope(device, config.strategy) as devices, _tensorboard(config, run) as on_epoch:
-        identity = fingerprint(config, dataset, device, devices)
+        identity = fingerprint(config, dataset, extra, device, devices)
         training = Training(config, material, device, devices, Store(checkpoints, identity))
         kept = training.run(report_progress, on_epoch)
     model = combine(config.architecture, kept)
@@ -96,15 +112,19 @@ def _train(
         epochs=len(history.epochs),
         validation_accuracy=accuracy,
         weights_sha256=weights_digest(model.get_weights()),
+        extra_images=extra.images if extra else 0,
+        extra_images_digest=extra.digest if extra else None,
     )
 
 
-def fingerprint(config: TrainConfig, dataset: FetchedDataset, device: FoundDevice, devices: int) -> str:
+def fingerprint(
+    config: TrainConfig, dataset: FetchedDataset, extra: ExtraImages | None, device: FoundDevice, devices: int
+) -> str:
     """Hex SHA-256 of everything that a checkpoint's numbers depend on, and that a resumed training must share."""
     backend = load_keras().backend.backend()
     parts = {
         "config": config.model_dump(mode="json", exclude=TELLS_NOTHING),
-        "dataset": dataset.digest,
+        "dataset": [dataset.digest, extra.digest if extra else None],
         "device": [device, devices],
         "backend": backend,
         "versions": [importlib.metadata.version("keras"), importlib.metadata.version(backend)],

@@ -20,7 +20,7 @@ from typing import IO, Any, TextIO
 from mnist_pipeline import errors
 from mnist_pipeline.config import TrainConfig
 from mnist_pipeline.errors import PipelineError, TrainingError
-from mnist_pipeline.outputs import FetchedDataset, TrainedModel
+from mnist_pipeline.outputs import ExtraImages, FetchedDataset, TrainedModel
 from mnist_pipeline.progress import Progress, ReportProgress
 from mnist_pipeline.workspace import RunDirectory
 
@@ -34,6 +34,8 @@ def train_isolated(
     checkpoints: Path,
     report_progress: ReportProgress,
     minutes: float,
+    *,
+    extra: ExtraImages | None = None,
 ) -> TrainedModel:
     """`fit.train_model` in a process of its own, which is killed after so many minutes.
 
@@ -41,7 +43,8 @@ def train_isolated(
         TrainingError: the process was killed; what it finished is kept in ``checkpoints``.
         PipelineError: what the training itself raised.
     """
-    request = [config.model_dump_json(), dataset.model_dump_json(), str(run.path), str(checkpoints)]
+    added = extra.model_dump_json() if extra else None
+    request = [config.model_dump_json(), dataset.model_dump_json(), added, str(run.path), str(checkpoints)]
     kept = f"finished epochs are kept in {checkpoints}, and the next training goes on from there"
     with _child(minutes) as (child, expired):
         _send(child.stdin, request)
@@ -150,7 +153,7 @@ def main() -> None:
     package.setLevel(logging.INFO)
     package.addHandler(parent)
     package.propagate = False
-    config, dataset, run, checkpoints = json.loads(sys.stdin.readline())
+    config, dataset, extra, run, checkpoints = json.loads(sys.stdin.readline())
     try:
         trained = train_here(
             TrainConfig.model_validate_json(config),
@@ -158,6 +161,7 @@ def main() -> None:
             RunDirectory(Path(run)),
             Path(checkpoints),
             parent.progress,
+            extra=None if extra is None else ExtraImages.model_validate_json(extra),
         )
         parent.tell("result", trained.model_dump(mode="json"))
     except PipelineError as error:

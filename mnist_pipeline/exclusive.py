@@ -1,0 +1,60 @@
+"""One training at a time in a workspace, by a lock that a dead process does not hold."""
+
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from mnist_pipeline.errors import PipelineError
+from mnist_pipeline.files import write_json
+from mnist_pipeline.records import Record
+from mnist_pipeline.workspace import Workspace
+
+
+class Holder(Record):
+    """Who trains: ``training.json`` beside the lock, for the message that another one gets."""
+
+    process: int
+    host: str
+    since: datetime
+
+
+@contextmanager
+def only_training(workspace: Workspace) -> Iterator[None]:
+    """Keep every other training out of the workspace while the block runs.
+
+    The lock is the system's (`flock` where there is one): it goes with its process, however that ends.
+
+    Raises:
+        PipelineError: another training runs; names it.
+    """
+    from filelock import FileLock, Timeout
+
+    workspace.locks.mkdir(parents=True, exist_ok=True)
+    note = workspace.locks / "training.json"
+    lock = FileLock(workspace.locks / "training.lock", blocking=False)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise PipelineError(
+            f"another training runs in {workspace.root} ({_describe(note)}); "
+            "wait until it ends, or name another --workspace"
+        ) from None
+    try:
+        holder = Holder(process=os.getpid(), host=socket.gethostname(), since=datetime.now(UTC))
+        write_json(note, holder.model_dump(mode="json"))
+        yield
+    finally:
+        lock.release()
+
+
+def _describe(note: Path) -> str:
+    try:
+        found = Holder.model_validate_json(note.read_bytes())
+    except (OSError, ValidationError):
+        return "it has not said which process it is"
+    return f"process {found.process} on {found.host}, since {found.since:%Y-%m-%d %H:%M} UTC"
