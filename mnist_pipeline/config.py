@@ -14,12 +14,15 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    GetJsonSchemaHandler,
     StringConstraints,
     ValidationError,
     ValidationInfo,
     field_validator,
     model_validator,
 )
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from mnist_pipeline.errors import UsageError
 
@@ -148,8 +151,8 @@ DEFAULT_PRESET = "standard"
 class TrainConfig(Config):
     """One training, completely described."""
 
-    preset: str = Field(default="codelab-full", json_schema_extra={"enum": list(PRESET_VALUES)})
-    """The named training whose values the fields have that are not given."""
+    preset: str = Field(default=DEFAULT_PRESET, json_schema_extra={"enum": list(PRESET_VALUES)})
+    """The named training whose values the fields have that are not given; the defaults below are the codelab's."""
     architecture: Literal["codelab", "convnet", "dense", "compact"] = "codelab"
     """The network: the codelab's CNN, the two of TensorFlow.js' mnist example, or a modern small CNN."""
     train_rows: int | None = Field(default=None, ge=1)
@@ -203,12 +206,21 @@ class TrainConfig(Config):
     @classmethod
     def _start_from_preset(cls, values: Any) -> Any:
         """Fields that are not given have the preset's values, wherever the config comes from."""
-        if not isinstance(values, Mapping) or values.get("preset") not in PRESET_VALUES:
+        if not isinstance(values, Mapping) or values.get("preset", DEFAULT_PRESET) not in PRESET_VALUES:
             return values
-        base = dict(PRESET_VALUES[values["preset"]])
+        base = dict(PRESET_VALUES[values.get("preset", DEFAULT_PRESET)])
         if "epochs" in values:
             base.pop("min_batches", None)  # who names the epochs means them
         return _merge(base, values)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Without defaults where the preset decides: a form that filled them in would undo it."""
+        found = handler.resolve_ref_schema(handler(schema))
+        for values in PRESET_VALUES.values():
+            for name in values:
+                found["properties"][name].pop("default", None)
+        return found
 
     @field_validator("preset")
     @classmethod
@@ -323,15 +335,12 @@ class ScoreConfig(Config):
     """Images per shard, on average: what is classified at once, and what is lost when a worker dies."""
 
 
-PRESETS: Mapping[str, TrainConfig] = MappingProxyType({name: TrainConfig(preset=name) for name in PRESET_VALUES})
-
-
 class PipelineConfig(Config):
     """All steps of one run."""
 
     fetch: FetchConfig = FetchConfig()
     """The dataset."""
-    training: TrainConfig = PRESETS[DEFAULT_PRESET]
+    training: TrainConfig = TrainConfig()
     """The training."""
     export: ExportConfig = ExportConfig()
     """The ONNX file."""
@@ -340,13 +349,8 @@ class PipelineConfig(Config):
     publishing: PublishConfig = PublishConfig()
     """Gate and registry."""
 
-    @model_validator(mode="before")
-    @classmethod
-    def _name_a_preset(cls, values: Any) -> Any:
-        """A training whose preset is not named is the default one, changed."""
-        if isinstance(values, Mapping) and isinstance(values.get("training"), Mapping):
-            return {**values, "training": {"preset": DEFAULT_PRESET, **values["training"]}}
-        return values
+
+PRESETS: Mapping[str, TrainConfig] = MappingProxyType({name: TrainConfig(preset=name) for name in PRESET_VALUES})
 
 
 def build_config(*layers: Mapping[str, Any]) -> PipelineConfig:

@@ -20,7 +20,7 @@ from mnist_pipeline.training.fit import train_model
 from mnist_pipeline.workspace import RunDirectory
 
 WORKER = Path(__file__).parents[1] / "training" / "worker.py"
-CONFIG = TrainConfig(learning_rate=0.005, batch_size=64, epochs=2)
+CONFIG = TrainConfig(preset="codelab-full", learning_rate=0.005, batch_size=64, epochs=2)
 
 
 @pytest.fixture

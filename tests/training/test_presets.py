@@ -69,7 +69,7 @@ def test_every_field_says_what_it_does():
     ("fields", "problem"),
     [
         ({"momentum": 0.9}, "needs optimizer=sgd, which is adam"),
-        ({"warmup": 0.1}, "needs schedule=cosine, which is constant"),
+        ({"preset": "codelab", "warmup": 0.1}, "needs schedule=cosine, which is constant"),
         ({"members": 0}, "greater than or equal to 1"),
         ({"max_minutes": 0}, "greater than 0"),
         ({"augmentation": {"rotation": 90}}, "less than or equal to 45"),
@@ -93,14 +93,18 @@ def test_a_cosine_schedule_rises_to_its_peak_and_falls_to_zero():
 
 
 def test_a_constant_rate_is_constant():
-    assert {learning_rate(TrainConfig(learning_rate=0.1), 10, step) for step in range(10)} == {0.1}
+    assert {learning_rate(TrainConfig(preset="codelab-full", learning_rate=0.1), 10, step) for step in range(10)} == {
+        0.1
+    }
 
 
 def test_weight_decay_shrinks_kernels_and_leaves_biases():
     import keras
 
     kernel, bias = (keras.Variable(np.full(3, 2.0, np.float32), name=name) for name in ("kernel", "bias"))
-    optimizer = build_optimizer(TrainConfig(optimizer="sgd", learning_rate=0.5, weight_decay=0.1), 10)
+    optimizer = build_optimizer(
+        TrainConfig(preset="codelab-full", optimizer="sgd", learning_rate=0.5, weight_decay=0.1), 10
+    )
     optimizer.build([kernel, bias])
     optimizer.apply([np.zeros(3, np.float32)] * 2, [kernel, bias])
     assert np.asarray(kernel.value) == pytest.approx(2 * (1 - 0.5 * 0.1))
@@ -109,4 +113,4 @@ def test_weight_decay_shrinks_kernels_and_leaves_biases():
 
 @pytest.mark.parametrize(("optimizer", "name"), [("adam", "Adam"), ("sgd", "SGD"), ("rmsprop", "RMSprop")])
 def test_the_optimizer_is_the_one_that_was_asked_for(optimizer, name):
-    assert type(build_optimizer(TrainConfig(optimizer=optimizer), 10)).__name__ == name
+    assert type(build_optimizer(TrainConfig(preset="codelab-full", optimizer=optimizer), 10)).__name__ == name

@@ -16,6 +16,7 @@ from mnist_pipeline.training.journal import Journal
 WORKER = Path(__file__).with_name("worker.py")
 # Everything that has a state: moments, a schedule, augmentation, dropout, moving averages, two members.
 CONFIG = TrainConfig(
+    preset="codelab-full",
     architecture="compact",
     train_rows=300,
     learning_rate=0.002,
