@@ -42,6 +42,14 @@ Seed = Annotated[
 Epochs = Annotated[int | None, typer.Option("--epochs", help="Passes over the train rows.")]
 BatchSize = Annotated[int | None, typer.Option("--batch-size", help="Images per training step.")]
 LearningRate = Annotated[float | None, typer.Option("--learning-rate", help="Learning rate, or its peak.")]
+MaxMinutes = Annotated[
+    float | None,
+    typer.Option("--max-minutes", help="Stop fitting after so many minutes, with the best weights so far."),
+]
+TensorBoard = Annotated[
+    bool | None,
+    typer.Option("--tensorboard/--no-tensorboard", help="Write TensorBoard logs into the run's folder as well."),
+]
 Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="FIELD=VALUE", help="Any field, such as training.label_smoothing=0.1; repeatable."),

@@ -107,6 +107,8 @@ def train(
     epochs: options.Epochs = None,
     batch_size: options.BatchSize = None,
     learning_rate: options.LearningRate = None,
+    max_minutes: options.MaxMinutes = None,
+    tensorboard: options.TensorBoard = None,
     assignments: options.Set = None,
     file: options.ConfigFile = None,
     fresh: options.Fresh = False,
@@ -121,7 +123,10 @@ def train(
         return
     from mnist_pipeline import steps
     from mnist_pipeline.cli.configure import configure
+    from mnist_pipeline.files import read_json
+    from mnist_pipeline.records import History
     from mnist_pipeline.runs import Run
+    from mnist_pipeline.training.summary import render_summary
     from mnist_pipeline.workspace import Workspace
 
     training = {
@@ -129,6 +134,8 @@ def train(
         "epochs": epochs,
         "batch_size": batch_size,
         "learning_rate": learning_rate,
+        "max_minutes": max_minutes,
+        "tensorboard": tensorboard,
         "seed": seed,
     }
     config = configure(
@@ -140,10 +147,13 @@ def train(
         data = steps.fetch(config.fetch, run, report_progress)
         trained = steps.train(config.training, data, run, report_progress)
         run.finish("finished")
+    history = History.model_validate(read_json(run.directory.history))
     accuracy = "not measured" if trained.validation_accuracy is None else f"{trained.validation_accuracy:.2%}"
     terminal.result(
         {"run_id": run.directory.id} | trained.model_dump(mode="json"),
-        f"run {run.directory.id}: {trained.parameters:,} parameters on {trained.device}",
+        *render_summary(history.layers).splitlines(),
+        *(f"note: {note}" for note in history.notes),
+        f"run {run.directory.id}: preset {trained.preset}, trained on {trained.device}",
         f"validation accuracy {accuracy}, best epoch {trained.best_epoch} of {trained.epochs}",
         f"{run.directory.model_keras}",
     )

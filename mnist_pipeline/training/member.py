@@ -127,6 +127,7 @@ class Member:
             TrainingError: the loss became infinite or not a number.
         """
         self._fit(rows, [watch])
+        watch.check()
         return [Figures(batch.loss, batch.accuracy) for batch in self.trace.figures(watch.trained)]
 
     def validate(self) -> Figures | None:
@@ -143,7 +144,11 @@ class Member:
         ]
         loss, right = np.sum(parts, axis=0) / self.material.validation
         if not math.isfinite(loss):
-            raise TrainingError(f"the validation loss became {loss:g}; lower the learning rate")
+            step = int(self.trainee.optimizer.iterations)
+            raise TrainingError(
+                f"the validation loss became {loss:g} after step {step} at learning rate "
+                f"{self.learning_rate(step - 1):g}; lower the learning rate"
+            )
         return Figures(float(loss), float(right))
 
     def _validate(self, start: int) -> tuple[float, float]:

@@ -121,7 +121,7 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc]
         super().__init__()
         self.first_batch = first_batch
         self.trained = 0
-        self.timed_out = False
+        self.timed_out = self._diverged = False
         self._report = report
         self._trace = trace
         self._learning_rate = learning_rate
@@ -133,13 +133,21 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc]
         self.trained = int(found[self._trace.name])
         figures = {name: float(found[name]) for name in ("loss", "accuracy")}
         if not math.isfinite(figures["loss"]):
-            self._diverged()
+            self._diverged = self.model.stop_training = True
+            return
         self._report(self.first_batch + self.trained, figures)
         if time.monotonic() >= self._deadline:
             self.timed_out = True
             self.model.stop_training = True
 
-    def _diverged(self) -> None:
+    def check(self) -> None:
+        """After the call of ``fit``: only then does each backend let the trace be read.
+
+        Raises:
+            TrainingError: the loss became infinite or not a number.
+        """
+        if not self._diverged:
+            return
         losses = [batch.loss for batch in self._trace.figures(self.trained)]
         place = next((i for i, loss in enumerate(losses) if not math.isfinite(loss)), len(losses) - 1)
         step = self.first_batch + place

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -63,6 +64,15 @@ def test_jax_trains_what_tensorflow_loads(small, digits_dataset, tmp_path):
     model = keras.models.load_model(tmp_path / "run" / "model.keras")
     right = model.predict(to_model_input(validation.images), verbose=0).argmax(axis=1) == validation.labels
     assert right.mean() == pytest.approx(max(epoch["val_accuracy"] for epoch in history["epochs"]), abs=1 / 287)
+
+
+@needs_jax
+def test_jax_stops_at_an_infinite_loss_and_names_step_and_learning_rate(small, digits_dataset, tmp_path):
+    config = small.config.model_copy(update={"learning_rate": 10.0, "weight_decay": 1.0, "epochs": 20})
+    done = run_worker(config, digits_dataset, tmp_path, KERAS_BACKEND="jax")
+    assert done.returncode == 1
+    last = done.stderr.strip().splitlines()[-1]
+    assert re.search(r"TrainingError: the loss became (nan|inf) in step \d+ at learning rate 10; lower", last), last
 
 
 @pytest.fixture(scope="module")
