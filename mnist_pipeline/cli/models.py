@@ -1,7 +1,7 @@
 """Published models: look at them, promote them, roll back, verify."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -9,9 +9,7 @@ from mnist_pipeline.cli import options
 from mnist_pipeline.cli.options import WORKSPACE
 from mnist_pipeline.cli.terminal import Terminal
 from mnist_pipeline.errors import UsageError
-
-if TYPE_CHECKING:
-    from mnist_pipeline.registry import Registry
+from mnist_pipeline.released import find_registry, pick_model
 
 app = typer.Typer(help="Published models: versions, aliases, history.", no_args_is_help=True)
 
@@ -186,31 +184,6 @@ def prune(
     terminal.result(
         {"dry_run": dry_run, "versions": deleted}, *(f"{verb} {version}" for version in deleted or ["nothing"])
     )
-
-
-def find_registry(workspace: Path, location: str | None) -> "Registry":
-    """The registry at ``--registry``, or the workspace's own."""
-    from mnist_pipeline.registry import open_registry
-    from mnist_pipeline.workspace import Workspace
-
-    found = Workspace(workspace.resolve())
-    return open_registry(location or found.models, cache=found.model_cache)
-
-
-def pick_model(registry: "Registry", name: str | None) -> str:
-    """The named model; the only one where none is named.
-
-    Raises:
-        UsageError: there is no model, or which one is meant is not clear.
-    """
-    if name:
-        return name
-    models = registry.models()
-    if len(models) == 1:
-        return models[0]
-    if not models:
-        raise UsageError(f"no models in {registry.storage.location}; publish one with: mnist-pipeline run-all")
-    raise UsageError(f"several models in {registry.storage.location}: say --name {' or --name '.join(models)}")
 
 
 def _show_move(terminal: Terminal, model: str, before: str | None, after: str) -> None:

@@ -1,7 +1,6 @@
 """Batch scoring of images with a published model."""
 
 import sys
-from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from enum import StrEnum
 from pathlib import Path
@@ -10,14 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 import typer
 
 from mnist_pipeline.cli import options
-from mnist_pipeline.cli.models import find_registry, pick_model
 from mnist_pipeline.cli.options import WORKSPACE
 from mnist_pipeline.cli.terminal import Terminal
 from mnist_pipeline.errors import UsageError
 
 if TYPE_CHECKING:
-    from mnist_pipeline.scoring.job import ScoringModel
-    from mnist_pipeline.scoring.records import ConfidenceThreshold, Location, ScoreSummary
+    from mnist_pipeline.scoring.records import Location, ScoreSummary
 
 UNSCORED = 4
 ERRORS_SHOWN = 5
@@ -61,18 +58,21 @@ def score(
     resume: Annotated[bool, typer.Option("--resume", help="Go on where an interrupted job stopped.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Exit 4 if an image could not be scored.")] = False,
     report: Annotated[Path | None, typer.Option("--report", help="HTML page: what to check by eye first.")] = None,
+    dask_scheduler: Annotated[
+        str | None,
+        typer.Option(
+            "--dask-scheduler",
+            envvar="MNIST_PIPELINE_DASK_SCHEDULER",
+            metavar="tcp://HOST:PORT",
+            help="Score on the workers of a Dask cluster.",
+        ),
+    ] = None,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
 ) -> None:
     """Label every image of a folder: path, status, digit, confidence, error; one row an image, in sorted order."""
     terminal = Terminal.open(ctx, as_json=as_json, quiet=quiet, verbose=verbose)
-    from mnist_pipeline.scoring.launch import Nursery
-
-    nursery = ctx.with_resource(Nursery())  # loads while this process does
-    from mnist_pipeline.config import ScoreConfig, parse_config
-    from mnist_pipeline.scoring.score import score_images
-
     if output is None:
         raise UsageError("say where the rows go: --output FILE.csv, FILE.jsonl or FILE.parquet")
     values = {
@@ -84,14 +84,72 @@ def score(
         "overwrite": overwrite,
         "resume": resume,
     }
-    config = parse_config(ScoreConfig, values)
-    location = _location(folder, files_from)
-    chosen = _model(model, name, workspace, registry)
-    with _names(files_from) as names, terminal.progress() as report_progress:
-        summary = score_images(config, location, names, output, chosen, report_progress, report=report, nursery=nursery)
+    which = {"model": model, "name": name, "workspace": workspace, "registry": registry}
+    if dask_scheduler is None:
+        summary = _score_here(ctx, terminal, values, folder, files_from, output, report, which)
+    else:
+        summary = _score_on_dask(terminal, values, folder, files_from, output, report, which, dask_scheduler)
     terminal.result(summary.model_dump(mode="json"), *_lines(summary, output, report))
     if strict and summary.errors:
         raise typer.Exit(UNSCORED)
+
+
+def _score_here(
+    ctx: typer.Context,
+    terminal: Terminal,
+    values: dict[str, Any],
+    folder: str | None,
+    files_from: str | None,
+    output: Path,
+    report: Path | None,
+    which: dict[str, Any],
+) -> "ScoreSummary":
+    """By processes on this machine; Prefect is not loaded."""
+    from mnist_pipeline.scoring.launch import Nursery
+
+    nursery = ctx.with_resource(Nursery())  # loads while this process does
+    from mnist_pipeline.config import ScoreConfig, parse_config
+    from mnist_pipeline.released import find_scoring_model
+    from mnist_pipeline.scoring.score import score_images
+
+    config = parse_config(ScoreConfig, values)
+    location = _location(folder, files_from)
+    chosen = find_scoring_model(**which)
+    with _names(files_from) as names, terminal.progress() as report_progress:
+        return score_images(config, location, names, output, chosen, report_progress, report=report, nursery=nursery)
+
+
+def _score_on_dask(
+    terminal: Terminal,
+    values: dict[str, Any],
+    folder: str | None,
+    files_from: str | None,
+    output: Path,
+    report: Path | None,
+    which: dict[str, Any],
+    scheduler: str,
+) -> "ScoreSummary":
+    """By the workers of a cluster, as a Prefect flow."""
+    from mnist_pipeline.cli.flows import load_flows
+    from mnist_pipeline.config import ScoreConfig, parse_config
+
+    if folder is None or files_from is not None:
+        raise UsageError("--dask-scheduler: name a FOLDER or s3://bucket/prefix; a list is scored on one machine")
+    config = parse_config(ScoreConfig, values)
+    scoring = load_flows("scoring", "score --dask-scheduler")
+    from flows.listener import listening
+
+    with terminal.progress() as report_progress, listening(report_progress):
+        summary: ScoreSummary = scoring.score_folder(
+            folder,
+            output,
+            config,
+            **which,
+            dask_scheduler=scheduler,
+            keep_shards=False,
+            report=report,
+        )
+    return summary
 
 
 def _location(folder: str | None, files_from: str | None) -> "Location":
@@ -115,36 +173,6 @@ def _names(files_from: str | None) -> AbstractContextManager[BinaryIO | None]:
         return Path(files_from).open("rb")
     except OSError as error:
         raise UsageError(f"--files-from {files_from}: {error.strerror}") from None
-
-
-def _model(reference: str, name: str | None, workspace: Path, registry: str | None) -> "ScoringModel":
-    """A file by its path, else a published version, every file of it verified."""
-    from mnist_pipeline.files import read_json, sha256_file
-    from mnist_pipeline.scoring.job import ScoringModel
-
-    if reference.endswith(".onnx"):
-        path = Path(reference)
-        if not path.is_file():
-            raise UsageError(f"--model {reference}: there is no such file")
-        return ScoringModel(path, sha256_file(path))
-    store = find_registry(workspace, registry)
-    found = store.resolve(pick_model(store, name), reference)
-    evaluation = read_json(found.directory / "evaluation.json")
-    return ScoringModel(found.path, found.sha256, f"{found.model} {found.version}", _threshold(evaluation))
-
-
-def _threshold(evaluation: Mapping[str, Any]) -> "ConfidenceThreshold | None":
-    """The threshold that the version's evaluation chose on validation rows."""
-    from mnist_pipeline.scoring.records import ConfidenceThreshold
-
-    rejection = evaluation.get("rejection")
-    if rejection is None:
-        return None
-    return ConfidenceThreshold(
-        value=rejection["threshold"],
-        false_reject_rate=rejection["false_reject_rate"],
-        source=f"the model's evaluation, on {rejection['rows']} validation rows",
-    )
 
 
 def _lines(summary: "ScoreSummary", output: Path, report: Path | None) -> list[str]:

@@ -1,9 +1,11 @@
 """One scoring job on disk: what it writes, who may write it, and what an interrupted one has left."""
 
 import errno
+import hashlib
 import os
 import shutil
-from collections.abc import Iterator
+import socket
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,15 +15,16 @@ from pydantic import ValidationError
 from mnist_pipeline.config import ScoreConfig
 from mnist_pipeline.errors import PipelineError, UsageError
 from mnist_pipeline.files import read_json, sha256_file
-from mnist_pipeline.scoring.listing import Skipped
+from mnist_pipeline.scoring.listing import END, Skipped
 from mnist_pipeline.scoring.parts import Part, read_part
-from mnist_pipeline.scoring.reading import Reader, Signature
+from mnist_pipeline.scoring.reading import NOTHING, SIGNATURE, Reader, Signature
 from mnist_pipeline.scoring.records import (
     ConfidenceThreshold,
     Limits,
     Location,
     ScoreSummary,
     ScoringSettings,
+    Section,
     Shard,
 )
 from mnist_pipeline.scoring.rejection import DEFAULT_THRESHOLD
@@ -174,8 +177,10 @@ def _is_same(part: Part, row: int, reader: Reader) -> bool:
     return reader.signature(part.names[row]) == seen
 
 
-def finished(outputs: Outputs, expected: dict[str, object], listing_sha256: str) -> ScoreSummary | None:
-    """The manifest of an output that is whole and was made of the same names in the same way; else None."""
+def finished(
+    outputs: Outputs, expected: dict[str, object], names: Iterable[bytes], reader: Reader
+) -> ScoreSummary | None:
+    """The manifest of an output that is whole and was made in the same way of the same images; else None."""
     try:
         summary = ScoreSummary.model_validate(read_json(outputs.manifest))
         if sha256_file(outputs.output) != summary.output_sha256:
@@ -183,8 +188,48 @@ def finished(outputs: Outputs, expected: dict[str, object], listing_sha256: str)
     except (OSError, ValueError, ValidationError):
         return None
     stored = summary.model_dump(mode="json")
-    same = all(stored[name] == value for name, value in expected.items())
-    return summary if same and summary.listing_sha256 == listing_sha256 else None
+    if any(stored[name] != value for name, value in expected.items()):
+        return None
+    listing, signatures = hashlib.sha256(), hashlib.sha256()
+    for name in names:
+        listing.update(name + END)
+        signatures.update(SIGNATURE.pack(*(reader.signature(name) or NOTHING)))
+    found = (listing.hexdigest(), signatures.hexdigest())
+    return summary if found == (summary.listing_sha256, summary.signatures_sha256) else None
+
+
+def check_machine(section: Section) -> None:
+    """Before any work on a section: its rows here would be those of the machine that planned it.
+
+    Raises:
+        PipelineError: a file or folder that the section names is not there, or another version is installed.
+    """
+    settings = section.settings
+    where = f"on {socket.gethostname()}"
+    if preprocessing_version() != settings.preprocessing_version:
+        raise PipelineError(
+            f"{where} another version of mnist-pipeline, Pillow or NumPy is installed than where the job was started; "
+            "install the same ones"
+        )
+    needed = [section.listing, section.parts, settings.model]
+    if settings.location.kind == "folder":
+        needed.append(Path(settings.location.root))
+    for path in needed:
+        if not path.exists():
+            raise PipelineError(
+                f"{path} is not there {where}; images, model and output must have the same paths on every worker"
+            )
+
+
+def tidy(outputs: Outputs, kept: Collection[str] | None = None) -> None:
+    """Remove what a finished job leaves, but for the named parts."""
+    if kept is None:
+        shutil.rmtree(outputs.work, ignore_errors=True)
+        return
+    outputs.listing.unlink(missing_ok=True)
+    for part in outputs.parts.iterdir():
+        if part.name not in kept:
+            part.unlink(missing_ok=True)
 
 
 def summarise(
@@ -213,6 +258,7 @@ def summarise(
         unreadable_folders=sorted(skipped.unreadable),
         listing_sha256=tally.listing_sha256,
         inputs_sha256=tally.inputs_sha256,
+        signatures_sha256=tally.signatures_sha256,
         provider=tally.provider,
         reused=tally.reused,
         workers=workers,

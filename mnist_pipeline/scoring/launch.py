@@ -55,6 +55,7 @@ class Nursery:
         self._process: subprocess.Popen[bytes] | None = None
         self._codes: dict[int, int] = {}
         self._changed = threading.Condition()
+        self._starting = threading.Lock()
         if FORKS:
             self._open()
 
@@ -62,7 +63,7 @@ class Nursery:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._close()
+        self.close()
 
     def _open(self) -> None:
         self._control, theirs = socket.socketpair()
@@ -71,7 +72,8 @@ class Nursery:
         self._listener = threading.Thread(target=self._listen, daemon=True)
         self._listener.start()
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """End it, and every worker that it forked."""
         process, self._process = self._process, None
         if process is not None:
             with suppress(OSError):
@@ -88,12 +90,13 @@ class Nursery:
         """
         if not FORKS:
             return _Spawned()
-        try:
-            return self._fork()
-        except OSError:  # somebody killed the nursery
-            self._close()
-            self._open()
-            return self._fork()
+        with self._starting:  # a worker, or a new nursery: several pools may be asking
+            try:
+                return self._fork()
+            except OSError:  # somebody killed the nursery
+                self.close()
+                self._open()
+                return self._fork()
 
     def _fork(self) -> Channel:
         ours, theirs = socket.socketpair()

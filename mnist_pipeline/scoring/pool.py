@@ -147,6 +147,10 @@ class Pool:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the processes."""
         for process in self._processes:
             process.end()
         self._processes.clear()
@@ -185,9 +189,9 @@ class Pool:
     def pictures(self, names: list[str]) -> list[dict[str, Any]]:
         """What `pictures.picture` says of each name; shorter where a worker did not survive one."""
         found: list[dict[str, Any]] = []
-        ready = [process for process in self._processes if process.ready]
-        if not ready:
-            return found
+        while not (ready := [process for process in self._processes if process.ready]):
+            self._start(1)  # where nothing was left to score
+            self._next_event()
         process = ready[0]
         process.send({"pictures": names})
         while True:

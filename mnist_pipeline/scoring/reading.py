@@ -6,6 +6,7 @@ What can pass by itself (an I/O error, a stale handle) is tried again; it is nev
 import errno
 import os
 import stat
+import struct
 import time
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
@@ -29,6 +30,12 @@ class Signature(NamedTuple):
 
     size: int
     modified_ns: int
+
+
+SIGNATURE = struct.Struct("<qq")
+"""As rows store one."""
+NOTHING = Signature(0, 0)
+"""Of an image that is not there."""
 
 
 class ImageError(Exception):

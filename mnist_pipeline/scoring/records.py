@@ -80,6 +80,32 @@ class Shard(Record):
     settings: ScoringSettings
 
 
+class Section(Record):
+    """Consecutive shards of a listing: what one task scores. It holds where the names are, not the names."""
+
+    first_shard: int
+    listing: Path
+    offset: int
+    """First byte in the listing."""
+    length: int
+    """Bytes in the listing."""
+    images: int
+    shards: int
+    shard_images: int
+    """Images per shard, on average."""
+    parts: Path
+    """Folder of the files with the shards' rows."""
+    settings: ScoringSettings
+
+
+class ScoredSection(Record):
+    """What became of a section: the rows of all its shards are stored."""
+
+    images: int
+    reused: int
+    """Images whose rows were there already."""
+
+
 class ConfidenceThreshold(Record):
     """Below which probability an answer becomes ``no_digit``."""
 
@@ -121,6 +147,8 @@ class ScoreSummary(Record):
     """Of all names, NUL-terminated, in order."""
     inputs_sha256: str
     """Of the SHA-256 of every image, in order; zeros where none could be read."""
+    signatures_sha256: str
+    """Of size and time of every image, in order: tells without reading that an image has changed."""
     model: str
     model_version: str | None
     model_sha256: str

@@ -7,23 +7,19 @@ takes over the rows of every shard whose names, settings and images are still th
 output is there.
 """
 
-import hashlib
 import logging
 import os
-import shutil
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from mnist_pipeline.config import ScoreConfig
 from mnist_pipeline.errors import DataError, UsageError
 from mnist_pipeline.files import open_atomic, write_json, write_text
 from mnist_pipeline.progress import Progress, ReportProgress, no_progress
-from mnist_pipeline.records import Record
 from mnist_pipeline.scoring.job import (
     Outputs,
     ScoringModel,
@@ -34,13 +30,19 @@ from mnist_pipeline.scoring.job import (
     recipe,
     reusable,
     summarise,
+    tidy,
 )
 from mnist_pipeline.scoring.launch import Nursery
-from mnist_pipeline.scoring.listing import END, Skipped, SortedNames, read_list, scan_folder, sort_names
+from mnist_pipeline.scoring.listing import Skipped, SortedNames, read_list, scan_folder, sort_names
 from mnist_pipeline.scoring.parts import read_part
 from mnist_pipeline.scoring.pool import Pool
 from mnist_pipeline.scoring.reading import Reader, open_reader
-from mnist_pipeline.scoring.records import ConfidenceThreshold, Location, ScoreSummary, ScoringSettings, Shard
+from mnist_pipeline.scoring.records import (
+    ConfidenceThreshold,
+    Location,
+    ScoreSummary,
+    Shard,
+)
 from mnist_pipeline.scoring.shards import cut
 from mnist_pipeline.scoring.sinks import open_sink
 from mnist_pipeline.scoring.tally import Tally
@@ -121,28 +123,38 @@ def _score(
     with claim(outputs, config):
         skipped = Skipped()
         found = list_names(location, names, outputs, skipped, report_progress, report)
-        if config.resume and (done := finished(outputs, recipe(config, settings, model), _digest(found))):
-            logger.info("%s is complete and up to date", output)
-            shutil.rmtree(outputs.work, ignore_errors=True)
-            return done
         reader = open_reader(location, settings.limits.bytes)
+        wanted = config.resume and (report is None or report.is_file())
+        if wanted and (done := finished(outputs, recipe(config, settings, model), found, reader)):
+            logger.info("%s is complete and up to date", output)
+            tidy(outputs)
+            return done
         workers = config.workers or usable_cpus()
         tally = Tally(choose_threshold(config, model).value)
         with Pool(settings, workers, config.max_memory_megabytes, outputs.work, nursery) as pool:
             job = _Job(pool, reader, found.count, tally, report_progress)
-            with _output(outputs, config, tally) as add:
+            with open_output(outputs, config, tally) as add:
                 for shard in job.in_order(cut(found, outputs.listing, outputs.parts, settings, config.shard_images)):
                     add(shard)
-            if report is not None:
-                pictures = pool.pictures([os.fsdecode(one.name) for one in tally.least_confident])
+            pictures = least_confident_pictures(tally, pool) if report is not None else []
         summary = summarise(config, settings, model, outputs, tally, skipped, workers, time.monotonic() - started)
         if report is not None:
-            from mnist_pipeline.scoring.report import cards, histogram, render_report
-
-            write_text(report, render_report(summary, histogram(tally), cards(tally, pictures)))
+            write_report(report, summary, tally, pictures)
         write_json(outputs.manifest, summary.model_dump(mode="json"))
-        shutil.rmtree(outputs.work, ignore_errors=True)
+        tidy(outputs)
     return summary
+
+
+def least_confident_pictures(tally: Tally, pool: Pool) -> list[dict[str, Any]]:
+    """What the report shows of the images that are most worth a look."""
+    return pool.pictures([os.fsdecode(one.name) for one in tally.least_confident])
+
+
+def write_report(path: Path, summary: ScoreSummary, tally: Tally, pictures: list[dict[str, Any]]) -> None:
+    """The page: what to check by eye first."""
+    from mnist_pipeline.scoring.report import cards, histogram, render_report
+
+    write_text(path, render_report(summary, histogram(tally), cards(tally, pictures)))
 
 
 def usable_cpus() -> int:
@@ -180,82 +192,8 @@ def list_names(
     return sort_names(read_list(names), outputs.work, found)
 
 
-class Plan(Record):
-    """A job that is cut into shards, for tasks that run anywhere.
-
-    Each shard holds what it needs: a machine that sees the same files can score it. The folder of ``output`` must
-    be where all of them can write.
-    """
-
-    settings: ScoringSettings
-    output: Path
-    shards: list[Shard]
-    skipped: dict[str, int]
-    unreadable_folders: list[str]
-
-
-def plan_shards(
-    config: ScoreConfig, location: Location, names: BinaryIO | None, output: Path, model: ScoringModel
-) -> Plan:
-    """List the images and cut the listing. To be called within `job.claim`, like `join_parts`."""
-    outputs = Outputs(output.absolute())
-    outputs.parts.mkdir(parents=True, exist_ok=True)
-    settings, skipped = make_settings(config, location, model), Skipped()
-    found = list_names(location, names, outputs, skipped)
-    shards = list(cut(found, outputs.listing, outputs.parts, settings, config.shard_images))
-    found.close()
-    return Plan(
-        settings=settings,
-        output=outputs.output,
-        shards=shards,
-        skipped=dict(skipped.entries),
-        unreadable_folders=skipped.unreadable,
-    )
-
-
-def score_shard(config: ScoreConfig, shard: Shard) -> Path:
-    """The file with the shard's rows. Rows that are there already, and still true, are not made again.
-
-    Raises:
-        PipelineError: as `score_folder`.
-    """
-    reader = open_reader(shard.settings.location, shard.settings.limits.bytes)
-    if not reusable(shard, reader):
-        folder = shard.part.parent.parent
-        with Nursery() as nursery, Pool(shard.settings, 1, config.max_memory_megabytes, folder, nursery) as pool:
-            for _ in pool.score([shard]):
-                pass
-    return shard.part
-
-
-def join_parts(config: ScoreConfig, plan: Plan, model: ScoringModel, *, workers: int, started: float) -> ScoreSummary:
-    """The output and its manifest from the rows of all shards, in order; the unfinished job is removed.
-
-    Args:
-        config: how.
-        plan: its shards are all scored.
-        model: that answered.
-        workers: how many tasks ran at once, for the manifest.
-        started: `time.monotonic` when the job began.
-
-    Raises:
-        DataError: the rows of a shard are missing.
-    """
-    outputs = Outputs(plan.output)
-    tally = Tally(choose_threshold(config, model).value)
-    with _output(outputs, config, tally) as add:
-        for shard in plan.shards:
-            add(shard)
-    skipped = Skipped(Counter(plan.skipped), plan.unreadable_folders)
-    seconds = time.monotonic() - started
-    summary = summarise(config, plan.settings, model, outputs, tally, skipped, workers, seconds)
-    write_json(outputs.manifest, summary.model_dump(mode="json"))
-    shutil.rmtree(outputs.work, ignore_errors=True)
-    return summary
-
-
 @contextmanager
-def _output(outputs: Outputs, config: ScoreConfig, tally: Tally) -> Iterator[Callable[[Shard], None]]:
+def open_output(outputs: Outputs, config: ScoreConfig, tally: Tally) -> Iterator[Callable[[Shard], None]]:
     """The output file, which appears when the block ends; the value appends the rows of the next shard."""
     with open_atomic(outputs.output) as file:
         sink = open_sink(outputs.output.suffix, file, probabilities=config.probabilities)
@@ -311,11 +249,3 @@ class _Job:
         done = self.tally.reused + self._scored + self.pool.in_progress
         rate = (self._scored + self.pool.in_progress) / max(time.monotonic() - self._started, 1e-9)
         self.report_progress(Progress("score", min(done, self.images), self.images, "images", {"images/s": rate}))
-
-
-def _digest(names: SortedNames) -> str:
-    """As `Tally.listing_sha256`."""
-    digest = hashlib.sha256()
-    for name in names:
-        digest.update(name + END)
-    return digest.hexdigest()

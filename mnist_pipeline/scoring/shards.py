@@ -6,15 +6,16 @@ Mazieres, SOSP 2001): when files come or go, only the shards around them change,
 
 import hashlib
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import PIL
 
 from mnist_pipeline.files import canonical_json, sha256_bytes, sha256_file
 from mnist_pipeline.scoring.listing import END
-from mnist_pipeline.scoring.records import ScoringSettings, Shard
+from mnist_pipeline.scoring.records import ScoringSettings, Section, Shard
 
 LEAST = 4
 """A shard holds at least a fourth of the average."""
@@ -43,25 +44,90 @@ def cut(
         settings: what is to be done with each image.
         shard_images: images per shard, on average.
     """
-    base = sha256_bytes(canonical_json(settings.model_dump(mode="json")))
-    offset = 0
     with listing.open("wb") as file:
-        for index, members in enumerate(_groups(names, shard_images)):
-            block = END.join(members) + END
+
+        def write(block: bytes) -> None:
             file.write(block)
             file.flush()
-            key = hashlib.sha256(base.encode() + block).hexdigest()
-            yield Shard(
-                index=index,
-                listing=listing,
-                offset=offset,
-                length=len(block),
-                images=len(members),
-                key=key,
-                part=parts / f"{key[:40]}.part",
-                settings=settings,
-            )
-            offset += len(block)
+
+        yield from _shards(names, _Place(listing, 0, 0), parts, settings, shard_images, write)
+
+
+def cut_sections(shards: Iterable[Shard], shard_images: int, task_images: int) -> Iterator[Section]:
+    """Runs of consecutive shards with at least ``task_images`` images each, but for the last.
+
+    Args:
+        shards: all of a listing, in order.
+        shard_images: that they were cut with.
+        task_images: images per section.
+    """
+    first: Shard | None = None
+    images = length = count = 0
+    for shard in shards:
+        first = first or shard
+        images, length, count = images + shard.images, length + shard.length, count + 1
+        if images >= task_images:
+            yield _section(first, length, images, count, shard_images)
+            first, images, length, count = None, 0, 0, 0
+    if first is not None:
+        yield _section(first, length, images, count, shard_images)
+
+
+def _section(first: Shard, length: int, images: int, count: int, shard_images: int) -> Section:
+    return Section(
+        first_shard=first.index,
+        listing=first.listing,
+        offset=first.offset,
+        length=length,
+        images=images,
+        shards=count,
+        shard_images=shard_images,
+        parts=first.part.parent,
+        settings=first.settings,
+    )
+
+
+def shards_of(section: Section) -> Iterator[Shard]:
+    """The very shards that the section was made of: where one begins, the cutting knows nothing of those before."""
+    names = names_at(section.listing, section.offset, section.length)
+    place = _Place(section.listing, section.first_shard, section.offset)
+    return _shards(names, place, section.parts, section.settings, section.shard_images, lambda _: None)
+
+
+class _Place(NamedTuple):
+    """Where the first of some shards is."""
+
+    listing: Path
+    shard: int
+    offset: int
+
+
+def _shards(
+    names: Iterable[bytes],
+    place: _Place,
+    parts: Path,
+    settings: ScoringSettings,
+    shard_images: int,
+    write: Callable[[bytes], None],
+) -> Iterator[Shard]:
+    """Each shard of ``names``, once ``write`` has had its names."""
+    base = sha256_bytes(canonical_json(settings.model_dump(mode="json")))
+    offset = place.offset
+    for index, members in enumerate(_groups(names, shard_images), place.shard):
+        block = END.join(members) + END
+        write(block)
+        key = hashlib.sha256(base.encode() + block).hexdigest()
+        yield Shard(
+            index=index,
+            listing=place.listing,
+            offset=offset,
+            length=len(block),
+            images=len(members),
+            key=key,
+            part=parts / f"{key[:40]}.part",
+            settings=settings,
+        )
+        offset += len(block)
 
 
 def _groups(names: Iterable[bytes], shard_images: int) -> Iterator[list[bytes]]:
@@ -79,6 +145,11 @@ def _groups(names: Iterable[bytes], shard_images: int) -> Iterator[list[bytes]]:
 
 def shard_names(shard: Shard) -> list[bytes]:
     """The names of a shard, read from the listing."""
-    with shard.listing.open("rb") as file:
-        file.seek(shard.offset)
-        return file.read(shard.length).split(END)[:-1]
+    return names_at(shard.listing, shard.offset, shard.length)
+
+
+def names_at(listing: Path, offset: int, length: int) -> list[bytes]:
+    """The names in these bytes of a listing."""
+    with listing.open("rb") as file:
+        file.seek(offset)
+        return file.read(length).split(END)[:-1]

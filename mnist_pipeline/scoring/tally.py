@@ -53,6 +53,7 @@ class Tally:
     provider: str = ""
     _listing: "hashlib._Hash" = field(default_factory=hashlib.sha256)
     _inputs: "hashlib._Hash" = field(default_factory=hashlib.sha256)
+    _signatures: "hashlib._Hash" = field(default_factory=hashlib.sha256)
 
     @property
     def listing_sha256(self) -> str:
@@ -62,6 +63,10 @@ class Tally:
     def inputs_sha256(self) -> str:
         return self._inputs.hexdigest()
 
+    @property
+    def signatures_sha256(self) -> str:
+        return self._signatures.hexdigest()
+
     def add(self, part: Part) -> Batch:
         """Count the rows of the next part; return them as they are to be written."""
         rows = apply_threshold(part.rows, self.threshold)
@@ -70,6 +75,7 @@ class Tally:
         self.provider = part.provider or self.provider
         self._listing.update(b"".join(name + b"\0" for name in part.names))
         self._inputs.update(rows["sha256"].tobytes())
+        self._signatures.update(np.stack([rows["size"], rows["modified_ns"]], axis=1).tobytes())
         for status, count in enumerate(np.bincount(rows["status"], minlength=len(STATUS_NAMES)).tolist()):
             self.statuses[STATUS_NAMES[status]] += count
         for reason, count in enumerate(np.bincount(rows["reason"], minlength=len(REASON_NAMES)).tolist()):

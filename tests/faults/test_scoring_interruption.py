@@ -8,7 +8,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +18,12 @@ import pytest
 from mnist_pipeline.config import ScoreConfig
 from mnist_pipeline.errors import DataError, PipelineError, UsageError
 from mnist_pipeline.files import sha256_file
+from mnist_pipeline.scoring.crew import Crew
 from mnist_pipeline.scoring.job import Outputs, ScoringModel
 from mnist_pipeline.scoring.parts import read_part
 from mnist_pipeline.scoring.records import Location, ScoreSummary
-from mnist_pipeline.scoring.score import join_parts, plan_shards, score_folder, score_shard
+from mnist_pipeline.scoring.score import score_folder
+from mnist_pipeline.scoring.sections import join_sections, plan_sections, score_section
 
 _spec = importlib.util.spec_from_file_location(
     "scoring_fixtures", Path(__file__).parents[1] / "scoring" / "conftest.py"
@@ -54,6 +57,12 @@ def run(folder: Path, output: Path, model: "fixtures.Model", config: ScoreConfig
 def start(folder: Path, output: Path, model: "fixtures.Model") -> "subprocess.Popen[bytes]":
     arguments = [CONFIG.model_dump_json(), str(folder), str(output), str(model.path), model.sha256]
     return subprocess.Popen([sys.executable, "-c", JOB, *arguments], stderr=subprocess.PIPE)
+
+
+@pytest.fixture(scope="module")
+def crew() -> Iterator[Crew]:
+    with closing(Crew()) as found:
+        yield found
 
 
 def wait_until(condition: Callable[[], bool], process: "subprocess.Popen[bytes]") -> None:
@@ -202,6 +211,10 @@ def test_resume_leaves_a_complete_output_alone_and_brings_an_old_one_up_to_date(
     assert output.stat().st_mtime_ns == before
     shutil.copy(next(folder.rglob("*.png")), folder / "new.png")
     assert run(folder, output, model, resume).images == 21
+    (folder / "new.png").write_bytes(fixtures.png(np.eye(28, dtype=np.uint8)))
+    assert run(folder, output, model, resume).reused == 0
+    run(folder, tmp_path / "clean.csv", model)
+    assert output.read_bytes() == (tmp_path / "clean.csv").read_bytes()
     with pytest.raises(UsageError, match="exists"):
         run(folder, output, model)
 
@@ -217,26 +230,58 @@ def test_two_jobs_do_not_write_one_output(model, make_folder, tmp_path):
     process.communicate()
 
 
-def test_shards_scored_one_by_one_anywhere_join_to_the_same_output(model, make_folder, tmp_path):
-    folder = make_folder(60)
-    clean = tmp_path / "clean.csv"
+def test_sections_scored_one_by_one_anywhere_join_to_the_same_output(model, make_folder, tmp_path, crew):
+    folder = make_folder(160)
+    clean, output = tmp_path / "clean.csv", tmp_path / "out.csv"
     run(folder, clean, model)
     scoring_model = ScoringModel(model.path, model.sha256)
-    plan = plan_shards(CONFIG, Location(kind="folder", root=str(folder)), None, tmp_path / "out.csv", scoring_model)
-    assert len(plan.shards) > 1
-    assert [shard.index for shard in plan.shards] == list(range(len(plan.shards)))
-    for shard in reversed(plan.shards[1:]):
-        assert read_part(score_shard(CONFIG, shard))
+    location = Location(kind="folder", root=str(folder))
+    plan = plan_sections(CONFIG, location, None, output, scoring_model, task_images=30)
+    assert len(plan.sections) > 2
+    assert plan.images == sum(section.images for section in plan.sections) == 160
+    assert all(section.shards > 1 for section in plan.sections[:-1])
+    for section in reversed(plan.sections[1:]):
+        scored = score_section(CONFIG, section, crew)
+        assert (scored.images, scored.reused) == (section.images, 0)
+    how = {"reused": 0, "workers": 1, "started": time.monotonic(), "crew": crew}
     with pytest.raises(DataError, match="missing"):
-        join_parts(CONFIG, plan, scoring_model, workers=1, started=time.monotonic())
-    assert not (tmp_path / "out.csv").exists()
-    stored = parts(tmp_path / "out.csv")
-    for shard in plan.shards:
-        score_shard(CONFIG, shard)
-    assert stored.items() <= parts(tmp_path / "out.csv").items(), "a shard was scored twice"
-    summary = join_parts(CONFIG, plan, scoring_model, workers=1, started=time.monotonic())
-    assert (tmp_path / "out.csv").read_bytes() == clean.read_bytes()
+        join_sections(CONFIG, plan, scoring_model, **how)
+    assert not output.exists()
+    stored = parts(output)
+    again = [score_section(CONFIG, section, crew) for section in plan.sections]
+    assert [scored.reused for scored in again] == [0, *(section.images for section in plan.sections[1:])]
+    assert stored.items() <= parts(output).items(), "a shard was scored twice"
+    summary = join_sections(CONFIG, plan, scoring_model, **how)
+    assert output.read_bytes() == clean.read_bytes()
     assert summary.output_sha256 == sha256_file(clean)
+
+
+@pytest.mark.parametrize("gone", ["images", "model"])
+def test_a_machine_that_does_not_see_the_images_or_the_model_says_so_and_makes_no_row(
+    model, make_folder, tmp_path, crew, gone
+):
+    folder = make_folder(20)
+    elsewhere = shutil.copy(model.path, tmp_path / "model.onnx")
+    location = Location(kind="folder", root=str(folder))
+    scoring_model = ScoringModel(elsewhere, model.sha256)
+    (section,) = plan_sections(CONFIG, location, None, tmp_path / "out.csv", scoring_model, task_images=100).sections
+    lost = folder if gone == "images" else elsewhere
+    lost.rename(tmp_path / "lost")
+    with pytest.raises(PipelineError, match=f"{lost} is not there on .*the same paths on every worker"):
+        score_section(CONFIG, section, crew)
+    assert not parts(tmp_path / "out.csv")
+
+
+def test_a_machine_with_another_version_says_so_and_makes_no_row(model, make_folder, tmp_path, crew):
+    location = Location(kind="folder", root=str(make_folder(20)))
+    output = tmp_path / "out.csv"
+    (section,) = plan_sections(
+        CONFIG, location, None, output, ScoringModel(model.path, model.sha256), task_images=100
+    ).sections
+    older = section.settings.model_copy(update={"preprocessing_version": "1-000000000000"})
+    with pytest.raises(PipelineError, match="another version of mnist-pipeline, Pillow or NumPy"):
+        score_section(CONFIG, section.model_copy(update={"settings": older}), crew)
+    assert not parts(output)
 
 
 def test_a_full_disk_is_one_clear_line_and_what_was_scored_is_kept(model, make_folder, tmp_path):

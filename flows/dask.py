@@ -1,0 +1,51 @@
+"""A Dask cluster that somebody else started, as Prefect's task runner."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from prefect.task_runners import TaskRunner
+
+from mnist_pipeline.errors import MissingExtraError, PipelineError
+
+logger = logging.getLogger("mnist_pipeline.dask")
+
+CONNECT_SECONDS = 20
+Runner = TaskRunner[Any]
+
+
+@contextmanager
+def on_dask(address: str) -> Iterator[tuple[Runner, int]]:
+    """The task runner of a cluster, and how many tasks it runs at once.
+
+    Args:
+        address: of its scheduler.
+
+    Raises:
+        MissingExtraError: the ``dask`` extra is not installed.
+        PipelineError: no scheduler answers, or it or several workers are lost.
+    """
+    try:
+        from distributed import CancelledError, KilledWorker
+        from prefect_dask.task_runners import DaskTaskRunner
+    except ModuleNotFoundError:
+        raise MissingExtraError("a Dask scheduler", "dask") from None
+    with DaskTaskRunner(address=address, client_kwargs={"timeout": CONNECT_SECONDS}) as runner:
+        try:
+            slots = sum(runner.client.nthreads().values())
+        except (OSError, ValueError) as error:
+            raise PipelineError(f"no Dask scheduler answers at {address}: {error}; is it running?") from None
+        if not slots:
+            logger.warning("the Dask scheduler at %s has no workers yet; waiting for one", address)
+        try:
+            yield runner, slots
+        except KilledWorker as error:
+            raise PipelineError(
+                f"Dask gave one task up after several workers died at it, the last one at {error.last_worker.address}; "
+                "what is scored is kept: run the same again, with more memory per worker or a smaller task_images"
+            ) from None
+        except CancelledError:
+            raise PipelineError(
+                f"the Dask scheduler at {address} was lost; what is scored is kept: run the same again"
+            ) from None

@@ -1,0 +1,210 @@
+"""Batch scoring as a Prefect flow: list the images, score them section by section as tasks, join the rows.
+
+On one machine the tasks are threads that share worker processes; with a Dask scheduler they run wherever its workers
+are. The output is the one of `mnist-pipeline score`, byte for byte: both score the same shards.
+"""
+
+import time
+from contextlib import closing
+from contextvars import ContextVar
+from math import ceil
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Annotated, Any
+
+from prefect import flow, task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.futures import PrefectFuture
+from prefect.states import Completed
+from prefect.task_runners import ThreadPoolTaskRunner
+from pydantic import Field
+
+from flows import scoring_artifacts
+from flows.dask import Runner, on_dask
+from flows.listener import listener
+from mnist_pipeline.config import ScoreConfig
+from mnist_pipeline.errors import MissingExtraError, PipelineError, StorageError
+from mnist_pipeline.released import find_scoring_model
+from mnist_pipeline.scoring.crew import CREW
+from mnist_pipeline.scoring.job import Outputs, ScoringModel, claim
+from mnist_pipeline.scoring.records import Location, ScoredSection, ScoreSummary, Section
+from mnist_pipeline.scoring.score import usable_cpus
+from mnist_pipeline.scoring.sections import Plan, join_sections, plan_sections, score_section, up_to_date
+
+TASK_IMAGES = 10_000
+"""A task costs about 0.1 s beside its work, which is about 1 s then."""
+TASKS_AT_ONCE = 8
+"""On one machine. More would only wait for each other in the one process that watches over them."""
+TICK_SECONDS = 0.5
+
+_progress: ContextVar["scoring_artifacts.ScoringProgress | None"] = ContextVar("progress", default=None)
+
+# Reuse is the shards' own: their keys and their images' signatures say whether rows are still true, and they
+# survive the loss of Prefect's database. So Prefect neither caches nor stores results.
+step = task(cache_policy=NO_CACHE, persist_result=False)
+
+
+@step
+def find_model(model: str, name: str | None, workspace: Path, registry: str | None) -> ScoringModel:
+    """The published version, every file of it verified."""
+    return find_scoring_model(model, name, workspace, registry)
+
+
+@step
+def list_images(
+    config: ScoreConfig, location: Location, output: Path, model: ScoringModel, task_images: int, report: Path | None
+) -> Plan:
+    """Which images there are, in sections."""
+    return plan_sections(config, location, None, output, model, task_images, listener(), report)
+
+
+def _can_pass(_task: Any, _run: TaskRun, state: State[Any]) -> bool:
+    """What stands between this machine and the store may be gone when it is tried again; nothing else may."""
+    return isinstance(state.result(raise_on_failure=False), StorageError)
+
+
+@task(
+    task_run_name="score-images-{section.first_shard}",
+    cache_policy=NO_CACHE,
+    persist_result=False,
+    retries=2,
+    retry_delay_seconds=[2, 10],
+    retry_condition_fn=_can_pass,
+)
+def score_images(config: ScoreConfig, section: Section, workers: int) -> State[ScoredSection]:
+    """Store the rows of a section. A lost worker's section goes to another one, which makes what is missing."""
+    progress = _progress.get()
+    try:
+        scored = score_section(config, section, CREW, workers, progress.add if progress else lambda _: None)
+    except MissingExtraError as error:  # made of two arguments, it does not survive the way to another process
+        raise PipelineError(str(error)) from None
+    if scored.images and scored.reused == scored.images:
+        return Completed(name="Reused", message="all rows were there, and every image is unchanged", data=scored)
+    return Completed(message=f"{scored.images:,} images, {scored.reused:,} of them reused", data=scored)
+
+
+@step
+def join_rows(
+    config: ScoreConfig,
+    plan: Plan,
+    model: ScoringModel,
+    reused: int,
+    workers: int,
+    started: float,
+    keep: bool,
+    report: Path | None,
+) -> ScoreSummary:
+    """The output and its manifest."""
+    return join_sections(
+        config, plan, model, reused=reused, workers=workers, started=started, keep=keep, report=report, crew=CREW
+    )
+
+
+@flow(name="score-folder", persist_result=False)
+def score_folder(
+    folder: Annotated[str, Field(min_length=1)],
+    output: Annotated[Path, Field(json_schema_extra={"pattern": r"\.(csv|jsonl|parquet)$"})],
+    config: ScoreConfig = ScoreConfig(resume=True),  # noqa: B008 - a frozen value, and Prefect's form shows it
+    model: Annotated[str, Field(min_length=1)] = "champion",
+    name: str | None = None,
+    workspace: Path = Path("artifacts"),
+    registry: str | None = None,
+    dask_scheduler: Annotated[str, Field(pattern=r"^(tcp|tls|ws|wss|ucx)://\S+$")] | None = None,
+    task_images: Annotated[int, Field(ge=256, le=1_000_000)] = TASK_IMAGES,
+    keep_shards: bool = True,
+    report: Path | None = None,
+    strict: bool = False,
+) -> ScoreSummary:
+    """Label every image of a folder: path, status, digit, confidence, error; one row an image, in sorted order.
+
+    Args:
+        folder: Folder of images, at any depth; or s3://bucket/prefix.
+        output: File for the rows: .csv, .jsonl or .parquet; a manifest appears beside it.
+        config: How images are preprocessed and answered, and what becomes of an existing output.
+        model: champion, another alias, a version, the beginning of one, or FILE.onnx.
+        name: Name of the model in the registry; not needed where there is one.
+        workspace: Folder whose registry is used, and where models from a remote one are kept.
+        registry: Folder or s3://bucket/prefix of another registry.
+        dask_scheduler: Address of a Dask scheduler, such as tcp://host:8786; none: processes on this machine. Its
+            workers must see images, model and output under the same paths.
+        task_images: Images per task, about; fewer where images are large.
+        keep_shards: Leave the rows of each shard beside the output, so that the next run scores only what is new
+            or changed.
+        report: HTML page to write as well: what to check by eye first.
+        strict: Fail if an image could not be scored; the output is written all the same.
+    """
+    started = time.monotonic()
+    location = _location(folder)
+    outputs = Outputs(output.absolute())
+    chosen = find_model(model, name, workspace, registry)
+    with claim(outputs, config), closing(CREW):
+        plan = list_images(config, location, outputs.output, chosen, task_images, report)
+        wanted = config.resume and (report is None or report.is_file())
+        summary = up_to_date(config, plan, chosen, keep=keep_shards) if wanted else None
+        if summary is None:
+            scored, workers = _score_all(config, plan, dask_scheduler)
+            reused = sum(section.reused for section in scored)
+            summary = join_rows(config, plan, chosen, reused, workers, started, keep_shards, report)
+    scoring_artifacts.show(summary, outputs.output)
+    if strict and summary.errors:
+        first = summary.first_errors[0]
+        raise PipelineError(f"{summary.errors:,} images could not be scored, such as {first.path}: {first.message}")
+    return summary
+
+
+def _location(folder: str) -> Location:
+    if "://" in folder:
+        return Location(kind="prefix", root=folder)
+    return Location(kind="folder", root=str(Path(folder).resolve()))
+
+
+def _score_all(config: ScoreConfig, plan: Plan, dask_scheduler: str | None) -> tuple[list[ScoredSection], int]:
+    """Every section, scored, and how many processes worked at once."""
+    progress = scoring_artifacts.ScoringProgress(plan.images, listener())
+    if dask_scheduler is not None:
+        with on_dask(dask_scheduler) as (runner, slots):
+            each = config.workers or 1
+            return _run(runner, config, plan, each, progress), slots * each
+    token = _progress.set(progress)
+    try:
+        total = config.workers or usable_cpus()
+        each = ceil(total / TASKS_AT_ONCE)
+        at_once = ceil(total / each)
+        threads: Runner = ThreadPoolTaskRunner(max_workers=at_once)
+        with threads as runner:
+            return _run(runner, config, plan, each, progress), at_once * each
+    finally:
+        _progress.reset(token)
+
+
+def _run(
+    runner: Runner,
+    config: ScoreConfig,
+    plan: Plan,
+    workers: int,
+    progress: scoring_artifacts.ScoringProgress,
+) -> list[ScoredSection]:
+    """The sections as tasks. The first that fails ends them all; what is stored by then stays for the next run."""
+    done: SimpleQueue[PrefectFuture[Any]] = SimpleQueue()
+    waiting = set()
+    scored: list[ScoredSection] = []
+    try:
+        for section in plan.sections:
+            future = runner.submit(score_images, {"config": config, "section": section, "workers": workers})
+            future.add_done_callback(done.put)
+            waiting.add(future)
+        while waiting:
+            progress.show()
+            try:
+                future = done.get(timeout=TICK_SECONDS)
+            except Empty:
+                continue
+            waiting.discard(future)
+            scored.append(future.result())
+            progress.finish(scored[-1].images)
+        progress.show(last=True)
+    except BaseException:
+        progress.stop()
+        raise
+    return scored
