@@ -14,13 +14,16 @@ import sys
 import tempfile
 import threading
 import time
+import tomllib
 import urllib.error
 import urllib.request
 from functools import cache
+from pathlib import Path
 
-from mnist_pipeline.errors import PipelineError
+from mnist_pipeline.errors import PipelineError, UsageError
 
 START_SECONDS = 180
+ANSWER_SECONDS = 10
 QUIET = {
     "DO_NOT_TRACK": "1",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -82,12 +85,68 @@ class LocalServer:
         self._log.close()
 
 
-@cache
-def start() -> LocalServer | None:
-    """Start a local server unless PREFECT_API_URL names one already; the same one at every call."""
-    set_defaults()
-    if os.environ.get("PREFECT_API_URL"):
+def configured_url() -> str | None:
+    """The API that the environment or the active profile (`prefect config set`) names; without importing Prefect."""
+    if url := os.environ.get("PREFECT_API_URL"):
+        return url
+    home = Path(os.environ.get("PREFECT_HOME") or Path.home() / ".prefect").expanduser()
+    try:
+        found = tomllib.loads(
+            Path(os.environ.get("PREFECT_PROFILES_PATH") or home / "profiles.toml").read_text("utf-8")
+        )
+    except (OSError, ValueError):
         return None
+    profile = found.get("profiles", {}).get(os.environ.get("PREFECT_PROFILE") or found.get("active"), {})
+    url = profile.get("PREFECT_API_URL")
+    return str(url) if url else None
+
+
+class ConfiguredServer:
+    """The server that is configured; somebody else starts and stops it."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def wait(self) -> None:
+        """Return if the server answers.
+
+        Raises:
+            PipelineError: it does not.
+        """
+        try:
+            urllib.request.urlopen(f"{self.url}/health", timeout=ANSWER_SECONDS).close()  # noqa: S310 - the user's own
+        except urllib.error.HTTPError:
+            return  # it answers; whether we may in, the first real call tells
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "reason", error)
+            raise PipelineError(
+                f"the Prefect server at {self.url} does not answer ({reason}); start it with: prefect server start; "
+                "or unset PREFECT_API_URL, and a local one runs as long as the command"
+            ) from None
+
+
+def require() -> ConfiguredServer:
+    """The server that is configured.
+
+    Raises:
+        UsageError: there is none.
+    """
+    set_defaults()
+    url = configured_url()
+    if url is None:
+        raise UsageError(
+            "no Prefect server is named; start one with: prefect server start; "
+            "and set PREFECT_API_URL=http://127.0.0.1:4200/api"
+        )
+    return ConfiguredServer(url)
+
+
+@cache
+def start() -> LocalServer | ConfiguredServer:
+    """Start a local server unless one is configured already; the same one at every call."""
+    set_defaults()
+    if url := configured_url():
+        return ConfiguredServer(url)
     server = LocalServer()
     # Registered before Prefect registers its own hooks, so it runs after them.
     atexit.register(server.stop)

@@ -1,17 +1,17 @@
-"""The training pipeline as a Prefect flow: fetch -> train -> export -> evaluate -> gate and publish."""
+"""The training pipeline as Prefect flows: fetch -> train -> export -> evaluate -> gate and publish."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 from pathlib import Path
-from typing import TypeVar
 
-from prefect import flow, task
-from prefect.cache_policies import NO_CACHE
+from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from flows import artifacts
+from flows import artifacts, tasks
+from flows.notification import notify
+from flows.schedules import cancel_missed_runs
 from mnist_pipeline import steps
 from mnist_pipeline.config import (
     EvaluateConfig,
@@ -21,99 +21,110 @@ from mnist_pipeline.config import (
     PublishConfig,
     TrainConfig,
 )
-from mnist_pipeline.outputs import EvaluatedModel, ExportedModel, FetchedDataset, Output, PublishedModel, TrainedModel
-from mnist_pipeline.progress import ReportProgress, no_progress
-from mnist_pipeline.runs import Run
+from mnist_pipeline.exclusive import only_training
+from mnist_pipeline.outputs import ExtraImages, FetchedDataset
+from mnist_pipeline.runs import Run, Status
 from mnist_pipeline.workspace import Workspace
 
-OutputT = TypeVar("OutputT", bound=Output)
-_listener: ContextVar[ReportProgress] = ContextVar("listener", default=no_progress)
+DEFAULT = PipelineConfig()
 
 
-@contextmanager
-def listening(report_progress: ReportProgress) -> Iterator[None]:
-    """Flows that run in the block, in this process, report their progress to the function."""
-    token = _listener.set(report_progress)
-    try:
-        yield
-    finally:
-        _listener.reset(token)
-
-
-# Reuse is the run journal's work (mnist_pipeline.runs): it verifies files by digest before it trusts
-# them, and it survives the loss of Prefect's database. So Prefect neither caches nor stores results.
-# Retries are the download's own (FetchConfig.attempts): nothing else here passes by itself.
-step = task(cache_policy=NO_CACHE, persist_result=False)
-
-
-@step
-def fetch(config: FetchConfig, run: Run) -> State[FetchedDataset]:
-    """Download, verify and decode the dataset."""
-    return _finished(run, "fetch", steps.fetch(config, run, _listener.get()))
-
-
-@step
-def train(config: TrainConfig, dataset: FetchedDataset, run: Run) -> State[TrainedModel]:
-    """Fit the Keras model."""
-    progress = artifacts.TrainingProgress(run.directory.id, _listener.get())
-    return _finished(run, "train", steps.train(config, dataset, run, progress))
-
-
-@step
-def export(config: ExportConfig, dataset: FetchedDataset, trained: TrainedModel, run: Run) -> State[ExportedModel]:
-    """Write the ONNX model and prove it."""
-    return _finished(run, "export", steps.export(config, dataset, trained, run))
-
-
-@step
-def evaluate(
-    config: EvaluateConfig, dataset: FetchedDataset, exported: ExportedModel, run: Run
-) -> State[EvaluatedModel]:
-    """Measure the ONNX model on the test rows."""
-    return _finished(run, "evaluate", steps.evaluate(config, dataset, exported, run, _listener.get()))
-
-
-@step
-def publish(
-    config: PublishConfig,
-    dataset: FetchedDataset,
-    trained: TrainedModel,
-    exported: ExportedModel,
-    evaluated: EvaluatedModel,
-    run: Run,
-) -> State[PublishedModel]:
-    """Judge the candidate, publish it, and promote it where the gate lets it."""
-    published = steps.publish(config, dataset, trained, exported, evaluated, run)
-    return _finished(run, "publish", published)
-
-
-@flow(name="run-all", persist_result=False)
-def run_all(config: PipelineConfig, workspace: Path, fresh: bool = False) -> steps.Summary:
+@flow(name="run-all", persist_result=False, on_completion=[notify], on_failure=[notify])
+def run_all(
+    workspace: Path,
+    fetch: FetchConfig = DEFAULT.fetch,
+    training: TrainConfig = DEFAULT.training,
+    export: ExportConfig = DEFAULT.export,
+    evaluation: EvaluateConfig = DEFAULT.evaluation,
+    publishing: PublishConfig = DEFAULT.publishing,
+    fresh: bool = False,
+) -> State[steps.Summary]:
     """From the sprite to a published version.
 
     Args:
-        config: What each step does.
-        workspace: Folder of datasets, runs and models.
+        workspace: Folder of datasets, runs and models; absolute, and the same for every worker.
+        fetch: The dataset.
+        training: The training; what is not given is as in its preset.
+        export: The ONNX file.
+        evaluation: The measurement.
+        publishing: Gate and registry.
         fresh: Do every step again, reuse nothing.
     """
+    config = PipelineConfig(fetch=fetch, training=training, export=export, evaluation=evaluation, publishing=publishing)
+    with _started(config, workspace, fresh=fresh) as run:
+        dataset, extra = _obtain(config, run)
+        return _ended(_make(config, dataset, extra, run))
+
+
+@flow(name="retrain", persist_result=False, on_completion=[notify], on_failure=[notify])
+def retrain(
+    workspace: Path,
+    fetch: FetchConfig = DEFAULT.fetch,
+    training: TrainConfig = DEFAULT.training,
+    export: ExportConfig = DEFAULT.export,
+    evaluation: EvaluateConfig = DEFAULT.evaluation,
+    publishing: PublishConfig = DEFAULT.publishing,
+    force: bool = False,
+) -> State[steps.Summary]:
+    """As run-all, where something changed: the data, the config, the code or its packages.
+
+    Args:
+        workspace: Folder of datasets, runs and models; absolute, and the same for every worker.
+        fetch: The dataset.
+        training: The training; what is not given is as in its preset.
+        export: The ONNX file.
+        evaluation: The measurement.
+        publishing: Gate and registry.
+        force: Train again, every step, even where nothing changed since the champion was made.
+    """
+    cancel_missed_runs()
+    config = PipelineConfig(fetch=fetch, training=training, export=export, evaluation=evaluation, publishing=publishing)
+    with _started(config, workspace, fresh=force) as run:
+        dataset, extra = _obtain(config, run)
+        champion = steps.champion_version(config.publishing, dataset, run)
+        unchanged = None if force else steps.summarise_unchanged(config.publishing, dataset, extra, run)
+        return _ended(unchanged or _make(config, dataset, extra, run, champion))
+
+
+@contextmanager
+def _started(config: PipelineConfig, workspace: Path, *, fresh: bool) -> Iterator[Run]:
+    """A new run, the only training in its workspace; its journal tells how the block ended."""
+    logging.getLogger("mnist_pipeline").setLevel(logging.INFO)  # Prefect ships what its extra loggers let through
     steps.check_first(config)
-    run = Run.start(Workspace(workspace), config, fresh=fresh)
-    with run.ending():
-        dataset = fetch(config.fetch, run).result()
-        trained = train(config.training, dataset, run).result()
-        exported = export(config.export, dataset, trained, run).result()
-        evaluated = evaluate(config.evaluation, dataset, exported, run).result()
-        published = publish(config.publishing, dataset, trained, exported, evaluated, run).result()
-        run.finish("promoted" if published.promoted else "refused")
+    place = Workspace(workspace)
+    with only_training(place):
+        run = Run.start(place, config, fresh=fresh)
+        with run.ending():
+            yield run
+
+
+def _obtain(config: PipelineConfig, run: Run) -> tuple[FetchedDataset, ExtraImages | None]:
+    dataset = tasks.fetch(config.fetch, run).result()
+    folder = config.fetch.extra_images
+    return dataset, tasks.collect(folder, dataset, run).result() if folder else None
+
+
+def _make(
+    config: PipelineConfig,
+    dataset: FetchedDataset,
+    extra: ExtraImages | None,
+    run: Run,
+    champion: str | None = None,
+) -> steps.Summary:
+    """A candidate, judged and published; where that is the ``champion`` of before, nothing changed."""
+    trained = tasks.train(config.training, dataset, extra, run).result()
+    exported = tasks.export(config.export, dataset, trained, run).result()
+    evaluated = tasks.evaluate(config.evaluation, dataset, exported, run).result()
+    published = tasks.publish(config.publishing, dataset, trained, exported, evaluated, run).result()
+    status: Status = "refused"
+    if published.promoted:
+        status = "unchanged" if published.version == champion else "promoted"
+    run.finish(status)
     summary = steps.summarise(config.publishing, run)
     artifacts.show_run(run.directory, summary)
     return summary
 
 
-def _finished(run: Run, step_name: str, output: OutputT) -> State[OutputT]:
-    """The task's final state, which tells in the Prefect UI where a reused result came from."""
-    origin = run.record.steps[step_name].reused_from
-    if origin is None:
-        return Completed(data=output)
-    message = "a verified copy was there" if origin == "cache" else f"the work of run {origin}"
-    return Completed(name="Reused", message=message, data=output)
+def _ended(summary: steps.Summary) -> State[steps.Summary]:
+    """The flow's final state; its message is what the Prefect UI lists and what notifications tell."""
+    return Completed(data=summary, message=summary.sentence)

@@ -88,10 +88,12 @@ class AugmentationConfig(Config):
     """Largest relative change of size."""
     shear: float = Field(default=0, ge=0, le=45)
     """Largest shear to either side, degrees."""
+    elastic: float = Field(default=0, ge=0, le=3)
+    """Smooth local displacements: standard deviation of a pixel's along each axis, pixels."""
 
     @property
     def changes_something(self) -> bool:
-        return any((self.rotation, self.shift, self.zoom, self.shear))
+        return any((self.rotation, self.shift, self.zoom, self.shear, self.elastic))
 
 
 _ACCURATE = {
@@ -185,6 +187,8 @@ class TrainConfig(Config):
     """Measure the validation rows every so many batches as well; none: after each epoch."""
     label_smoothing: float = Field(default=0, ge=0, lt=1)
     """Share of each label that is spread over all classes."""
+    average_batches: int = Field(default=0, ge=0)
+    """Keep moving averages of the weights over about so many batches; 0: the weights themselves."""
     augmentation: AugmentationConfig = AugmentationConfig()
     """Random changes of the training images."""
     max_minutes: float | None = Field(default=None, gt=0)
@@ -361,10 +365,15 @@ def build_config(*layers: Mapping[str, Any]) -> PipelineConfig:
     Raises:
         UsageError: a field is unknown or its value is not allowed; names the first one.
     """
+    return parse_config(PipelineConfig, merge_layers(*layers))
+
+
+def merge_layers(*layers: Mapping[str, Any]) -> dict[str, Any]:
+    """One nested mapping; later layers win over earlier ones, field by field."""
     merged: dict[str, Any] = {}
     for layer in layers:
         merged = _merge(merged, layer)
-    return parse_config(PipelineConfig, merged)
+    return merged
 
 
 def parse_config(kind: type[ConfigT], values: Mapping[str, Any]) -> ConfigT:

@@ -174,6 +174,13 @@ class Summary(Record):
     seconds: dict[str, float]
     """Step -> seconds, of this run."""
 
+    @property
+    def sentence(self) -> str:
+        """How it ended, why, and where to look."""
+        why = "".join(f"; {reason}" for reason in self.reasons) if self.status == "refused" else ""
+        found = f"{self.status}: {self.model} {self.version}, accuracy {self.accuracy:.2%}{why}"
+        return f"{found}; report: {self.report}"
+
 
 def summarise(config: PublishConfig, run: Run) -> Summary:
     """The summary of a run whose steps are all finished."""
@@ -201,6 +208,11 @@ def _summary(run: Run, version: PublishedVersion, dataset: FetchedDataset, accur
         reused=record.reused,
         seconds={name: step.seconds for name, step in record.steps.items()},
     )
+
+
+def champion_version(config: PublishConfig, dataset: FetchedDataset, run: Run) -> str | None:
+    """The version that a candidate of this dataset has to beat; none: there is no champion."""
+    return registry_of(config, run.workspace).champion(config.model or dataset.name)
 
 
 def summarise_unchanged(

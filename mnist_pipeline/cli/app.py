@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from mnist_pipeline.cli import doctor, models, pipeline, report, runs, score
+from mnist_pipeline.cli import deploy, doctor, flows, models, pipeline, report, runs, score
 from mnist_pipeline.cli.terminal import Terminal
 from mnist_pipeline.errors import PipelineError
 
@@ -52,7 +52,8 @@ def root(
     """From a labelled image sprite to a proven, published ONNX model; and scoring with it."""
 
 
-app.command("run-all")(pipeline.run_all)
+app.command("run-all")(flows.run_all)
+app.command("retrain")(flows.retrain)
 app.command("fetch")(pipeline.fetch)
 app.command("train")(pipeline.train)
 app.command("export")(pipeline.export)
@@ -62,6 +63,7 @@ app.command("score")(score.score)
 app.command("report")(report.report)
 app.add_typer(runs.app, name="runs")
 app.add_typer(models.app, name="models")
+app.command("deploy")(deploy.deploy)
 app.command("doctor")(doctor.doctor)
 
 

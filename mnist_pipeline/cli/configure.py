@@ -6,35 +6,53 @@ from pathlib import Path
 from typing import Any
 
 from mnist_pipeline.cli.options import DeviceName
-from mnist_pipeline.config import PipelineConfig, build_config, parse_assignment
+from mnist_pipeline.config import PipelineConfig, build_config, merge_layers, parse_assignment
 from mnist_pipeline.errors import UsageError
 
 
-def configure(
+def configure(**options: Any) -> PipelineConfig:
+    """The configuration of a run; arguments as `read_layers`.
+
+    Raises:
+        UsageError: a field is unknown or its value is not allowed.
+    """
+    return build_config(read_layers(**options))
+
+
+def read_layers(
     *,
     file: Path | None = None,
     assignments: Sequence[str] | None = None,
     dataset: str | None = None,
     source: str | None = None,
+    extra_images: Path | None = None,
     device: DeviceName | None = None,
     training: Mapping[str, Any] | None = None,
     publishing: Mapping[str, Any] | None = None,
-) -> PipelineConfig:
-    """The configuration of a run; named options win over ``--set``, that over the file, that over the preset.
+    fall_back: bool = True,
+) -> dict[str, Any]:
+    """What was said about the configuration; named options win over ``--set``, that over the file.
+
+    With ``fall_back``, which is for a person at a terminal, the embedded digits stand in for a dataset that nobody
+    named and that cannot be reached.
 
     Raises:
-        UsageError: a field is unknown or its value is not allowed.
+        UsageError: the file cannot be read, or an assignment is none.
     """
     where = {"device": device.value if device else None}
-    # Only a person at a terminal, who named no dataset, is helped with another one.
-    fetch = {"dataset": dataset, "source": source, "fall_back_to_digits": dataset is None and source is None}
+    fetch = {
+        "dataset": dataset,
+        "source": source,
+        "extra_images": extra_images and str(extra_images.resolve()),
+        "fall_back_to_digits": fall_back and dataset is None and source is None,
+    }
     named = {
         "fetch": given(fetch),
         "training": given({**(training or {}), **where}),
         "evaluation": given(where),
         "publishing": given(publishing or {}),
     }
-    return build_config(_read(file), *map(parse_assignment, assignments or ()), named)
+    return merge_layers(_read(file), *map(parse_assignment, assignments or ()), named)
 
 
 def _read(file: Path | None) -> dict[str, Any]:

@@ -50,6 +50,15 @@ TensorBoard = Annotated[
     bool | None,
     typer.Option("--tensorboard/--no-tensorboard", help="Write TensorBoard logs into the run's folder as well."),
 ]
+ExtraImages = Annotated[
+    Path | None,
+    typer.Option(
+        "--extra-images",
+        envvar="MNIST_PIPELINE_EXTRA_IMAGES",
+        metavar="DIR",
+        help="Labelled images that join the train rows: a folder per class.",
+    ),
+]
 Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="FIELD=VALUE", help="Any field, such as training.label_smoothing=0.1; repeatable."),

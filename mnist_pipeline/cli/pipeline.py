@@ -1,4 +1,4 @@
-"""The pipeline, whole and in single steps."""
+"""The pipeline in single steps."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,65 +9,12 @@ import typer
 
 from mnist_pipeline.cli import options
 from mnist_pipeline.cli.options import WORKSPACE
+from mnist_pipeline.cli.summary import REFUSED, show_summary
 from mnist_pipeline.cli.terminal import Terminal
 
 if TYPE_CHECKING:
     from mnist_pipeline.config import PipelineConfig
     from mnist_pipeline.runs import Run
-
-REFUSED = 3
-
-
-def run_all(
-    ctx: typer.Context,
-    workspace: options.Workspace = WORKSPACE,
-    preset: options.Preset = None,
-    dataset: options.Dataset = None,
-    source: options.Source = None,
-    device: options.Device = None,
-    seed: options.Seed = None,
-    epochs: options.Epochs = None,
-    batch_size: options.BatchSize = None,
-    learning_rate: options.LearningRate = None,
-    assignments: options.Set = None,
-    file: options.ConfigFile = None,
-    registry: options.Registry = None,
-    sign_key: options.SignKey = None,
-    fresh: options.Fresh = False,
-    as_json: options.Json = False,
-    quiet: options.Quiet = False,
-    verbose: options.Verbose = False,
-) -> None:
-    """Fetch, train, export, evaluate and publish, as a Prefect flow.
-
-    Finished steps of earlier runs are reused where nothing that they depend on changed.
-    Without PREFECT_API_URL a local Prefect server runs as long as the command.
-    """
-    terminal = Terminal.open(ctx, as_json=as_json, quiet=quiet, verbose=verbose)
-    from mnist_pipeline.cli.configure import configure
-
-    training = {
-        "preset": preset,
-        "epochs": epochs,
-        "batch_size": batch_size,
-        "learning_rate": learning_rate,
-        "seed": seed,
-    }
-    config = configure(
-        file=file,
-        assignments=assignments,
-        dataset=dataset,
-        source=source,
-        device=device,
-        training=training,
-        publishing={"registry": registry, "sign_key": sign_key},
-    )
-    flows_training = _training_flows()
-    with terminal.progress() as report_progress, flows_training.listening(report_progress):
-        summary = flows_training.run_all(config, workspace.resolve(), fresh=fresh)
-    _show_summary(terminal, summary.model_dump(mode="json"))
-    if summary.status == "refused":
-        raise typer.Exit(REFUSED)
 
 
 def fetch(
@@ -107,6 +54,7 @@ def train(
     epochs: options.Epochs = None,
     batch_size: options.BatchSize = None,
     learning_rate: options.LearningRate = None,
+    extra_images: options.ExtraImages = None,
     max_minutes: options.MaxMinutes = None,
     tensorboard: options.TensorBoard = None,
     assignments: options.Set = None,
@@ -123,6 +71,7 @@ def train(
         return
     from mnist_pipeline import steps
     from mnist_pipeline.cli.configure import configure
+    from mnist_pipeline.exclusive import only_training
     from mnist_pipeline.files import read_json
     from mnist_pipeline.records import History
     from mnist_pipeline.runs import Run
@@ -139,14 +88,24 @@ def train(
         "seed": seed,
     }
     config = configure(
-        file=file, assignments=assignments, dataset=dataset, source=source, device=device, training=training
+        file=file,
+        assignments=assignments,
+        dataset=dataset,
+        source=source,
+        extra_images=extra_images,
+        device=device,
+        training=training,
     )
     steps.check_first(config)
-    run = Run.start(Workspace(workspace.resolve()), config, fresh=fresh)
-    with run.ending(), terminal.progress() as report_progress:
-        data = steps.fetch(config.fetch, run, report_progress)
-        trained = steps.train(config.training, data, run, report_progress)
-        run.finish("finished")
+    place = Workspace(workspace.resolve())
+    with only_training(place), terminal.progress() as report_progress:
+        run = Run.start(place, config, fresh=fresh)
+        with run.ending():
+            data = steps.fetch(config.fetch, run, report_progress)
+            folder = config.fetch.extra_images
+            extra = steps.collect(folder, data, run, report_progress) if folder else None
+            trained = steps.train(config.training, data, run, report_progress, extra=extra)
+            run.finish("finished")
     history = History.model_validate(read_json(run.directory.history))
     accuracy = "not measured" if trained.validation_accuracy is None else f"{trained.validation_accuracy:.2%}"
     terminal.result(
@@ -225,27 +184,9 @@ def publish(
     made = steps.fetched(run), steps.trained(run), steps.exported(run), steps.evaluated(run)
     published = steps.publish(config.publishing, *made, run)
     run.finish("promoted" if published.promoted else "refused")
-    _show_summary(terminal, steps.summarise(config.publishing, run).model_dump(mode="json"))
+    show_summary(terminal, steps.summarise(config.publishing, run).model_dump(mode="json"))
     if not published.promoted:
         raise typer.Exit(REFUSED)
-
-
-def _training_flows() -> Any:
-    """The module of the flow, with a Prefect API that answers."""
-    from mnist_pipeline.errors import MissingExtraError
-
-    try:
-        from flows import local_server
-
-        server = local_server.start()
-        from flows import training
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] == "prefect":
-            raise MissingExtraError("run-all", "flows") from None
-        raise
-    if server is not None:
-        server.wait()
-    return training
 
 
 def _open(
@@ -261,18 +202,6 @@ def _open(
 
     run = Run.open(Workspace(workspace.resolve()), run_id)
     return replace(run, fresh=fresh), build_config(read_json(run.directory.config), changes)
-
-
-def _show_summary(terminal: Terminal, summary: Mapping[str, Any]) -> None:
-    reused = ", ".join(summary["reused"]) or "nothing"
-    terminal.result(
-        summary,
-        f"{summary['status']}: {summary['model']} {summary['version']}, accuracy {summary['accuracy']:.2%}",
-        *(f"refused because: {reason}" for reason in summary["reasons"]),
-        f"model   {summary['onnx']}",
-        f"report  {summary['report']}",
-        f"run     {summary['run_id']}, reused: {reused}",
-    )
 
 
 def _show_presets(terminal: Terminal) -> None:

@@ -1,0 +1,117 @@
+"""What the Prefect server itself does for the pipeline's runs: find the dead ones, and tell of them.
+
+A process that was killed hard cannot say so: its run would stay Running, and its place in the queue
+taken, for ever. The server misses its heartbeats, marks it Crashed and thereby frees the place
+(https://docs.prefect.io/v3/advanced/detect-zombie-flows).
+"""
+
+from datetime import timedelta
+from typing import cast
+from uuid import UUID
+
+from prefect.automations import Automation
+from prefect.blocks.notifications import SlackWebhook
+from prefect.client.schemas.objects import StateType
+from prefect.events.actions import ChangeFlowRunState, SendNotification
+from prefect.events.schemas.automations import EventTrigger, Posture
+from prefect.events.schemas.events import ResourceSpecification
+from pydantic import SecretStr
+
+from flows.notification import BLOCK, VARIABLE
+from mnist_pipeline.errors import UsageError
+
+SILENCE = timedelta(seconds=90)
+"""Three heartbeats (PREFECT_FLOWS_HEARTBEAT_FREQUENCY in prefect.yaml)."""
+HEARTBEAT = "prefect.flow-run.heartbeat"
+ENDS = {f"prefect.flow-run.{state}" for state in ("Completed", "Failed", "Cancelled", "Crashed")}
+FLOW_RUNS = ResourceSpecification({"prefect.resource.id": ["prefect.flow-run.*"]})
+OURS = ResourceSpecification(
+    {"prefect.resource.role": "flow", "prefect.resource.name": ["run-all", "retrain", "score-folder"]}
+)
+
+
+def ensure_automations(notify_url: str | None) -> list[str]:
+    """Create or update the automations. May be repeated.
+
+    Args:
+        notify_url: Apprise URL, kept as a secret block on the server, of whom the flows and the automation
+            tell; none: what was set up before stays.
+
+    Returns:
+        Their names.
+
+    Raises:
+        UsageError: the URL is none that Apprise knows.
+    """
+    wanted = [find_dead_runs()]
+    if notify_url:
+        block = SlackWebhook(url=SecretStr(_checked(notify_url)))
+        wanted.append(tell_of_crashes(cast(UUID, block.save(BLOCK, overwrite=True))))
+    for automation in wanted:
+        _ensure(automation)
+    return [automation.name for automation in wanted]
+
+
+def find_dead_runs() -> Automation:
+    """Crash the runs whose heartbeats stopped."""
+    return Automation(
+        name="mnist-pipeline: crash runs without a heartbeat",
+        description="A run whose process or machine is gone ends as Crashed, and its place in the queue is free.",
+        trigger=EventTrigger(
+            after={HEARTBEAT},
+            expect={HEARTBEAT, *ENDS},
+            match=FLOW_RUNS,
+            match_related=OURS,
+            for_each={"prefect.resource.id"},
+            posture=Posture.Proactive,
+            threshold=1,
+            within=SILENCE,
+        ),
+        actions=[
+            ChangeFlowRunState(
+                state=StateType.CRASHED,
+                message="No heartbeat: the process was killed or its machine is gone.",
+            )
+        ],
+    )
+
+
+def tell_of_crashes(receiver: UUID) -> Automation:
+    """Send word of every run that crashed, which it could not do itself, to the notification block."""
+    return Automation(
+        name="mnist-pipeline: tell of crashed runs",
+        trigger=EventTrigger(
+            expect={"prefect.flow-run.Crashed"},
+            match=FLOW_RUNS,
+            match_related=OURS,
+            for_each={"prefect.resource.id"},
+            posture=Posture.Reactive,
+            threshold=1,
+        ),
+        actions=[
+            SendNotification(
+                block_document_id=receiver,
+                subject="{{ flow.name }} crashed: {{ flow_run.name }}",
+                body="{{ flow_run.state.message }}\nThe next run goes on from the last finished step.\n"
+                "{{ flow_run|ui_url }}",
+            )
+        ],
+    )
+
+
+def _ensure(automation: Automation) -> None:
+    try:
+        # Typed for async callers as well.
+        automation.id = cast(Automation, Automation.read(name=automation.name)).id
+    except ValueError:
+        automation.create()
+    else:
+        automation.update()
+
+
+def _checked(url: str) -> str:
+    from apprise import Apprise
+
+    if not Apprise().add(url):
+        raise UsageError(f"{VARIABLE} is no URL that Apprise knows; see https://github.com/caronc/apprise/wiki")
+    return url

@@ -1,0 +1,147 @@
+"""The deployments of prefect.yaml, registered with a Prefect server or served by this process."""
+
+import importlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import yaml
+from prefect import Flow, serve
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.client.schemas.objects import ConcurrencyLimitConfig
+from prefect.client.schemas.schedules import CronSchedule
+from prefect.deployments.runner import RunnerDeployment
+from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
+from prefect.types.entrypoint import EntrypointType
+from prefect.workers.process import ProcessWorker
+
+from mnist_pipeline.errors import UsageError
+from mnist_pipeline.records import Record
+
+FILE = "prefect.yaml"
+ONE_AT_A_TIME = {"training": 1}
+"""Work queue -> runs at once."""
+
+
+class Deployment(Record):
+    """What was registered."""
+
+    name: str
+    """flow/deployment."""
+    pool: str | None
+    queue: str | None
+    schedule: str | None
+
+
+class Settings(Record):
+    """What an installation decides about the deployments."""
+
+    workspace: Path
+    """Absolute; every worker must see it there."""
+    parameters: Mapping[str, Any]
+    """Section of the configuration -> its fields, for the training flows."""
+    pool: str
+    cron: str | None = None
+    """When `retrain` runs; none: as prefect.yaml says."""
+    timezone: str | None = None
+
+
+def load_deployments(settings: Settings) -> list[RunnerDeployment]:
+    """The deployments of prefect.yaml with the settings of this installation.
+
+    Raises:
+        UsageError: the schedule is none.
+    """
+    return [_load(entry, settings) for entry in yaml.safe_load(find_file().read_text("utf-8"))["deployments"]]
+
+
+def find_file() -> Path:
+    """prefect.yaml: beside the package in a checkout, in it where it is installed."""
+    here = Path(__file__).parent
+    return next(path for path in (here.parent / FILE, here / FILE) if path.is_file())
+
+
+def _load(entry: Mapping[str, Any], settings: Settings) -> RunnerDeployment:
+    module, _, name = entry["entrypoint"].rpartition(".")
+    flow: Flow[..., Any] = getattr(importlib.import_module(module), name)
+    parameters = {**entry["parameters"], "workspace": str(settings.workspace)}
+    if "training" in parameters:
+        parameters |= settings.parameters
+    work_pool = entry["work_pool"]
+    deployment = flow.to_deployment(
+        entry["name"],
+        description=entry["description"],
+        tags=entry["tags"],
+        parameters=parameters,
+        enforce_parameter_schema=True,
+        schedules=[_schedule(schedule, settings) for schedule in entry.get("schedules", ())],
+        concurrency_limit=_limit(entry.get("concurrency_limit")),
+        work_pool_name=settings.pool,
+        work_queue_name=work_pool["work_queue_name"],
+        job_variables=work_pool["job_variables"],
+        entrypoint_type=EntrypointType.MODULE_PATH,
+    )
+    return cast(RunnerDeployment, deployment)  # typed for async callers as well
+
+
+def _schedule(entry: Mapping[str, Any], settings: Settings) -> CronSchedule:
+    cron, timezone = settings.cron or entry["cron"], settings.timezone or entry["timezone"]
+    try:
+        return CronSchedule(cron=cron, timezone=timezone)
+    except ValueError as error:
+        reason = str(error).splitlines()[-1].strip()
+        raise UsageError(f"--cron {cron!r} --timezone {timezone!r}: {reason}") from None
+
+
+def _limit(entry: Mapping[str, Any] | None) -> ConcurrencyLimitConfig | None:
+    return None if entry is None else ConcurrencyLimitConfig.model_validate(entry)
+
+
+def register(settings: Settings) -> list[Deployment]:
+    """Create or update the work pool, its queues and the deployments. May be repeated."""
+    deployments = load_deployments(settings)
+    with get_client(sync_client=True) as client:
+        _ensure_pool(client, settings.pool)
+        for queue in sorted({deployment.work_queue_name or "default" for deployment in deployments}):
+            _ensure_queue(client, settings.pool, queue)
+    for deployment in deployments:
+        deployment.apply()
+    return [_describe(deployment) for deployment in deployments]
+
+
+def serve_here(settings: Settings) -> None:
+    """Register the deployments without a pool, and run them from this process until it is stopped."""
+    deployments = load_deployments(settings)
+    for deployment in deployments:
+        deployment.work_pool_name = deployment.work_queue_name = None
+    serve(*deployments, pause_on_shutdown=False)
+
+
+def _describe(deployment: RunnerDeployment) -> Deployment:
+    crons = [one.schedule for one in deployment.schedules or () if isinstance(one.schedule, CronSchedule)]
+    return Deployment(
+        name=deployment.full_name,
+        pool=deployment.work_pool_name,
+        queue=deployment.work_queue_name,
+        schedule=", ".join(f"{cron.cron} {cron.timezone}" for cron in crons) or None,
+    )
+
+
+def _ensure_pool(client: SyncPrefectClient, name: str) -> None:
+    """A process pool of that name; one that is there keeps its settings, whatever its type."""
+    try:
+        client.read_work_pool(name)
+    except ObjectNotFound:
+        template = ProcessWorker.get_default_base_job_template()
+        client.create_work_pool(WorkPoolCreate(name=name, type=ProcessWorker.type, base_job_template=template))
+
+
+def _ensure_queue(client: SyncPrefectClient, pool: str, name: str) -> None:
+    limit = ONE_AT_A_TIME.get(name)
+    try:
+        queue = client.create_work_queue(name, work_pool_name=pool, concurrency_limit=limit)
+    except ObjectAlreadyExists:
+        queue = client.read_work_queue_by_name(name, work_pool_name=pool)
+    if queue.concurrency_limit != limit:
+        client.update_work_queue(queue.id, concurrency_limit=limit)

@@ -1,0 +1,87 @@
+"""The steps of the training pipeline as Prefect tasks.
+
+Reuse is the run journal's work (`mnist_pipeline.runs`): it verifies files by digest before it trusts
+them, and it survives the loss of Prefect's database. So Prefect neither caches nor stores results.
+Retries are the download's own (`FetchConfig.attempts`): nothing else here passes by itself.
+"""
+
+from pathlib import Path
+from typing import TypeVar
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
+from prefect.states import Completed
+
+from flows import artifacts
+from flows.listener import listener
+from mnist_pipeline import steps
+from mnist_pipeline.config import EvaluateConfig, ExportConfig, FetchConfig, PublishConfig, TrainConfig
+from mnist_pipeline.outputs import (
+    EvaluatedModel,
+    ExportedModel,
+    ExtraImages,
+    FetchedDataset,
+    Output,
+    PublishedModel,
+    TrainedModel,
+)
+from mnist_pipeline.runs import Run
+
+OutputT = TypeVar("OutputT", bound=Output)
+step = task(cache_policy=NO_CACHE, persist_result=False)
+
+
+@step
+def fetch(config: FetchConfig, run: Run) -> State[FetchedDataset]:
+    """Download, verify and decode the dataset."""
+    return _finished(run, "fetch", steps.fetch(config, run, listener()))
+
+
+@step
+def collect(folder: Path, dataset: FetchedDataset, run: Run) -> State[ExtraImages]:
+    """Read the labelled images that join the train rows."""
+    return _finished(run, "collect", steps.collect(folder, dataset, run, listener()))
+
+
+@step
+def train(config: TrainConfig, dataset: FetchedDataset, extra: ExtraImages | None, run: Run) -> State[TrainedModel]:
+    """Fit the Keras model."""
+    progress = artifacts.TrainingProgress(run.directory.id, listener())
+    return _finished(run, "train", steps.train(config, dataset, run, progress, extra=extra))
+
+
+@step
+def export(config: ExportConfig, dataset: FetchedDataset, trained: TrainedModel, run: Run) -> State[ExportedModel]:
+    """Write the ONNX model and prove it."""
+    return _finished(run, "export", steps.export(config, dataset, trained, run))
+
+
+@step
+def evaluate(
+    config: EvaluateConfig, dataset: FetchedDataset, exported: ExportedModel, run: Run
+) -> State[EvaluatedModel]:
+    """Measure the ONNX model on the test rows."""
+    return _finished(run, "evaluate", steps.evaluate(config, dataset, exported, run, listener()))
+
+
+@step
+def publish(
+    config: PublishConfig,
+    dataset: FetchedDataset,
+    trained: TrainedModel,
+    exported: ExportedModel,
+    evaluated: EvaluatedModel,
+    run: Run,
+) -> State[PublishedModel]:
+    """Judge the candidate, publish it, and promote it where the gate lets it."""
+    return _finished(run, "publish", steps.publish(config, dataset, trained, exported, evaluated, run))
+
+
+def _finished(run: Run, step_name: str, output: OutputT) -> State[OutputT]:
+    """The task's final state, which tells in the Prefect UI where a reused result came from."""
+    origin = run.record.steps[step_name].reused_from
+    if origin is None:
+        return Completed(data=output)
+    message = "a verified copy was there" if origin == "cache" else f"the work of run {origin}"
+    return Completed(name="Reused", message=message, data=output)

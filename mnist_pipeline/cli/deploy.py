@@ -1,0 +1,76 @@
+"""Deployments: the flows on a Prefect server."""
+
+import os
+from typing import Annotated
+
+import typer
+
+from mnist_pipeline.cli import options
+from mnist_pipeline.cli.options import WORKSPACE
+from mnist_pipeline.cli.terminal import Terminal
+
+
+def deploy(
+    ctx: typer.Context,
+    workspace: options.Workspace = WORKSPACE,
+    preset: options.Preset = None,
+    dataset: options.Dataset = None,
+    source: options.Source = None,
+    device: options.Device = None,
+    extra_images: options.ExtraImages = None,
+    assignments: options.Set = None,
+    file: options.ConfigFile = None,
+    registry: options.Registry = None,
+    pool: Annotated[
+        str, typer.Option("--pool", envvar="MNIST_PIPELINE_POOL", help="Work pool; a process pool is made if missing.")
+    ] = "mnist-pipeline",
+    cron: Annotated[str | None, typer.Option("--cron", help="When to retrain; Mondays at 4 where none.")] = None,
+    timezone: Annotated[
+        str | None, typer.Option("--timezone", help="Of the schedule, such as Europe/Berlin; UTC where none.")
+    ] = None,
+    serve: Annotated[bool, typer.Option("--serve", help="Run the deployments from this process; no worker.")] = False,
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+) -> None:
+    """Register the deployments and their schedule with the Prefect server of PREFECT_API_URL.
+
+    Creates the work pool, the limit of one training at a time, and the automation that finds runs whose
+    process was killed. MNIST_PIPELINE_NOTIFY_URL, an Apprise URL, is told how trainings end. May be repeated.
+    """
+    terminal = Terminal.open(ctx, as_json=as_json, quiet=quiet, verbose=verbose)
+    from mnist_pipeline.cli.configure import read_layers
+    from mnist_pipeline.config import build_config
+
+    layers = read_layers(
+        file=file,
+        assignments=assignments,
+        dataset=dataset or "mnist",
+        source=source,
+        extra_images=extra_images,
+        device=device,
+        training={"preset": preset},
+        publishing={"registry": registry},
+        fall_back=False,
+    )
+    build_config(layers)  # refuses nonsense before the server sees it
+    from mnist_pipeline.cli.flows import load_flows
+
+    deployments = load_flows("deployments", "mnist-pipeline deploy", own_server=False)
+    settings = deployments.Settings(
+        workspace=workspace.resolve(), parameters=layers, pool=pool, cron=cron, timezone=timezone
+    )
+    automations = load_flows("automations", "mnist-pipeline deploy").ensure_automations(
+        os.environ.get("MNIST_PIPELINE_NOTIFY_URL")
+    )
+    if serve:
+        terminal.say("serving run-all/manual, retrain/weekly and score-folder/manual; Ctrl-C ends it")
+        deployments.serve_here(settings)
+        return
+    registered = [found.model_dump(mode="json") for found in deployments.register(settings)]
+    if as_json:
+        terminal.result({"deployments": registered, "automations": automations})
+        return
+    terminal.table(registered)
+    terminal.say(f"start a worker: prefect worker start --pool {pool}")
+    terminal.say("start a run:    prefect deployment run run-all/manual --watch")
