@@ -103,9 +103,10 @@ _ACCURATE = {
     "warmup": 0.15,
     "weight_decay": 0.05,
     "batch_size": 128,
-    "epochs": 24,
+    "epochs": 16,
     "min_batches": 400,
-    "augmentation": {"rotation": 10, "shift": 1.5, "zoom": 0.1, "shear": 6},
+    "average_batches": 600,
+    "augmentation": {"rotation": 10, "shift": 1.5, "zoom": 0.1, "shear": 4, "elastic": 0.7},
 }
 # What each preset changes of the defaults below.
 PRESET_VALUES: Mapping[str, Mapping[str, Any]] = MappingProxyType(

@@ -72,7 +72,9 @@ class Member:
         self.plan = plan
         self.core = build_model(config.architecture, derived_seed(plan.seed, WEIGHTS), config.precision)
         images = material.images[: material.train]
-        self.trainee = Trainee(self.core, images, config.augmentation, derived_seed(plan.seed, DRAWS))
+        draws = derived_seed(plan.seed, DRAWS)
+        self.trainee = Trainee(self.core, images, config.augmentation, draws, config.average_batches)
+        self._averaged = build_model(config.architecture, 0, config.precision) if config.average_batches else None
         self.trace = BatchTrace(
             min(plan.validate_every or plan.batches_per_epoch, plan.batches), config.label_smoothing
         )
@@ -97,8 +99,8 @@ class Member:
                 variable.assign(array)
 
     def weights(self) -> Arrays:
-        """Copies of the weights of the network alone, in the order of ``get_weights``."""
-        return [np.array(array) for array in self.core.get_weights()]
+        """Copies of the weights to keep: of the network alone, averaged or not, in the order of ``get_weights``."""
+        return [np.array(array) for array in self._kept().get_weights()]
 
     def compile(self) -> float:
         """Compile the training step; changes nothing that training sees. Returns seconds."""
@@ -139,9 +141,9 @@ class Member:
         if not self.material.validation:
             return None
         # Batch by batch through the bare network: nothing is compiled for it, and a mirrored one needs no equal shares.
-        parts = [
-            self._validate(start) for start in range(self.material.train, len(self.material.images), VALIDATION_BATCH)
-        ]
+        starts = range(self.material.train, len(self.material.images), VALIDATION_BATCH)
+        kept = self._kept()
+        parts = [self._validate(kept, start) for start in starts]
         loss, right = np.sum(parts, axis=0) / self.material.validation
         if not math.isfinite(loss):
             step = int(self.trainee.optimizer.iterations)
@@ -151,12 +153,19 @@ class Member:
             )
         return Figures(float(loss), float(right))
 
-    def _validate(self, start: int) -> tuple[float, float]:
+    def _kept(self) -> Any:
+        """The network with the weights that would be kept now."""
+        if self._averaged is None:
+            return self.core
+        self._averaged.set_weights(_values(self.trainee.averages))
+        return self._averaged
+
+    def _validate(self, network: Any, start: int) -> tuple[float, float]:
         """Summed losses and number of right answers of one batch of validation rows."""
         keras = load_keras()
         rows = slice(start, start + VALIDATION_BATCH)
         images, truth = to_model_input(self.material.images[rows]), self.material.one_hot[rows]
-        probabilities = keras.ops.convert_to_numpy(self.core(images, training=False))
+        probabilities = keras.ops.convert_to_numpy(network(images, training=False))
         losses = keras.losses.categorical_crossentropy(
             truth, probabilities, label_smoothing=self.config.label_smoothing
         )

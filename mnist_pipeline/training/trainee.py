@@ -27,9 +27,18 @@ class Trainee(keras.Model):  # type: ignore[misc]
     Attributes:
         core: float32 [N, 28, 28, 1] in [0, 1] -> float32 [N, 10]; all that is kept of a training.
         images: uint8 [rows, 28, 28] on the device.
+        averages: moving averages of the core's weights, statistics included, in the order of ``get_weights``;
+            none where ``average_batches`` is 0.
     """
 
-    def __init__(self, core: Any, images: NDArray[np.uint8], augmentation: AugmentationConfig, seed: int) -> None:
+    def __init__(
+        self,
+        core: Any,
+        images: NDArray[np.uint8],
+        augmentation: AugmentationConfig,
+        seed: int,
+        average_batches: int = 0,
+    ) -> None:
         super().__init__(name="trainee")
         self.core = core
         self.images = self.add_weight(
@@ -42,6 +51,15 @@ class Trainee(keras.Model):  # type: ignore[misc]
         )
         self.augmentation = augmentation
         self.draws = keras.random.SeedGenerator(seed)
+        self.average_batches = average_batches
+        # Every replica of a distributed training has the same weights: one of them is enough.
+        once = {"trainable": False, "autocast": False, "aggregation": "only_first_replica"}
+        averaged = core.weights if average_batches else ()
+        self.averages = [
+            self.add_weight(name=f"average_{i}", shape=weight.shape, dtype=weight.dtype, initializer="zeros", **once)
+            for i, weight in enumerate(averaged)
+        ]
+        self.averaged = self.add_weight(name="averaged", shape=(), dtype="int32", initializer="zeros", **once)
 
     def call(self, rows: Any, training: bool = False) -> Any:
         """float32 [N, 10], from int32 [N] row numbers of ``images``."""
@@ -50,7 +68,21 @@ class Trainee(keras.Model):  # type: ignore[misc]
         images = ops.expand_dims(ops.cast(images, "float32") / 255.0, -1)
         if training and self.augmentation.changes_something:
             images = augment(images, self.augmentation, self.draws)
+        if training and self.averages:
+            self._average()
         return self.core(images, training=training)
+
+    def _average(self) -> None:
+        """Let the weights before this step take part in their averages.
+
+        At first each counts for more, so that a short training's average is of its last tenth.
+        """
+        past = ops.cast(ops.convert_to_tensor(self.averaged), "float32")
+        share = ops.maximum(1.0 / self.average_batches, 9.0 / (past + 9.0))
+        for average, weight in zip(self.averages, self.core.weights, strict=True):
+            before = ops.convert_to_tensor(average)
+            average.assign(before + (ops.convert_to_tensor(weight) - before) * share)
+        self.averaged.assign(self.averaged + 1)
 
     @property
     def state(self) -> list[Any]:

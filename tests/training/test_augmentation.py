@@ -7,7 +7,7 @@ import pytest
 from mnist_pipeline.config import AugmentationConfig
 from mnist_pipeline.data.dataset import Dataset, to_model_input
 from mnist_pipeline.training.architectures import build_model
-from mnist_pipeline.training.augmentation import augment, warp
+from mnist_pipeline.training.augmentation import augment, sample, smooth, sources, warp
 from mnist_pipeline.training.trainee import Trainee
 
 
@@ -75,6 +75,35 @@ def test_a_shear_slants_upright_lines_and_leaves_level_ones():
     tops = middle(slanted[:, 6:8].repeat(14, axis=1))[:, 1] - 13.5
     assert np.abs(tops).max() == pytest.approx(7 * np.tan(np.radians(20)), abs=0.4)
     assert moved(level, AugmentationConfig(shear=20))[:, 13:15].sum((1, 2)) == pytest.approx(np.full(128, 32), rel=0.05)
+
+
+def test_both_ways_of_reading_moved_images_agree(images):
+    changes = [np.full((len(images), 1), amount, np.float32) for amount in (0.2, -0.1, 0.3, 1.5, -2.25)]
+    expected = np.asarray(warp(to_model_input(images), *changes))
+    assert np.asarray(sample(to_model_input(images), *sources(*changes))) == pytest.approx(expected, abs=1e-5)
+
+
+def test_what_is_read_outside_is_empty():
+    full = np.ones((1, 28, 28, 1), np.float32)
+    for far in (-1e4, -1.0, 28.0, 1e4):
+        x, y = np.full((1, 784), far, np.float32), np.full((1, 784), 10, np.float32)
+        assert not np.asarray(sample(full, x, y)).any()
+        assert not np.asarray(sample(full, y, x)).any()
+
+
+def test_an_elastic_change_moves_neighbours_alike_and_each_pixel_by_so_much():
+    draws = keras.random.SeedGenerator(1)
+    fields = np.asarray(smooth(keras.random.normal((2_000, 5, 5), stddev=0.7, seed=draws)))
+    assert fields.std(axis=0) == pytest.approx(np.full((28, 28), 0.7), rel=0.1)
+    assert np.abs(np.diff(fields, axis=2)).max() < 0.7
+    assert np.corrcoef(fields[:, 0, 0], fields[:, 27, 27])[0, 1] == pytest.approx(0, abs=0.1)
+    lines = np.zeros((256, 28, 28), np.uint8)
+    lines[:, :, 13:15] = 255
+    bent = moved(lines, AugmentationConfig(elastic=0.7))
+    inner = bent[:, 4:24]
+    places = (inner * np.arange(28)).sum(2) / inner.sum(2) - 13.5
+    assert places.std() == pytest.approx(0.7, rel=0.15)
+    assert places.std(axis=1).mean() > 0.3  # bent, not shifted
 
 
 def test_draws_differ_between_images_and_between_steps(images):

@@ -14,7 +14,7 @@ from mnist_pipeline.training.checkpoint import Checkpoint, Store
 from mnist_pipeline.training.journal import Journal
 
 WORKER = Path(__file__).with_name("worker.py")
-# Everything that has a state: moments, a schedule, augmentation, dropout, moving averages, two members.
+# Everything that has a state: moments, a schedule, augmentation, dropout, statistics, averages, two members.
 CONFIG = TrainConfig(
     preset="codelab-full",
     architecture="compact",
@@ -24,7 +24,8 @@ CONFIG = TrainConfig(
     batch_size=16,
     epochs=3,
     members=2,
-    augmentation=AugmentationConfig(rotation=5, shift=1),
+    average_batches=30,
+    augmentation=AugmentationConfig(rotation=5, shift=1, elastic=0.5),
     seed=11,
 )
 
