@@ -11,7 +11,6 @@ from mnist_pipeline.errors import MissingExtraError, PipelineError
 
 logger = logging.getLogger("mnist_pipeline.dask")
 
-CONNECT_SECONDS = 20
 Runner = TaskRunner[Any]
 
 
@@ -31,7 +30,7 @@ def on_dask(address: str) -> Iterator[tuple[Runner, int]]:
         from prefect_dask.task_runners import DaskTaskRunner
     except ModuleNotFoundError:
         raise MissingExtraError("a Dask scheduler", "dask") from None
-    with DaskTaskRunner(address=address, client_kwargs={"timeout": CONNECT_SECONDS}) as runner:
+    with DaskTaskRunner(address=address) as runner:
         try:
             slots = sum(runner.client.nthreads().values())
         except (OSError, ValueError) as error:

@@ -6,7 +6,6 @@ are. The output is the one of `mnist-pipeline score`, byte for byte: both score 
 
 import time
 from contextlib import closing
-from contextvars import ContextVar
 from math import ceil
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -14,31 +13,27 @@ from typing import Annotated, Any
 
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
-from prefect.client.schemas.objects import State, TaskRun
 from prefect.futures import PrefectFuture
-from prefect.states import Completed
 from prefect.task_runners import ThreadPoolTaskRunner
 from pydantic import Field
 
-from flows import scoring_artifacts
+from flows import scoring_artifacts, sections
 from flows.dask import Runner, on_dask
 from flows.listener import listener
 from mnist_pipeline.config import ScoreConfig
-from mnist_pipeline.errors import MissingExtraError, PipelineError, StorageError
+from mnist_pipeline.errors import PipelineError
 from mnist_pipeline.released import find_scoring_model
-from mnist_pipeline.scoring.crew import CREW
+from mnist_pipeline.scoring import crew
 from mnist_pipeline.scoring.job import Outputs, ScoringModel, claim
-from mnist_pipeline.scoring.records import Location, ScoredSection, ScoreSummary, Section
+from mnist_pipeline.scoring.records import Location, ScoredSection, ScoreSummary
 from mnist_pipeline.scoring.score import usable_cpus
-from mnist_pipeline.scoring.sections import Plan, join_sections, plan_sections, score_section, up_to_date
+from mnist_pipeline.scoring.sections import Plan, join_sections, plan_sections, up_to_date
 
 TASK_IMAGES = 10_000
 """A task costs about 0.1 s beside its work, which is about 1 s then."""
 TASKS_AT_ONCE = 8
 """On one machine. More would only wait for each other in the one process that watches over them."""
 TICK_SECONDS = 0.5
-
-_progress: ContextVar["scoring_artifacts.ScoringProgress | None"] = ContextVar("progress", default=None)
 
 # Reuse is the shards' own: their keys and their images' signatures say whether rows are still true, and they
 # survive the loss of Prefect's database. So Prefect neither caches nor stores results.
@@ -59,29 +54,14 @@ def list_images(
     return plan_sections(config, location, None, output, model, task_images, listener(), report)
 
 
-def _can_pass(_task: Any, _run: TaskRun, state: State[Any]) -> bool:
-    """What stands between this machine and the store may be gone when it is tried again; nothing else may."""
-    return isinstance(state.result(raise_on_failure=False), StorageError)
-
-
-@task(
+score_images = task(
     task_run_name="score-images-{section.first_shard}",
     cache_policy=NO_CACHE,
     persist_result=False,
     retries=2,
     retry_delay_seconds=[2, 10],
-    retry_condition_fn=_can_pass,
-)
-def score_images(config: ScoreConfig, section: Section, workers: int) -> State[ScoredSection]:
-    """Store the rows of a section. A lost worker's section goes to another one, which makes what is missing."""
-    progress = _progress.get()
-    try:
-        scored = score_section(config, section, CREW, workers, progress.add if progress else lambda _: None)
-    except MissingExtraError as error:  # made of two arguments, it does not survive the way to another process
-        raise PipelineError(str(error)) from None
-    if scored.images and scored.reused == scored.images:
-        return Completed(name="Reused", message="all rows were there, and every image is unchanged", data=scored)
-    return Completed(message=f"{scored.images:,} images, {scored.reused:,} of them reused", data=scored)
+    retry_condition_fn=sections.can_pass,
+)(sections.score_images)
 
 
 @step
@@ -97,7 +77,7 @@ def join_rows(
 ) -> ScoreSummary:
     """The output and its manifest."""
     return join_sections(
-        config, plan, model, reused=reused, workers=workers, started=started, keep=keep, report=report, crew=CREW
+        config, plan, model, reused=reused, workers=workers, started=started, keep=keep, report=report, crew=crew.CREW
     )
 
 
@@ -138,7 +118,7 @@ def score_folder(
     location = _location(folder)
     outputs = Outputs(output.absolute())
     chosen = find_model(model, name, workspace, registry)
-    with claim(outputs, config), closing(CREW):
+    with claim(outputs, config), closing(crew.CREW):
         plan = list_images(config, location, outputs.output, chosen, task_images, report)
         wanted = config.resume and (report is None or report.is_file())
         summary = up_to_date(config, plan, chosen, keep=keep_shards) if wanted else None
@@ -166,16 +146,12 @@ def _score_all(config: ScoreConfig, plan: Plan, dask_scheduler: str | None) -> t
         with on_dask(dask_scheduler) as (runner, slots):
             each = config.workers or 1
             return _run(runner, config, plan, each, progress), slots * each
-    token = _progress.set(progress)
-    try:
-        total = config.workers or usable_cpus()
-        each = ceil(total / TASKS_AT_ONCE)
-        at_once = ceil(total / each)
-        threads: Runner = ThreadPoolTaskRunner(max_workers=at_once)
-        with threads as runner:
-            return _run(runner, config, plan, each, progress), at_once * each
-    finally:
-        _progress.reset(token)
+    total = config.workers or usable_cpus()
+    each = ceil(total / TASKS_AT_ONCE)
+    at_once = ceil(total / each)
+    threads: Runner = ThreadPoolTaskRunner(max_workers=at_once)
+    with threads as runner, sections.counting(progress.add):
+        return _run(runner, config, plan, each, progress), at_once * each
 
 
 def _run(
