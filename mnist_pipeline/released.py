@@ -61,19 +61,22 @@ def find_scoring_model(model: str, name: str | None, workspace: Path, registry: 
         return ScoringModel(path, sha256_file(path))
     store = find_registry(workspace, registry)
     found = store.resolve(pick_model(store, name), model)
-    evaluation = read_json(found.directory / "evaluation.json")
-    return ScoringModel(found.path, found.sha256, f"{found.model} {found.version}", _threshold(evaluation))
+    evaluation = found.directory / "evaluation.json"
+    threshold = _threshold(read_json(evaluation))
+    return ScoringModel(found.path, found.sha256, f"{found.model} {found.version}", threshold, evaluation)
 
 
 def _threshold(evaluation: Mapping[str, Any]) -> "ConfidenceThreshold | None":
-    """The threshold that the version's evaluation chose on validation rows."""
+    """The thresholds that the version's evaluation chose on validation rows."""
     from mnist_pipeline.scoring.records import ConfidenceThreshold
 
     rejection = evaluation.get("rejection")
     if rejection is None:
         return None
+    novelty = rejection.get("novelty")
     return ConfidenceThreshold(
         value=rejection["threshold"],
+        strangeness=None if novelty is None else novelty["threshold"],
         false_reject_rate=rejection["false_reject_rate"],
         source=f"the model's evaluation, on {rejection['rows']} validation rows",
     )

@@ -14,6 +14,7 @@ from mnist_pipeline.data.dataset import Dataset, Split
 from mnist_pipeline.data.order import stable_permutation
 from mnist_pipeline.errors import DataError, ExportError
 from mnist_pipeline.evaluation import metrics
+from mnist_pipeline.evaluation.rejection import choose_rejection
 from mnist_pipeline.evaluation.schema import Evaluation, Latency, Rejection
 from mnist_pipeline.files import open_atomic, write_json, write_text
 from mnist_pipeline.inference import Classifier
@@ -42,7 +43,7 @@ def evaluate_model(
 ) -> EvaluatedModel:
     """Predict every test row once; write evaluation.json, evaluation.csv and predictions.npy.
 
-    The "no digit" threshold comes from the rows that the training held out, never from test rows.
+    The rule for "no digit" comes from train rows and those that the training held out, never from test rows.
 
     Raises:
         DeviceError: ``config.device`` is gpu and CUDA does not run the model.
@@ -59,7 +60,7 @@ def evaluate_model(
         dataset,
         classifier,
         probabilities,
-        rejection=_rejection(config, classifier, data.validation),
+        rejection=_rejection(config, classifier, data),
         latency=[time_calls(classifier, data.test.images, batch) for batch in LATENCY_BATCHES],
     )
     with open_atomic(run.predictions) as file:
@@ -174,11 +175,11 @@ def _seconds_of_calls(classifier: Classifier, block: NDArray[np.uint8]) -> Itera
             return
 
 
-def _rejection(config: EvaluateConfig, classifier: Classifier, validation: Split) -> Rejection | None:
-    if not len(validation):
+def _rejection(config: EvaluateConfig, classifier: Classifier, data: Dataset) -> Rejection | None:
+    if not len(data.validation):
         return None
-    probabilities = classifier.probabilities(validation.images, config.batch_size)
-    return metrics.rejection(validation.labels, probabilities, config.false_reject_rate)
+    probabilities = classifier.probabilities(data.validation.images, config.batch_size)
+    return choose_rejection(data.train, data.validation, probabilities, config.false_reject_rate)
 
 
 def render_csv(evaluation: Evaluation) -> str:

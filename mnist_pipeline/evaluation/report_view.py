@@ -16,7 +16,7 @@ from PIL import Image as PillowImage
 
 from mnist_pipeline.evaluation import report_format as fmt
 from mnist_pipeline.evaluation.report_inputs import CHANGES_SHOWN, MISTAKES_SHOWN, Image, ReportInputs
-from mnist_pipeline.evaluation.schema import Comparison, Evaluation, Latency, Mistake
+from mnist_pipeline.evaluation.schema import Comparison, Evaluation, Latency, Mistake, Rejection
 from mnist_pipeline.records import History, Parity
 
 SHADES = 6
@@ -211,7 +211,7 @@ def rejection_sentence(evaluation: Evaluation) -> str:
     if chosen is None:
         return f"No threshold for {NO_DIGIT} was chosen, because nothing was held out to choose it on."
     text = (
-        f"Scoring answers {NO_DIGIT} below a confidence of {fmt.decimal(chosen.threshold, 3)}: on "
+        f"Scoring answers {NO_DIGIT} below a confidence of {fmt.decimal(chosen.threshold, 3)}{_novelty(chosen)}: on "
         f"{fmt.count(chosen.rows)} validation images that turns away {fmt.percent(chosen.false_reject_rate)} of the "
         f"right answers (allowed: {fmt.percent(chosen.target)})."
     )
@@ -223,6 +223,15 @@ def rejection_sentence(evaluation: Evaluation) -> str:
             f"{fmt.percent(reached[-1].accuracy)} of them right."
         )
     return text
+
+
+def _novelty(rejection: Rejection) -> str:
+    if rejection.novelty is None:
+        return ""
+    return (
+        f", and for images that a second, small network (fitted on {fmt.count(rejection.novelty.rows)} train images "
+        "and on pictures made of their parts and of strokes) finds unlike any digit"
+    )
 
 
 def other_champion_data(inputs: ReportInputs) -> str | None:

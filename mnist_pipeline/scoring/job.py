@@ -73,16 +73,20 @@ class ScoringModel:
         sha256: its hex digest; other bytes are refused.
         version: its name in the registry, for the manifest.
         threshold: below which its answers are no digits, as measured when it was evaluated.
+        evaluation: the evaluation.json with the rule that says how strange an image is, where ``threshold`` limits it.
     """
 
     path: Path
     sha256: str
     version: str | None = None
     threshold: ConfidenceThreshold | None = None
+    evaluation: Path | None = None
 
 
 def make_settings(config: ScoreConfig, location: Location, model: ScoringModel) -> ScoringSettings:
     """What the rows depend on, beside the images."""
+    asked = choose_threshold(config, model).strangeness is not None
+    evaluation = model.evaluation.absolute() if model.evaluation is not None and asked else None
     return ScoringSettings(
         location=location,
         model=model.path.absolute(),
@@ -95,6 +99,8 @@ def make_settings(config: ScoreConfig, location: Location, model: ScoringModel) 
             bytes=int(config.max_megabytes * 1e6),
             seconds=config.image_seconds,
         ),
+        evaluation=evaluation,
+        evaluation_sha256=None if evaluation is None else sha256_file(evaluation),
     )
 
 

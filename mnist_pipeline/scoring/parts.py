@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from mnist_pipeline.files import temporary_sibling
 from mnist_pipeline.scoring.records import ROW
 
-MAGIC = b"mnist-pipeline part 1\n"
+MAGIC = b"mnist-pipeline part 2\n"
 DIGEST_BYTES = 32
 
 

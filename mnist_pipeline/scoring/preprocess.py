@@ -106,8 +106,8 @@ def has_sprite_form(images: NDArray[np.uint8]) -> NDArray[np.bool_]:
 
     All 65,000 images of the sprite and the embedded digits satisfy each condition (in brackets the extreme values
     of the sprite, then of the digits): dark ink [254..255, 214..255]; the longer side of the ink's box is 20, or
-    19 where a faint edge was lost; the centre of mass is pixel 14 within half a pixel [13.48..14.50, 13.50..14.50]; strokes are
-    more than a pixel wide: the 2x2 erosion keeps a share of the mass [0.101..0.848, 0.642..0.833].
+    19 where a faint edge was lost; the centre of mass is pixel 14 within half a pixel [13.48..14.50, 13.50..14.50];
+    strokes are more than a pixel wide: the 2x2 erosion keeps a share of the mass [0.101..0.848, 0.642..0.833].
     """
     # Sums as products with ones: exact, all of them are whole numbers below 2**24.
     pixels = images.astype(np.float32)

@@ -11,7 +11,7 @@ from mnist_pipeline.records import Record
 OK, NO_DIGIT, ERROR = 0, 1, 2
 STATUS_NAMES = ("ok", "no_digit", "error")
 
-REASON_NAMES = ("", "blank", "noise", "several", "shape", "confidence")
+REASON_NAMES = ("", "blank", "noise", "several", "shape", "confidence", "unlike")
 """Why an image is no digit; the index is what a row stores."""
 
 ROW = np.dtype(
@@ -19,12 +19,14 @@ ROW = np.dtype(
         ("status", "u1"),
         ("reason", "u1"),
         ("probabilities", "<f4", (10,)),
+        ("strangeness", "<f4"),
         ("size", "<i8"),
         ("modified_ns", "<i8"),
         ("sha256", "V32"),
     ]
 )
-"""One image. ``probabilities`` are zero where the model was not asked; ``size`` (bytes), ``modified_ns`` and
+"""One image. ``probabilities`` are zero where the model was not asked; ``strangeness`` says how unlike any digit it is
+(`inference.novelty`), minus infinity where that was not asked; ``size`` (bytes), ``modified_ns`` and
 ``sha256`` are those of the bytes that were scored, zero where none were read."""
 
 
@@ -59,6 +61,9 @@ class ScoringSettings(Record):
     preprocess: PreprocessMode
     preprocessing_version: str
     limits: Limits
+    evaluation: Path | None = None
+    """The evaluation.json whose rule says how strange an image is; none: nobody asks."""
+    evaluation_sha256: str | None = None
 
 
 class Shard(Record):
@@ -110,6 +115,8 @@ class ConfidenceThreshold(Record):
     """Below which probability an answer becomes ``no_digit``."""
 
     value: float
+    strangeness: float | None = None
+    """Above which it does, too; none: it does not matter."""
     false_reject_rate: float | None = None
     """Share of real digits that this rejects, measured on rows that no epoch was trained on."""
     source: str

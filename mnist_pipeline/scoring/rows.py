@@ -1,6 +1,7 @@
 """The rows of one shard: read, decode, preprocess, classify."""
 
 import hashlib
+import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,12 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_pipeline.config import PreprocessMode
+from mnist_pipeline.errors import IntegrityError
+from mnist_pipeline.files import sha256_bytes
+from mnist_pipeline.inference.novelty import Novelty, read_novelty
 from mnist_pipeline.scoring.images import decode
 from mnist_pipeline.scoring.parts import Part
 from mnist_pipeline.scoring.plain_png import Canvas
 from mnist_pipeline.scoring.preprocess import SIDE, Prepared, has_sprite_form, normalise, resize_only
 from mnist_pipeline.scoring.reading import ImageError, Reader, Signature
-from mnist_pipeline.scoring.records import ERROR, NO_DIGIT, OK, REASON_NAMES, ROW
+from mnist_pipeline.scoring.records import ERROR, NO_DIGIT, OK, REASON_NAMES, ROW, ScoringSettings
 
 logger = logging.getLogger(__name__)
 
@@ -43,12 +47,14 @@ class Job:
         mode: how they are preprocessed.
         max_pixels: of the largest image that is decoded.
         report: is told each row before anything is done with it.
+        novelty: says how strange an image is; none: nobody asks.
     """
 
     reader: Reader
     mode: PreprocessMode
     max_pixels: int
     report: Callable[[int], None] = lambda _: None
+    novelty: Novelty | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +65,14 @@ class Inputs:
         rows: `ROW` [n], complete but for the probabilities.
         images: uint8 [n, 28, 28], zero where there is none; a part of the canvas.
         asked: bool [n]: the model is to be asked.
+        untouched: bool [n]: the image came in the sprite's form.
         errors: row -> (kind, message).
     """
 
     rows: NDArray[np.void]
     images: NDArray[np.uint8]
     asked: NDArray[np.bool_]
+    untouched: NDArray[np.bool_]
     errors: dict[int, tuple[str, str]]
 
 
@@ -85,14 +93,47 @@ def score_names(
     if chosen.size:
         images = inputs.images if chosen.size == len(names) else inputs.images[chosen]
         inputs.rows["probabilities"][chosen] = model.probabilities(images, batch_size=len(chosen))
+        if job.novelty is not None:
+            _ask_about_novelty(inputs, chosen, job.novelty)
     return Part(tuple(names), inputs.rows, inputs.errors, model.provider if chosen.size else "")
+
+
+def _ask_about_novelty(inputs: Inputs, chosen: NDArray[np.int64], novelty: Novelty) -> None:
+    """How strange the chosen images are, but for those that came in the sprite's form and got a sure answer.
+
+    That depends on an image alone, not on how its file was read.
+    """
+    sure = inputs.rows["probabilities"][chosen].max(axis=1) >= novelty.sure
+    doubtful = chosen[~(inputs.untouched[chosen] & sure)]
+    if doubtful.size:
+        inputs.rows["strangeness"][doubtful] = novelty.strangeness(inputs.images[doubtful])
+
+
+def load_novelty(settings: ScoringSettings) -> Novelty | None:
+    """The rule that the settings name.
+
+    Raises:
+        IntegrityError: the file is missing, or another one.
+    """
+    if settings.evaluation is None:
+        return None
+    try:
+        data = settings.evaluation.read_bytes()
+    except OSError as error:
+        raise IntegrityError(f"{settings.evaluation} cannot be read: {error.strerror}") from None
+    if (found := sha256_bytes(data)) != settings.evaluation_sha256:
+        raise IntegrityError(f"{settings.evaluation} has SHA-256 {found}, expected {settings.evaluation_sha256}")
+    return read_novelty(json.loads(data)["rejection"])
 
 
 def prepare(names: Sequence[bytes], job: Job, canvas: Canvas, condemned: Mapping[int, tuple[str, str]]) -> Inputs:
     """Read, decode and preprocess; arguments as `score_names`."""
     count = len(names)
     canvas.pixels[:count] = 0
-    inputs = Inputs(np.zeros(count, ROW), canvas.pixels[:count], np.zeros(count, bool), dict(condemned))
+    inputs = Inputs(
+        np.zeros(count, ROW), canvas.pixels[:count], np.zeros(count, bool), np.zeros(count, bool), dict(condemned)
+    )
+    inputs.rows["strangeness"] = -np.inf
     seen = [(Signature(0, 0), NO_DIGEST)] * count
     as_they_are: list[int] = []
     for row, name in enumerate(names):
@@ -146,7 +187,7 @@ def _settle(inputs: Inputs, candidates: list[int], mode: PreprocessMode) -> None
     if mode == "auto":
         for start in range(0, len(rows), AT_ONCE):
             untouched[start : start + AT_ONCE] = has_sprite_form(images[start : start + AT_ONCE])
-    inputs.asked[rows[untouched]] = True
+    inputs.asked[rows[untouched]] = inputs.untouched[rows[untouched]] = True
     for row in rows[~untouched].tolist():
         _store(inputs, row, normalise(inputs.images[row].copy()))
 

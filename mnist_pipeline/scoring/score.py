@@ -130,7 +130,7 @@ def _score(
             tidy(outputs)
             return done
         workers = config.workers or usable_cpus()
-        tally = Tally(choose_threshold(config, model).value)
+        tally = Tally(choose_threshold(config, model))
         with Pool(settings, workers, config.max_memory_megabytes, outputs.work, nursery) as pool:
             job = _Job(pool, reader, found.count, tally, report_progress)
             with open_output(outputs, config, tally) as add:

@@ -182,7 +182,7 @@ def join_sections(
         DataError: the rows of a shard are missing.
     """
     outputs = Outputs(plan.output)
-    tally = Tally(choose_threshold(config, model).value, reused=reused)
+    tally = Tally(choose_threshold(config, model), reused=reused)
     kept = set()
     with open_output(outputs, config, tally) as add:
         for shard in chain.from_iterable(map(shards_of, plan.sections)):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from mnist_pipeline.scoring.parts import Part
-from mnist_pipeline.scoring.records import ERROR, OK, REASON_NAMES, STATUS_NAMES, ErrorExample
+from mnist_pipeline.scoring.records import ERROR, OK, REASON_NAMES, STATUS_NAMES, ConfidenceThreshold, ErrorExample
 from mnist_pipeline.scoring.rejection import apply_threshold
 from mnist_pipeline.scoring.sinks import Batch, escape_path, is_answered
 
@@ -40,7 +40,7 @@ class Doubtful:
 class Tally:
     """Counts over all rows so far."""
 
-    threshold: float
+    threshold: ConfidenceThreshold
     images: int = 0
     reused: int = 0
     statuses: Counter[str] = field(default_factory=Counter)

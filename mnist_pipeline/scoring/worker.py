@@ -65,12 +65,12 @@ class Worker:
         from mnist_pipeline.scoring.plain_png import Canvas
         from mnist_pipeline.scoring.reading import open_reader
         from mnist_pipeline.scoring.records import ScoringSettings
-        from mnist_pipeline.scoring.rows import Job
+        from mnist_pipeline.scoring.rows import Job, load_novelty
 
         settings = ScoringSettings.model_validate(hello["settings"])
         self._mark = Mark(Path(hello["mark"]))
         reader = open_reader(settings.location, settings.limits.bytes)
-        self._job = Job(reader, settings.preprocess, settings.limits.pixels, self._mark)
+        self._job = Job(reader, settings.preprocess, settings.limits.pixels, self._mark, load_novelty(settings))
         self._canvas = Canvas(0)
         self._model = Classifier.load(
             settings.model, sha256=settings.model_sha256, device=settings.device, threads=1, spinning=False

@@ -14,6 +14,7 @@ from mnist_pipeline.data.dataset import Dataset
 from mnist_pipeline.data.fetch import fetch_dataset
 from mnist_pipeline.errors import DataError, DeviceError, ExportError, IntegrityError
 from mnist_pipeline.evaluation.evaluate import LATENCY_CALLS, evaluate_model, examples, predict, time_calls
+from mnist_pipeline.evaluation.rejection import CONFIDENCE_SHARE
 from mnist_pipeline.evaluation.schema import Evaluation
 from mnist_pipeline.inference import gpu_problem
 from mnist_pipeline.outputs import EvaluatedModel, ExportedModel, FetchedDataset
@@ -131,8 +132,10 @@ def test_the_threshold_is_chosen_on_the_held_out_rows(done, linear_models):
 
     assert found is not None
     assert (found.rows, found.target) == (VALIDATION_ROWS, 0.02)
-    assert found.threshold == pytest.approx(right[int(0.02 * len(right))], abs=1e-5)
+    assert found.threshold == pytest.approx(right[int(CONFIDENCE_SHARE * 0.02 * len(right))], abs=1e-5)
     assert 0 < found.false_reject_rate <= 0.02
+    assert found.novelty is not None
+    assert found.novelty.rows == len(done.data.train)
 
 
 def test_other_test_images_change_the_accuracy_and_never_the_threshold(done, digits_dataset, linear_models, tmp_path):
