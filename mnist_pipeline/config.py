@@ -8,7 +8,7 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -77,7 +77,22 @@ class FetchConfig(Config):
     """Tries of each file, all in all; only what can pass by itself is tried again."""
 
 
-class AugmentationConfig(Config):
+class OfPreset(Config):
+    """Fields whose values a preset may decide."""
+
+    OWN: ClassVar[frozenset[str]] = frozenset()
+    """Fields that no preset decides."""
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Without defaults where a preset decides: a form that filled them in would undo the preset."""
+        found = handler.resolve_ref_schema(handler(schema))
+        for name in found["properties"].keys() - cls.OWN:
+            found["properties"][name].pop("default", None)
+        return found
+
+
+class AugmentationConfig(OfPreset):
     """Random geometric changes of the training images, drawn anew for every batch. Zero is none."""
 
     rotation: float = Field(default=0, ge=0, le=45)
@@ -151,8 +166,12 @@ PRESET_VALUES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
 DEFAULT_PRESET = "standard"
 
 
-class TrainConfig(Config):
+class TrainConfig(OfPreset):
     """One training, completely described."""
+
+    OWN = frozenset(
+        {"preset", "max_minutes", "kill_after_minutes", "precision", "strategy", "tensorboard", "seed", "device"}
+    )
 
     preset: str = Field(default=DEFAULT_PRESET, json_schema_extra={"enum": list(PRESET_VALUES)})
     """The named training whose values the fields have that are not given; the defaults below are the codelab's."""
@@ -217,15 +236,6 @@ class TrainConfig(Config):
         if "epochs" in values:
             base.pop("min_batches", None)  # who names the epochs means them
         return _merge(base, values)
-
-    @classmethod
-    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        """Without defaults where the preset decides: a form that filled them in would undo it."""
-        found = handler.resolve_ref_schema(handler(schema))
-        for values in PRESET_VALUES.values():
-            for name in values:
-                found["properties"][name].pop("default", None)
-        return found
 
     @field_validator("preset")
     @classmethod

@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from mnist_pipeline.config import (
     DEFAULT_PRESET,
+    PRESET_VALUES,
     PRESETS,
     PipelineConfig,
     TrainConfig,
@@ -104,3 +105,12 @@ def test_a_config_from_a_parameter_form_starts_from_the_preset_that_it_names():
 def test_a_stored_config_reads_back_as_it_was():
     config = build_config({"training": {"preset": "standard", "epochs": 3, "augmentation": {"zoom": 0}}})
     assert PipelineConfig.model_validate(config.model_dump(mode="json")) == config
+
+
+def test_a_form_shows_no_default_where_a_preset_decides():
+    """It would send the default back, and undo the preset."""
+    definitions = PipelineConfig.model_json_schema()["$defs"]
+    shown = {name for name, field in definitions["TrainConfig"]["properties"].items() if "default" in field}
+    assert shown >= {"preset", "seed", "device"}
+    assert not shown & {name for values in PRESET_VALUES.values() for name in values}
+    assert not [field for field in definitions["AugmentationConfig"]["properties"].values() if "default" in field]
