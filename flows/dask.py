@@ -44,6 +44,13 @@ def on_dask(address: str) -> Iterator[tuple[Runner, int]]:
                 f"Dask gave one task up after several workers died at it, the last one at {error.last_worker.address}; "
                 "what is scored is kept: run the same again, with more memory per worker or a smaller task_images"
             ) from None
+        except RuntimeError as error:
+            if "reach API" not in str(error):
+                raise
+            raise PipelineError(
+                f"a Dask worker cannot reach the Prefect server: {error}; name it by an address that the workers "
+                "can reach: PREFECT_API_URL=http://HOST:4200/api"
+            ) from None
         except CancelledError:
             raise PipelineError(
                 f"the Dask scheduler at {address} was lost; what is scored is kept: run the same again"

@@ -1,10 +1,13 @@
 """Batch scoring of images with a published model."""
 
+import os
 import sys
 from contextlib import AbstractContextManager, nullcontext
 from enum import StrEnum
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
+from urllib.parse import urlsplit
 
 import typer
 
@@ -135,21 +138,33 @@ def _score_on_dask(
 
     if folder is None or files_from is not None:
         raise UsageError("--dask-scheduler: name a FOLDER or s3://bucket/prefix; a list is scored on one machine")
+    if not os.environ.get("PREFECT_API_URL") and not _is_loopback(scheduler):
+        raise UsageError(
+            f"--dask-scheduler {scheduler}: its workers report to a Prefect server; start one with "
+            "'prefect server start --host 0.0.0.0' and name it where both can reach it: PREFECT_API_URL=http://HOST:4200/api"
+        )
     config = parse_config(ScoreConfig, values)
     scoring = load_flows("scoring", "score --dask-scheduler")
+    from prefect.exceptions import ParameterTypeError
+
     from flows.listener import listening
 
-    with terminal.progress() as report_progress, listening(report_progress):
-        summary: ScoreSummary = scoring.score_folder(
-            folder,
-            output,
-            config,
-            **which,
-            dask_scheduler=scheduler,
-            keep_shards=False,
-            report=report,
-        )
+    more = {**which, "dask_scheduler": scheduler, "keep_shards": False, "report": report}
+    try:
+        with terminal.progress() as report_progress, listening(report_progress):
+            summary: ScoreSummary = scoring.score_folder(folder, output, config, **more)
+    except ParameterTypeError as error:
+        raise UsageError(" ".join(str(error).split())) from None
     return summary
+
+
+def _is_loopback(url: str) -> bool:
+    """Whether the address is this machine, for this machine alone."""
+    try:
+        host = urlsplit(url).hostname or ""
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _location(folder: str | None, files_from: str | None) -> "Location":
