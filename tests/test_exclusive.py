@@ -1,0 +1,43 @@
+"""One training at a time in a workspace."""
+
+import multiprocessing
+import os
+import signal
+
+import pytest
+
+from mnist_pipeline.errors import PipelineError
+from mnist_pipeline.exclusive import only_training
+from mnist_pipeline.workspace import Workspace
+
+
+def hold(root, taken):
+    with only_training(Workspace(root)):
+        taken.set()
+        signal.pause()
+
+
+def test_another_training_is_named_and_a_dead_one_holds_nothing(tmp_path):
+    spawn = multiprocessing.get_context("spawn")
+    taken = spawn.Event()
+    holder = spawn.Process(target=hold, args=(tmp_path, taken))
+    holder.start()
+    assert taken.wait(60)
+    named = rf"another training runs in .* \(process {holder.pid} on "
+    with pytest.raises(PipelineError, match=named), only_training(Workspace(tmp_path)):
+        pytest.fail("two at once")
+    os.kill(holder.pid, signal.SIGKILL)
+    holder.join()
+    with only_training(Workspace(tmp_path)):
+        pass
+
+
+def test_it_is_free_again_after_an_error(tmp_path):
+    for _ in range(2):
+        with pytest.raises(ZeroDivisionError), only_training(Workspace(tmp_path)):
+            raise ZeroDivisionError
+
+
+def test_workspaces_do_not_disturb_each_other(tmp_path):
+    with only_training(Workspace(tmp_path / "one")), only_training(Workspace(tmp_path / "two")):
+        assert (tmp_path / "two" / ".locks" / "training.json").is_file()
