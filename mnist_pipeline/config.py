@@ -24,10 +24,11 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
+from mnist_pipeline import choices
 from mnist_pipeline.errors import UsageError
 
-Device = Literal["auto", "cpu", "gpu"]
-PreprocessMode = Literal["auto", "mnist", "resize", "none"]
+Device = choices.Device
+PreprocessMode = choices.PreprocessMode
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Seconds = Annotated[float, Field(gt=0)]

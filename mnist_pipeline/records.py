@@ -11,7 +11,8 @@ from pydantic import BaseModel, ConfigDict
 class Record(BaseModel):
     """A frozen part of a stored file; NaN and infinity are refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    # Built when it is first used: a command uses few of them, and building takes longer than importing.
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 
 
 class Layer(Record):

@@ -9,7 +9,7 @@ from typing import Any, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from mnist_pipeline.config import Device
+from mnist_pipeline.choices import Device
 from mnist_pipeline.errors import DeviceError, IntegrityError, UsageError
 from mnist_pipeline.files import sha256_bytes
 from mnist_pipeline.inference.contract import CLASSES, INPUT, OUTPUT, SIDE, ModelMetadata

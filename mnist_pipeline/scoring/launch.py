@@ -23,6 +23,8 @@ _NURSERY = _START + "worker.nurse(int(sys.argv[2]))"
 _WORKER = _START + "worker.main()"
 # One process for each core: threads of the numerical libraries would only be in the way.
 _ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+# To look for plugins of pydantic is to read what every installed package says of itself.
+_NO_PLUGINS = {"PYDANTIC_DISABLE_PLUGINS": "__all__"}
 FORKS = sys.platform == "linux"
 """Elsewhere a fork of a process that has loaded numerical libraries is not safe, or there is none."""
 FORK = b"f"
@@ -188,5 +190,5 @@ def _popen(
         stderr=subprocess.DEVNULL,  # decoders write warnings there that nobody can use
         pass_fds=fds,
         start_new_session=True,  # Ctrl-C is for this process; it ends its workers itself
-        env=_ONE_THREAD | dict(os.environ),
+        env=_ONE_THREAD | _NO_PLUGINS | dict(os.environ),
     )

@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 
-from mnist_pipeline.config import Device, PreprocessMode
+from mnist_pipeline.choices import Device, PreprocessMode
 from mnist_pipeline.records import Record
 
 OK, NO_DIGIT, ERROR = 0, 1, 2

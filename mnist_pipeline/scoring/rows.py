@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from mnist_pipeline.config import PreprocessMode
+from mnist_pipeline.choices import PreprocessMode
 from mnist_pipeline.errors import IntegrityError
 from mnist_pipeline.files import sha256_bytes
 from mnist_pipeline.inference.novelty import Novelty, read_novelty
