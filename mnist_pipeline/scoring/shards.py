@@ -7,6 +7,7 @@ Mazieres, SOSP 2001): when files come or go, only the shards around them change,
 import hashlib
 import zlib
 from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,6 +25,7 @@ MOST = 4
 _CODE = ("images.py", "plain_png.py", "preprocess.py", "components.py", "rejection.py", "rows.py", "reading.py")
 
 
+@cache
 def preprocessing_version() -> str:
     """What the 28x28 pixels of an image depend on, beside its bytes: this code and the libraries that decode."""
     here = Path(__file__).parent
