@@ -205,7 +205,16 @@ def _open(
 
 
 def _show_presets(terminal: Terminal) -> None:
-    from mnist_pipeline.config import PRESETS
+    from mnist_pipeline.cli.presets import as_json, describe
+    from mnist_pipeline.config import DEFAULT_PRESET, PRESETS
+    from mnist_pipeline.expected import EXPECTED, MACHINE
 
-    rows = [config.model_dump(mode="json") for config in PRESETS.values()]
-    terminal.table(rows, columns=["preset", "architecture", "optimizer", "learning_rate", "batch_size", "epochs"])
+    terminal.result(
+        [as_json(config, EXPECTED[name], MACHINE) for name, config in PRESETS.items()],
+        *(
+            line
+            for name, config in PRESETS.items()
+            for line in describe(config, EXPECTED[name], default=name == DEFAULT_PRESET)
+        ),
+        f"measured on {MACHINE}",
+    )

@@ -1,0 +1,67 @@
+"""The named trainings in words."""
+
+from typing import Any
+
+from mnist_pipeline.config import AugmentationConfig, TrainConfig
+from mnist_pipeline.expected import Expected
+
+LABEL = 14
+
+
+def describe(config: TrainConfig, expected: Expected, *, default: bool) -> list[str]:
+    """One preset: its name, and a line for each side of it."""
+    members = f", {config.members} of them averaged" if config.members > 1 else ""
+    sides = {
+        "network": f"{config.architecture}{members}; {expected.parameters:,} parameters",
+        "optimizer": _optimizer(config),
+        "schedule": _schedule(config),
+        "rows": _rows(config),
+        "augmentation": _augmentation(config.augmentation),
+        "expected": _expected(expected),
+    }
+    name = f"{config.preset} (default)" if default else config.preset
+    return [name, *(f"  {side:<{LABEL}}{text}" for side, text in sides.items())]
+
+
+def as_json(config: TrainConfig, expected: Expected, machine: str) -> dict[str, Any]:
+    """Every field of the config, the number of parameters, and what to expect."""
+    figures = {"accuracy": expected.accuracy, "sd": expected.sd, "seeds": expected.seeds}
+    measured = figures | {"fit_seconds": expected.fit_seconds, "machine": machine}
+    return config.model_dump(mode="json") | {"parameters": expected.parameters, "expected": measured}
+
+
+def _optimizer(config: TrainConfig) -> str:
+    parts = {
+        f"Nesterov momentum {config.momentum:g}": config.momentum,
+        f"weight decay {config.weight_decay:g}": config.weight_decay,
+        f"label smoothing {config.label_smoothing:g}": config.label_smoothing,
+        f"weights averaged over {config.average_batches} batches": config.average_batches,
+    }
+    return ", ".join([config.optimizer, *(part for part, takes_part in parts.items() if takes_part)])
+
+
+def _schedule(config: TrainConfig) -> str:
+    rate = f"learning rate {config.learning_rate:g} {config.schedule}"
+    warmup = f" after {config.warmup:.0%} of warm-up" if config.warmup else ""
+    length = f"{config.max_batches} batches" if config.max_batches else f"{config.epochs} epochs in batches"
+    return f"{rate}{warmup}; {length} of {config.batch_size}"
+
+
+def _rows(config: TrainConfig) -> str:
+    fitted = "all but" if config.train_rows is None else f"{config.train_rows:,} and"
+    return f"{fitted} {config.validation_rows:,} for validation"
+
+
+def _augmentation(augmentation: AugmentationConfig) -> str:
+    units = {"rotation": "°", "shift": " px", "zoom": "", "shear": "°", "elastic": " px"}
+    values = augmentation.model_dump()
+    return ", ".join(f"{name} {values[name]:g}{unit}" for name, unit in units.items() if values[name]) or "none"
+
+
+def _expected(expected: Expected) -> str:
+    minutes, seconds = divmod(round(expected.fit_seconds), 60)
+    took = f"fitted in {f'{minutes} min ' if minutes else ''}{seconds} s"
+    if expected.accuracy is None:
+        return f"{took}; accuracy not measured"
+    over = "one seed" if expected.seeds == 1 else f"mean of {expected.seeds} seeds, sd {expected.sd or 0:.2%}"
+    return f"{expected.accuracy:.2%} of the test images ({over}), {took}"

@@ -1,0 +1,46 @@
+"""What each preset's training gives: measured, not promised. Pure data; nothing in the pipeline depends on it.
+
+Accuracy is that on the 10,000 test images of MNIST, measured by ``benchmarks/accuracy.py``; seconds of fitting
+(imports and compilation apart) are those of ``benchmarks/training.py``. Where a preset or the training changes,
+measure again.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+MACHINE = "2 AMD EPYC cores with AVX2, no GPU"
+"""Where it was measured. Accuracy hardly depends on it, seconds do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """Of one preset.
+
+    Attributes:
+        parameters: of the saved model.
+        accuracy: mean over the seeds; None where it was not measured.
+        sd: standard deviation over the seeds; None where there are less than two.
+        seeds: how many trainings were measured.
+        fit_seconds: of one training.
+    """
+
+    parameters: int
+    accuracy: float | None
+    sd: float | None
+    seeds: int
+    fit_seconds: float
+
+
+EXPECTED: Mapping[str, Expected] = MappingProxyType(
+    {
+        "codelab": Expected(5_994, accuracy=0.9203, sd=0.0067, seeds=5, fit_seconds=6),
+        "codelab-full": Expected(5_994, accuracy=0.9828, sd=None, seeds=1, fit_seconds=60),
+        "sgd-2018": Expected(5_994, accuracy=0.9311, sd=0.0090, seeds=5, fit_seconds=3),
+        "mnist-convnet": Expected(33_194, accuracy=0.9657, sd=0.0076, seeds=3, fit_seconds=30),
+        "mnist-dense": Expected(33_400, accuracy=0.9328, sd=0.0017, seeds=5, fit_seconds=6),
+        "standard": Expected(5_994, accuracy=None, sd=None, seeds=0, fit_seconds=67),
+        "accurate": Expected(125_226, accuracy=None, sd=None, seeds=0, fit_seconds=340),
+        "ensemble": Expected(876_582, accuracy=None, sd=None, seeds=0, fit_seconds=2_380),
+    }
+)

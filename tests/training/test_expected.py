@@ -1,0 +1,66 @@
+"""What is said of the presets holds: each has an entry, and the numbers of parameters are those of the models."""
+
+import json
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from mnist_pipeline.cli import app
+from mnist_pipeline.config import DEFAULT_PRESET, PRESETS
+from mnist_pipeline.expected import EXPECTED
+from mnist_pipeline.training.architectures import build_model
+from mnist_pipeline.training.saving import combine
+
+
+@pytest.fixture(scope="module")
+def listed():
+    result = CliRunner().invoke(app, ["train", "--list-presets", "--json"])
+    assert result.exit_code == 0
+    return {row["preset"]: row for row in json.loads(result.stdout)}
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_the_listing_tells_the_config_and_the_parameters_of_the_built_model(listed, name):
+    config = PRESETS[name]
+    member = build_model(config.architecture, seed=1)
+    model = combine(config.architecture, [member.get_weights()] * config.members)
+    assert listed[name]["parameters"] == model.count_params() == sum(w.size for w in model.get_weights())
+    assert {field: listed[name][field] for field in config.model_dump()} == config.model_dump(mode="json")
+
+
+def test_the_small_networks_and_the_ensemble_stay_within_their_sizes():
+    assert EXPECTED["standard"].parameters == 5_994
+    assert EXPECTED["accurate"].parameters <= 150_000
+    assert EXPECTED["ensemble"].parameters <= 1_000_000
+
+
+def test_every_preset_has_an_expectation_and_nothing_else_has(listed):
+    assert list(EXPECTED) == list(PRESETS) == list(listed)
+    for name, row in listed.items():
+        expected = row["expected"]
+        assert (expected["accuracy"] is None) == (expected["seeds"] == 0), name
+        assert 0.9 < (expected["accuracy"] or 0.99) < 1, name
+        assert (expected["sd"] is None) == (expected["seeds"] < 2), name
+        assert expected["fit_seconds"] > 0
+        assert "cores" in expected["machine"]
+
+
+def test_people_read_what_scripts_read(listed):
+    text = CliRunner().invoke(app, ["train", "--list-presets"]).stdout
+    names = [line.removesuffix(" (default)") for line in text.splitlines() if not line.startswith((" ", "measured on"))]
+    assert names == list(PRESETS)
+    assert f"\n{DEFAULT_PRESET} (default)\n" in text
+    for name, row in listed.items():
+        block = text.split(f"{name}{' (default)' if name == DEFAULT_PRESET else ''}\n", 1)[1]
+        network, optimizer, schedule, rows, augmentation, expected = block.splitlines()[:6]
+        assert row["architecture"] in network
+        assert f"{row['parameters']:,} parameters" in network
+        assert row["optimizer"] in optimizer
+        assert f"learning rate {row['learning_rate']:g} {row['schedule']}" in schedule
+        assert str(row["batch_size"]) in schedule
+        assert f"{row['max_batches']} batches" in schedule or f"{row['epochs']} epochs" in schedule
+        assert f"{row['validation_rows']:,} for validation" in rows
+        assert ("none" in augmentation) == (not np.any(list(row["augmentation"].values())))
+        accuracy = row["expected"]["accuracy"]
+        assert ("not measured" if accuracy is None else f"{accuracy:.2%} of the test images") in expected
