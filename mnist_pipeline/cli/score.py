@@ -75,6 +75,8 @@ def score(
     verbose: options.Verbose = False,
 ) -> None:
     """Label every image of a folder: path, status, digit, confidence, error; one row an image, in sorted order."""
+    # Looking for pydantic's plugins would read what every installed package says of itself.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     terminal = Terminal.open(ctx, as_json=as_json, quiet=quiet, verbose=verbose)
     if output is None:
         raise UsageError("say where the rows go: --output FILE.csv, FILE.jsonl or FILE.parquet")

@@ -10,7 +10,7 @@ import zlib
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, _imaging
 
 SIDE = 28
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -52,6 +52,7 @@ class Canvas:
         self.pixels: NDArray[np.uint8] = np.zeros((capacity, SIDE, SIDE), np.uint8)
         # Images that share the array's memory: what is decoded into one is in the array.
         self._views = [Image.frombuffer("L", (SIDE, SIDE), row, "raw", "L", 0, 1) for row in self.pixels]
+        self._planes = [view.im for view in self._views]
         self._shares = capacity == 0 or _shares_memory(self._views[0], self.pixels[0])
 
     def __len__(self) -> int:
@@ -62,14 +63,15 @@ class Canvas:
         stream = compressed_pixels(data)
         if stream is None:
             return False
-        view = self._views[row]
-        try:
-            view.frombytes(stream, "zip", "L", 0)
-        except (ValueError, OSError):
+        # As `Image.frombytes` does, without what it looks at first: that takes a quarter of the time.
+        decoder = _imaging.zip_decoder("L", "L", 0)
+        decoder.setimage(self._planes[row], None)
+        consumed, problem = decoder.decode(stream)
+        if consumed >= 0 or problem:  # not at the end, or damaged
             self.pixels[row] = 0
             return False
         if not self._shares:
-            self.pixels[row] = np.asarray(view)
+            self.pixels[row] = np.asarray(self._views[row])
         return True
 
 

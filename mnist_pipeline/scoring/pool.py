@@ -155,6 +155,10 @@ class Pool:
             process.end()
         self._processes.clear()
 
+    def warm_up(self) -> None:
+        """Start a process before there is work, so that it loads the model meanwhile."""
+        self._start(1)
+
     def score(self, shards: Iterable[Shard]) -> Iterator[Shard | None]:
         """Score every shard; yield each as its part is stored, not in their order, and None now and then.
 

@@ -79,7 +79,7 @@ class FileReader:
         self._flags = FLAGS if follow_links else FLAGS | NO_FOLLOW
 
     def read(self, name: bytes) -> tuple[bytes, Signature]:
-        path = self._path(name)
+        path = name if name.startswith(b"/") else self._base + name
         try:
             return self._read_once(path)
         except (OSError, ImageError):

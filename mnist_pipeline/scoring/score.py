@@ -120,18 +120,20 @@ def _score(
 ) -> ScoreSummary:
     outputs = Outputs(output.absolute())
     settings = make_settings(config, location, model)
+    workers = config.workers or usable_cpus()
     with claim(outputs, config):
-        skipped = Skipped()
-        found = list_names(location, names, outputs, skipped, report_progress, report)
-        reader = open_reader(location, settings.limits.bytes)
-        wanted = config.resume and (report is None or report.is_file())
-        if wanted and (done := finished(outputs, recipe(config, settings, model), found, reader)):
-            logger.info("%s is complete and up to date", output)
-            tidy(outputs)
-            return done
-        workers = config.workers or usable_cpus()
-        tally = Tally(choose_threshold(config, model))
         with Pool(settings, workers, config.max_memory_megabytes, outputs.work, nursery) as pool:
+            if not config.resume:
+                pool.warm_up()
+            skipped = Skipped()
+            found = list_names(location, names, outputs, skipped, report_progress, report)
+            reader = open_reader(location, settings.limits.bytes)
+            wanted = config.resume and (report is None or report.is_file())
+            if wanted and (done := finished(outputs, recipe(config, settings, model), found, reader)):
+                logger.info("%s is complete and up to date", output)
+                tidy(outputs)
+                return done
+            tally = Tally(choose_threshold(config, model))
             job = _Job(pool, reader, found.count, tally, report_progress)
             with open_output(outputs, config, tally) as add:
                 for shard in job.in_order(cut(found, outputs.listing, outputs.parts, settings, config.shard_images)):

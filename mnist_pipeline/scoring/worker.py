@@ -10,6 +10,7 @@ Before it touches an image, it notes the row in a small shared file: whoever fin
 It ends when its input ends or its parent is gone. Before all that it says its process id, on a line of its own.
 """
 
+import gc
 import json
 import mmap
 import os
@@ -26,6 +27,8 @@ MARK = struct.Struct("<q")
 """The shared file: the row that is being worked on, -1 for none."""
 IDLE = -1
 PARENT_IS_GONE = 3
+LOOK_EVERY = 16
+"""Rows between two looks at whether the parent is there: each asks the kernel."""
 
 
 class Mark:
@@ -38,7 +41,7 @@ class Mark:
 
     def __call__(self, row: int) -> None:
         MARK.pack_into(self._memory, 0, row)
-        if os.getppid() != self._parent:
+        if row % LOOK_EVERY == 0 and os.getppid() != self._parent:
             os._exit(PARENT_IS_GONE)
 
 
@@ -116,6 +119,9 @@ def _load() -> None:
         import mnist_pipeline.inference
         import mnist_pipeline.scoring.rows
         import mnist_pipeline.scoring.shards  # noqa: F401
+    # All this stays: the collector need not look at it again, nor touch its pages, which forks share.
+    gc.collect()
+    gc.freeze()
 
 
 def _failure(error: BaseException) -> dict[str, Any]:
@@ -160,7 +166,7 @@ def nurse(descriptor: int) -> None:
             if not message:
                 for child in children:
                     os.kill(child, signal.SIGKILL)
-                return
+                os._exit(0)  # the command waits: no time for taking libraries down one by one
             children.add(_fork_worker(descriptors[0], control))
 
 
