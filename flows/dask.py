@@ -1,7 +1,7 @@
 """A Dask cluster that somebody else started, as Prefect's task runner."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,8 +15,8 @@ Runner = TaskRunner[Any]
 
 
 @contextmanager
-def on_dask(address: str) -> Iterator[tuple[Runner, int]]:
-    """The task runner of a cluster, and how many tasks it runs at once.
+def on_dask(address: str) -> Iterator[tuple[Runner, Callable[[], int]]]:
+    """The task runner of a cluster, and a function that says how many tasks it runs at once now.
 
     Args:
         address: of its scheduler.
@@ -31,11 +31,15 @@ def on_dask(address: str) -> Iterator[tuple[Runner, int]]:
     except ModuleNotFoundError:
         raise MissingExtraError("a Dask scheduler", "dask") from None
     with DaskTaskRunner(address=address) as runner:
+
+        def slots() -> int:
+            return sum(runner.client.nthreads().values())
+
         try:
-            slots = sum(runner.client.nthreads().values())
+            waiting = not slots()
         except (OSError, ValueError) as error:
             raise PipelineError(f"no Dask scheduler answers at {address}: {error}; is it running?") from None
-        if not slots:
+        if waiting:
             logger.warning("the Dask scheduler at %s has no workers yet; waiting for one", address)
         try:
             yield runner, slots

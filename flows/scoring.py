@@ -145,7 +145,7 @@ def _score_all(config: ScoreConfig, plan: Plan, dask_scheduler: str | None) -> t
     if dask_scheduler is not None:
         with on_dask(dask_scheduler) as (runner, slots):
             each = config.workers or 1
-            return _run(runner, config, plan, each, progress), slots * each
+            return _run(runner, config, plan, each, progress), slots() * each
     total = config.workers or usable_cpus()
     each = ceil(total / TASKS_AT_ONCE)
     at_once = ceil(total / each)
