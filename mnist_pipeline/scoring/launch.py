@@ -25,6 +25,8 @@ _WORKER = _START + "worker.main()"
 _ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 # To look for plugins of pydantic is to read what every installed package says of itself.
 _NO_PLUGINS = {"PYDANTIC_DISABLE_PLUGINS": "__all__"}
+# glibc: arrays that come and go with every shard stay in the process, not handed back and zeroed again.
+_KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(16 << 20), "MALLOC_TRIM_THRESHOLD_": str(64 << 20)}
 FORKS = sys.platform == "linux"
 """Elsewhere a fork of a process that has loaded numerical libraries is not safe, or there is none."""
 FORK = b"f"
@@ -190,5 +192,5 @@ def _popen(
         stderr=subprocess.DEVNULL,  # decoders write warnings there that nobody can use
         pass_fds=fds,
         start_new_session=True,  # Ctrl-C is for this process; it ends its workers itself
-        env=_ONE_THREAD | _NO_PLUGINS | dict(os.environ),
+        env=_ONE_THREAD | _NO_PLUGINS | _KEEP_MEMORY | dict(os.environ),
     )
