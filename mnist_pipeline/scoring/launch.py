@@ -27,6 +27,8 @@ _ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THR
 _NO_PLUGINS = {"PYDANTIC_DISABLE_PLUGINS": "__all__"}
 # glibc: arrays that come and go with every shard stay in the process, not handed back and zeroed again.
 _KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(16 << 20), "MALLOC_TRIM_THRESHOLD_": str(64 << 20)}
+# A thread that waits for an object store needs no address space of its own, which is limited.
+_KEEP_MEMORY |= {"MALLOC_ARENA_MAX": "2"}
 FORKS = sys.platform == "linux"
 """Elsewhere a fork of a process that has loaded numerical libraries is not safe, or there is none."""
 FORK = b"f"

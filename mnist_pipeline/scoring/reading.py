@@ -8,7 +8,7 @@ import os
 import stat
 import struct
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple, Protocol
 
 from mnist_pipeline.errors import UsageError
@@ -57,6 +57,10 @@ class ImageError(Exception):
 class Reader(Protocol):
     """Reads images by name."""
 
+    def expect(self, names: Iterable[bytes]) -> None:
+        """These are read next, in this order."""
+        ...
+
     def read(self, name: bytes) -> tuple[bytes, Signature]:
         """All bytes of one image.
 
@@ -77,6 +81,9 @@ class FileReader:
         self._base = os.fsencode(root).rstrip(b"/") + b"/"
         self._max_bytes = max_bytes
         self._flags = FLAGS if follow_links else FLAGS | NO_FOLLOW
+
+    def expect(self, names: Iterable[bytes]) -> None:
+        """The kernel reads ahead by itself."""
 
     def read(self, name: bytes) -> tuple[bytes, Signature]:
         path = name if name.startswith(b"/") else self._base + name

@@ -136,6 +136,7 @@ def prepare(names: Sequence[bytes], job: Job, canvas: Canvas, condemned: Mapping
     inputs.rows["strangeness"] = -np.inf
     seen = [(Signature(0, 0), NO_DIGEST)] * count
     as_they_are: list[int] = []
+    job.reader.expect(name for row, name in enumerate(names) if row not in condemned)
     for row, name in enumerate(names):
         if row in condemned:
             continue

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +16,10 @@ from mnist_pipeline.config import FetchConfig, ScoreConfig
 from mnist_pipeline.data.fetch import fetch_dataset
 from mnist_pipeline.objects import ObjectFolder
 from mnist_pipeline.scoring.job import ScoringModel
+from mnist_pipeline.scoring.object_store import AHEAD, ObjectReader
 from mnist_pipeline.scoring.plain_png import Canvas
 from mnist_pipeline.scoring.preprocess import has_sprite_form
-from mnist_pipeline.scoring.reading import FileReader
+from mnist_pipeline.scoring.reading import FileReader, ImageError, Signature
 from mnist_pipeline.scoring.records import Location
 from mnist_pipeline.scoring.rows import Job, prepare
 from mnist_pipeline.scoring.score import score_images
@@ -62,6 +64,44 @@ def test_a_prefix_of_an_object_store_is_scored_like_a_folder(model, make_folder,
         summary = score_images(config, location, None, outputs[kind], scoring_model)
         assert (summary.ok, summary.errors) == (12, 1)
     assert outputs["prefix"].read_bytes() == outputs["folder"].read_bytes()
+
+
+def test_objects_are_asked_for_ahead_and_come_in_order(object_server, monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", object_server.endpoint)
+    reader = ObjectReader("s3://bucket/ahead", 1_000)
+    names = [f"{number}".encode() for number in range(3 * AHEAD)]
+    together, passed = threading.Barrier(AHEAD), []
+
+    def fetch(name: bytes) -> tuple[bytes, Signature]:
+        if int(name) < AHEAD:
+            together.wait(timeout=30)  # it goes on once so many are under way
+        passed.append(int(name))
+        if name == b"9":
+            raise ImageError("vanished", "is not there any more")
+        return name, Signature(len(name), 1)
+
+    monkeypatch.setattr(reader, "_fetch", fetch)
+    reader.expect(names)
+    for number, name in enumerate(names):
+        if number == 9:
+            with pytest.raises(ImageError, match="not there"):
+                reader.read(name)
+        else:
+            assert reader.read(name) == (name, Signature(len(name), 1))
+        assert max(passed) <= number + AHEAD  # no further than that
+    assert sorted(passed) == list(range(3 * AHEAD))
+
+
+def test_large_objects_are_asked_for_one_by_one(object_server, monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", object_server.endpoint)
+    reader = ObjectReader("s3://bucket/ahead", 10**9)
+    reader._largest = 100_000_000
+    asked = []
+    monkeypatch.setattr(reader, "_fetch", lambda name: asked.append(name) or (name, Signature(1, 1)))
+    reader.expect([b"a", b"b", b"c"])
+    reader.read(b"a")
+    assert reader.read(b"b") == (b"b", Signature(1, 1))
+    assert asked in ([b"a", b"b"], [b"a", b"b", b"c"])
 
 
 def test_a_report_shows_what_to_check_first(model, make_folder, tmp_path):
