@@ -16,6 +16,7 @@ lint:
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
+	.venv/bin/hadolint docs/Dockerfile
 
 format:
 	.venv/bin/ruff check --fix .

@@ -40,7 +40,7 @@ def test_help_imports_nothing_heavy():
 
 
 WRONG = [
-    (["run-all", "--preset", "best"], 2, "training.preset: 'best' is not a preset; there are: codelab"),
+    (["run-all", "--preset", "best"], 2, "training.preset: is not a preset; there are: codelab"),
     (["run-all", "--epochs", "0"], 2, "training.epochs: Input should be greater than or equal to 1, found 0"),
     (["train", "--batch-size", "-1"], 2, "training.batch_size: Input should be greater than or equal to 1, found -1"),
     (["train", "--set", "training.learning_rate=nan"], 2, "training.learning_rate: Input should be a finite number"),
