@@ -82,4 +82,4 @@ def test_an_error_with_json_is_an_object_on_stdout(tmp_path, monkeypatch):
     assert result.exit_code == 2
     found = json.loads(result.stdout)
     assert found["status"] == "failed"
-    assert found["error"].startswith("training.preset: 'best'")
+    assert found["error"].startswith("training.preset: is not a preset")
