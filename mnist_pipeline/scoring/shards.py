@@ -22,7 +22,15 @@ LEAST = 4
 """A shard holds at least a fourth of the average."""
 MOST = 4
 """A shard holds at most four times the average."""
-_CODE = ("images.py", "plain_png.py", "preprocess.py", "components.py", "rejection.py", "rows.py", "reading.py")
+_CODE = (
+    "images.py",
+    "plain_png.py",
+    "preprocess.py",
+    "components.py",
+    "rows.py",
+    "reading.py",
+    "../inference/novelty.py",
+)
 
 
 @cache
