@@ -27,6 +27,7 @@ _CODE = (
     "plain_png.py",
     "preprocess.py",
     "components.py",
+    "rejection.py",
     "rows.py",
     "reading.py",
     "../inference/novelty.py",
