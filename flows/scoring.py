@@ -20,6 +20,7 @@ from pydantic import Field
 from flows import scoring_artifacts, sections
 from flows.dask import Runner, on_dask
 from flows.listener import listener
+from flows.notification import notify
 from mnist_pipeline.config import ScoreConfig
 from mnist_pipeline.errors import PipelineError
 from mnist_pipeline.released import find_scoring_model
@@ -81,7 +82,7 @@ def join_rows(
     )
 
 
-@flow(name="score-folder", persist_result=False)
+@flow(name="score-folder", persist_result=False, on_failure=[notify])
 def score_folder(
     folder: Annotated[str, Field(min_length=1)],
     output: Annotated[Path, Field(json_schema_extra={"pattern": r"\.(csv|jsonl|parquet)$"})],
