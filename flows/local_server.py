@@ -8,6 +8,7 @@ input is a pipe from there, whose end it takes as the word to stop, even after a
 
 import atexit
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -70,8 +71,11 @@ class LocalServer:
             except (urllib.error.URLError, OSError):
                 time.sleep(0.1)
         self._log.seek(0)
-        said = self._log.read().decode(errors="replace").strip().splitlines() or ["it said nothing"]
-        raise PipelineError(f"Prefect's local server did not start ({said[-1]}); run: mnist-pipeline doctor")
+        reason = _reason(self._log.read().decode(errors="replace"))
+        raise PipelineError(
+            f"Prefect's local server did not start ({reason}); what it keeps is {prefect_home() / 'prefect.db'}: "
+            "move it away if it is damaged, nothing of the pipeline is in it; else run: mnist-pipeline doctor"
+        )
 
     def stop(self) -> None:
         """End the server. Prefect's own threads have delivered their last logs and events by then."""
@@ -85,15 +89,25 @@ class LocalServer:
         self._log.close()
 
 
+def prefect_home() -> Path:
+    """Where Prefect keeps its database and profiles."""
+    return Path(os.environ.get("PREFECT_HOME") or Path.home() / ".prefect").expanduser()
+
+
+def _reason(said: str) -> str:
+    """Why the server ended: the last exception that it named, else its last line."""
+    lines = said.strip().splitlines() or ["it said nothing"]
+    named = [line for line in lines if re.match(r"[\w.]+(Error|Exception): ", line)]
+    return (named or lines)[-1].strip()
+
+
 def configured_url() -> str | None:
     """The API that the environment or the active profile (`prefect config set`) names; without importing Prefect."""
     if url := os.environ.get("PREFECT_API_URL"):
         return url
-    home = Path(os.environ.get("PREFECT_HOME") or Path.home() / ".prefect").expanduser()
+    profiles = Path(os.environ.get("PREFECT_PROFILES_PATH") or prefect_home() / "profiles.toml")
     try:
-        found = tomllib.loads(
-            Path(os.environ.get("PREFECT_PROFILES_PATH") or home / "profiles.toml").read_text("utf-8")
-        )
+        found = tomllib.loads(profiles.read_text("utf-8"))
     except (OSError, ValueError):
         return None
     profile = found.get("profiles", {}).get(os.environ.get("PREFECT_PROFILE") or found.get("active"), {})
@@ -165,7 +179,8 @@ def serve(port: int) -> None:
     )
 
     def stop_with_parent() -> None:
-        sys.stdin.buffer.read()
+        while os.read(0, 4096):  # not sys.stdin, whose lock would be missed when the interpreter ends first
+            pass
         server.should_exit = True
 
     threading.Thread(target=stop_with_parent, daemon=True).start()

@@ -12,6 +12,7 @@ from prefect.client.schemas.filters import (
     FlowRunFilterStateType,
 )
 from prefect.client.schemas.objects import StateType
+from prefect.client.schemas.sorting import FlowRunSort
 from prefect.runtime import deployment
 from prefect.states import Cancelled
 
@@ -33,6 +34,8 @@ def cancel_missed_runs() -> int:
                 state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.SCHEDULED])),
                 expected_start_time=FlowRunFilterExpectedStartTime(before_=datetime.now(UTC)),
             ),
+            sort=FlowRunSort.EXPECTED_START_TIME_ASC,
+            limit=200,  # a page of Prefect's API; the server refuses "all"
         )
         missed = [run for run in due if run.auto_scheduled]
         for run in missed:
