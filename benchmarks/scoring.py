@@ -1,16 +1,20 @@
 """Batch scoring, side by side with what it replaces, on this machine.
 
-    python benchmarks/scoring.py [--parts small-images,photos,one,growth] [--repeat 5]
+    python benchmarks/scoring.py [--parts small-images,photos,one,growth] [--repeat 5] [--fast FOLDER]
 
 ``small-images``  28x28 PNG files: the command against ``keras.utils.image_dataset_from_directory`` + ``predict`` (its
                   inner loop alone), against a loop of Pillow + onnxruntime in batches (whole process), and against
                   the limit: reading and decoding with the fastest decoder, plus the model alone, on all cores.
-``photos``        photo-size JPEG files: the command against the Pillow loop.
+``photos``        photo-size JPEG files (12 megapixels): the command against the Pillow loop, at most three times: that
+                  loop takes a tenth of a second for each.
 ``one``           one image, whole process, and which heavy packages it loaded.
 ``growth``        ten times and a hundred times as many images (hard links): time and peak memory of all processes.
 
-The contestants take turns, so that a busy moment hits all of them; ratios are those of medians. The images are the
-sprite's where MNIST_PIPELINE_SOURCE names it, else the embedded digits. The model is the codelab's network.
+All of it takes some eight minutes on two cores, a minute or two for each part alone but ``photos`` (four).
+
+The contestants take turns, so that a busy moment hits all of them; ratios are those of medians, each with its goal.
+The images are the sprite's where MNIST_PIPELINE_SOURCE names it, else the embedded digits. The model is the codelab's
+network.
 Prints one JSON object; ``--fast PATH`` adds a folder with opencv or imagecodecs to the search for the fastest decoder.
 """
 
@@ -61,7 +65,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--parts", default="small-images,photos,one,growth")
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--images", type=int, default=70_000, help="28x28 PNG files")
-    parser.add_argument("--photos", type=int, default=5_000, help="JPEG files of 4000x3000 pixels")
+    parser.add_argument("--photos", type=int, default=400, help="JPEG files of 4000x3000 pixels")
     parser.add_argument("--growth", default="10000,100000,1000000")
     parser.add_argument("--scratch", help="folder for the files of the benchmark")
     parser.add_argument("--fast", default="", help="folder with opencv or imagecodecs")
@@ -100,7 +104,8 @@ class Bench:
                 "limit": lambda: self._contestant("limit", folder),
             }
         )
-        return self._compared(seconds, count) | {"decoder": fastest_decoder(self._fast)[0]}
+        goals = {"keras": 4.5, "pillow": 2.0, "limit": 0.8}
+        return self._compared(seconds, count, goals) | {"decoder": fastest_decoder(self._fast)[0]}
 
     def photos(self, count: int) -> dict[str, object]:
         folder = write_photos(self._scratch / "photos", count)
@@ -108,9 +113,10 @@ class Bench:
             {
                 "command": lambda: self._command(folder),
                 "pillow": lambda: self._contestant("pillow", folder, whole=True),
-            }
+            },
+            repeat=min(self._repeat, 3),
         )
-        return self._compared(seconds, count)
+        return self._compared(seconds, count, {"pillow": 2.0})
 
     def one(self) -> dict[str, object]:
         folder = write_small_images(self._scratch / "one", 1)
@@ -120,31 +126,39 @@ class Bench:
             capture_output=True, text=True, check=True,
         ).stderr  # fmt: skip
         modules = {line.rpartition("|")[2].strip().partition(".")[0] for line in loaded.splitlines()}
-        return {"seconds": seconds["command"], "heavy packages loaded": sorted(modules.intersection(HEAVY))}
+        found = statistics.median(seconds["command"])
+        return {
+            "seconds": seconds["command"],
+            "median": with_goal(found, 1.5, found <= 1.5),
+            "heavy packages loaded": sorted(modules.intersection(HEAVY)),
+        }
 
     def growth(self, counts: Sequence[int]) -> dict[str, object]:
         originals = sorted(write_small_images(self._scratch / "small", min(counts[0], 10_000)).rglob("*.png"))
         found: dict[str, object] = {}
+        measured = []
         for count in counts:
             folder = link_images(originals, self._scratch / f"growth-{count}", count)
             seconds, memory = with_peak_memory([sys.executable, "-c", COMMAND, *self._arguments(folder)])
             found[f"{count}"] = {"seconds": seconds, "seconds per 10,000": seconds / count * 1e4, "peak MB": memory}
-        return found
+            measured.append((count, seconds, memory))
+        return found | grown(*measured[-2:]) if len(measured) > 1 else found
 
-    def _turns(self, contestants: dict[str, Callable[[], float]]) -> dict[str, list[float]]:
+    def _turns(self, contestants: dict[str, Callable[[], float]], repeat: int = 0) -> dict[str, list[float]]:
         seconds: dict[str, list[float]] = {name: [] for name in contestants}
-        for _ in range(self._repeat):
+        for _ in range(repeat or self._repeat):
             for name, measure in contestants.items():
                 seconds[name].append(round(measure(), 4))
         return seconds
 
-    def _compared(self, seconds: dict[str, list[float]], count: int) -> dict[str, object]:
+    def _compared(self, seconds: dict[str, list[float]], count: int, goals: dict[str, float]) -> dict[str, object]:
         medians = {name: statistics.median(values) for name, values in seconds.items()}
         return {
             "seconds": seconds,
             "images/s": {name: round(count / median) for name, median in medians.items()},
             "times as fast": {
-                name: round(median / medians["command"], 3) for name, median in medians.items() if name != "command"
+                name: with_goal(medians[name] / medians["command"], goal, medians[name] / medians["command"] >= goal)
+                for name, goal in goals.items()
             },
         }
 
@@ -166,6 +180,22 @@ class Bench:
         done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
         seconds = time.perf_counter() - started
         return seconds if whole else float(json.loads(done.stdout.splitlines()[-1]))
+
+
+def with_goal(value: float, goal: float, met: bool) -> dict[str, object]:
+    """A figure beside what was promised."""
+    return {"found": round(value, 3), "goal": goal, "met": met}
+
+
+def grown(less: tuple[int, float, float], more: tuple[int, float, float]) -> dict[str, object]:
+    """From one number of images to a larger one: time per image and peak memory; each tuple: images, seconds, MB."""
+    time_per_image = (more[1] / more[0]) / (less[1] / less[0]) - 1
+    memory = more[2] / less[2] - 1
+    return {
+        "time per image grows by": with_goal(time_per_image, 0.1, time_per_image <= 0.1),
+        "peak memory grows by": with_goal(memory, 0.05, memory < 0.05),
+        "peak MB": with_goal(more[2], 1_500, more[2] < 1_500),
+    }
 
 
 def prepare_model(folder: Path) -> None:
@@ -217,14 +247,16 @@ def write_small_images(folder: Path, count: int) -> Path:
 
 
 def write_photos(folder: Path, count: int) -> Path:
-    """So many photographs of a digit on paper, 12 megapixels each; twenty different ones, the others are copies."""
+    """So many photographs of a digit on paper, 12 megapixels each: twenty, and links to them."""
     inside = folder / "images"
     inside.mkdir(parents=True)
     random = np.random.default_rng(0)
     images = digits()
     photos = [photograph(images[number], random) for number in range(20)]
-    for number in range(count):
-        (inside / f"{number:06d}.jpg").write_bytes(photos[number % len(photos)])
+    for number, photo in enumerate(photos[:count]):
+        (inside / f"{number:06d}.jpg").write_bytes(photo)
+    for number in range(len(photos), count):
+        (inside / f"{number:06d}.jpg").hardlink_to(inside / f"{number % len(photos):06d}.jpg")
     return folder
 
 
