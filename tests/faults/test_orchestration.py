@@ -1,0 +1,97 @@
+"""Prefect's database lost, damaged or locked; schedules across a change of the clocks."""
+
+import asyncio
+import os
+import shutil
+import sqlite3
+import threading
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from itertools import pairwise
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+import yaml
+from prefect.server.schemas.schedules import CronSchedule
+
+from flows.deployments import find_file
+from tests.flows.conftest import SMALL, Prefect
+
+STEPS = ["fetch", "train", "export", "evaluate", "publish"]
+
+
+@dataclass(frozen=True)
+class Alone:
+    """A workspace with one finished run, and the Prefect home of that command, which had no server."""
+
+    command: Prefect
+    home: Path
+    workspace: Path
+    version: str
+
+    def run(self, code: int = 0) -> dict:
+        return self.command.run("run-all", *SMALL, "--workspace", str(self.workspace), code=code)
+
+
+def begin(folder: Path) -> Alone:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT", "MNIST_PIPELINE"))}
+    command = Prefect("", clean | {"PREFECT_HOME": str(folder / "prefect")})
+    return Alone(command, folder / "prefect", folder / "workspace", "")
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory) -> Alone:
+    found = begin(tmp_path_factory.mktemp("alone"))
+    return replace(found, version=found.run()["version"])
+
+
+@pytest.fixture
+def alone(first, tmp_path) -> Alone:
+    """A copy that a test may damage."""
+    shutil.copytree(first.home, tmp_path / "prefect")
+    shutil.copytree(first.workspace, tmp_path / "workspace")
+    return replace(begin(tmp_path), version=first.version)
+
+
+def test_27_the_loss_of_the_database_loses_nothing_of_ours(alone):
+    for path in alone.home.glob("prefect.db*"):
+        path.unlink()
+    again = alone.run()
+    assert (again["reused"], again["version"]) == (STEPS, alone.version)
+
+
+def test_27_a_damaged_database_is_one_clear_line_and_stays_for_repair(alone):
+    for path in alone.home.glob("prefect.db*"):
+        path.unlink()
+    (alone.home / "prefect.db").write_bytes(b"this is no database" * 1_000)
+    failed = alone.run(code=1)
+    assert "local server did not start" in failed["error"]
+    assert "file is not a database" in failed["error"]
+    assert str(alone.home / "prefect.db") in failed["error"]
+    assert (alone.home / "prefect.db").read_bytes().startswith(b"this is no database")
+
+
+def test_27_a_database_that_somebody_holds_is_waited_for(alone):
+    held = sqlite3.connect(alone.home / "prefect.db", check_same_thread=False, isolation_level=None)
+    held.execute("BEGIN EXCLUSIVE")
+    release = threading.Timer(5, lambda: held.execute("COMMIT"))
+    release.start()
+    again = alone.run()
+    release.join()
+    held.close()
+    assert again["reused"] == STEPS
+
+
+async def _weekly(zone: str) -> list[datetime]:
+    entry = next(one for one in yaml.safe_load(find_file().read_text())["deployments"] if one["name"] == "weekly")
+    schedule = CronSchedule(cron=entry["schedules"][0]["cron"], timezone=zone)
+    return await schedule.get_dates(n=60, start=datetime(2026, 9, 1, tzinfo=UTC))
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "America/New_York", "Australia/Lord_Howe"])
+def test_28_every_week_has_one_run_at_the_same_hour_when_the_clocks_change(zone):
+    local = [when.astimezone(ZoneInfo(zone)) for when in asyncio.run(_weekly(zone))]
+    assert {(when.weekday(), when.hour, when.minute) for when in local} == {(0, 4, 0)}
+    assert {(after.date() - before.date()).days for before, after in pairwise(local)} == {7}
+    assert len({when.utcoffset() for when in local}) == 2  # the year has both
