@@ -51,6 +51,7 @@ class LocalServer:
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the server
         self._process = subprocess.Popen(
             [sys.executable, "-m", "flows.local_server", str(self._port)],
+            env=os.environ | {"PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "ERROR"},  # why it ended, for `wait`
             stdin=subprocess.PIPE,
             stdout=self._log,
             stderr=self._log,
