@@ -11,7 +11,7 @@ import urllib.request
 
 import pytest
 
-from flows.local_server import LocalServer
+from flows.local_server import LocalServer, configured_url
 from mnist_pipeline.errors import PipelineError
 from tests.flows.conftest import SMALL, Prefect
 
@@ -55,6 +55,24 @@ def test_a_server_that_cannot_start_is_one_clear_line(tmp_path, monkeypatch):
     not_a_folder.write_text("")
     monkeypatch.setenv("PREFECT_HOME", str(not_a_folder))
     server = LocalServer()
-    with pytest.raises(PipelineError, match=r"Prefect's local server did not start .*; run: mnist-pipeline doctor"):
+    with pytest.raises(PipelineError, match=r"Prefect's local server did not start .* run: mnist-pipeline doctor"):
         server.wait()
     server.stop()
+
+
+def test_the_server_of_the_active_profile_is_used(tmp_path, monkeypatch):
+    for name in ("PREFECT_API_URL", "PREFECT_PROFILE", "PREFECT_PROFILES_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PREFECT_HOME", str(tmp_path))
+    assert configured_url() is None
+    (tmp_path / "profiles.toml").write_text(
+        'active = "office"\n[profiles.office]\nPREFECT_API_URL = "http://office:4200/api"\n[profiles.ephemeral]\n'
+    )
+    assert configured_url() == "http://office:4200/api"
+    monkeypatch.setenv("PREFECT_PROFILE", "ephemeral")
+    assert configured_url() is None
+    monkeypatch.setenv("PREFECT_API_URL", "http://here:4200/api")
+    assert configured_url() == "http://here:4200/api"
+    monkeypatch.delenv("PREFECT_API_URL")
+    (tmp_path / "profiles.toml").write_text("no toml")
+    assert configured_url() is None
