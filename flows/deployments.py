@@ -1,6 +1,7 @@
 """The deployments of prefect.yaml, registered with a Prefect server or served by this process."""
 
 import importlib
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -114,7 +115,11 @@ def serve_here(settings: Settings) -> None:
     """Register the deployments without a pool, and run them from this process until it is stopped."""
     deployments = load_deployments(settings)
     for deployment in deployments:
+        # What a pool would set for its processes, those of this one inherit.
+        for name, value in deployment.job_variables["env"].items():
+            os.environ.setdefault(name, value)
         deployment.work_pool_name = deployment.work_queue_name = None
+        deployment.job_variables = {}
     serve(*deployments, pause_on_shutdown=False)
 
 
