@@ -361,3 +361,20 @@ def test_a_killed_worker_frees_its_place(house, workspace):
         assert time.monotonic() - killed < 180
         assert house.ended(following)["state"]["type"] == "COMPLETED"
     assert house.flow_run(run)["name"] in house.sink.wait_for("run-all crashed")["title"]
+
+
+def test_one_process_serves_the_deployments_until_ctrl_c(house, workspace):
+    try:
+        with house.started(*COMMAND, "deploy", "--serve", *CONFIG, "--workspace", str(workspace)) as process:
+            wait_for(
+                lambda: b"being served" in (house.folder / f"{len(house.processes) - 1}.log").read_bytes(), "server"
+            )
+            run = house.ended(house.trigger("retrain/weekly", workspace=str(workspace)))
+            assert run["state"]["message"].startswith("unchanged")
+            assert run["work_pool_name"] is None
+            process.send_signal(signal.SIGINT)
+            process.wait(timeout=60)
+    finally:
+        house.deploy("--workspace", str(house.folder / "workspace"))
+    assert process.returncode in {0, 130}
+    assert b"Traceback" not in (house.folder / f"{house.processes.index(process)}.log").read_bytes()
