@@ -30,7 +30,8 @@ def notify(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
     try:
         if receiver := find_receiver():
             place = url_for(flow_run) or ""
-            receiver.notify(subject=f"{flow.name} {outcome}: {flow_run.name}", body=f"{message}\n{place}".strip())
+            with receiver.raise_on_failure():
+                receiver.notify(subject=f"{flow.name} {outcome}: {flow_run.name}", body=f"{message}\n{place}".strip())
     except Exception as error:  # whatever the service raises: the run has ended, and stays as it ended
         logger.warning("the notification could not be sent: %s", " ".join(str(error).split()))
 

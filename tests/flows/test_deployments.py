@@ -3,19 +3,16 @@
 import csv
 import json
 import os
-import queue
 import shutil
 import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
@@ -27,10 +24,10 @@ from PIL import Image
 
 from mnist_pipeline.data.dataset import Dataset
 from tests.flows.conftest import COMMAND, SMALL
+from tests.flows.sink import SECONDS, Sink
 
 STEPS = ["fetch", "train", "export", "evaluate", "publish"]
 PREFECT = [sys.executable, "-m", "prefect", "--no-prompt"]
-SECONDS = 240
 CONFIG = [*SMALL[:4], "--set", "training.epochs=12", "--set", "training.batch_size=32", "--device", "cpu"]
 Found = TypeVar("Found")
 
@@ -42,37 +39,6 @@ def wait_for(look: Callable[[], Found | None], what: str, seconds: float = SECON
         assert time.monotonic() < deadline, f"no {what} within {seconds:.0f} s"
         time.sleep(0.1)
     return found
-
-
-class Sink:
-    """A service that is told: every JSON body that it gets, in order."""
-
-    def __init__(self) -> None:
-        told: queue.Queue[dict[str, Any]] = queue.Queue()
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                told.put(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-                self.send_response(200)
-                self.end_headers()
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self._told = told
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    @property
-    def url(self) -> str:
-        return f"json://127.0.0.1:{self.server.server_port}/"
-
-    def wait_for(self, *words: str) -> dict[str, Any]:
-        """The next message that has all of the words in title or text; others are dropped."""
-        while True:
-            message = self._told.get(timeout=SECONDS)
-            if all(word in message["title"] + message["message"] for word in words):
-                return message
 
 
 @dataclass
@@ -178,8 +144,7 @@ def house(tmp_path_factory) -> Iterator[House]:
         # Who tells must be the block that was saved, not the environment.
         del found.environment["MNIST_PIPELINE_NOTIFY_URL"]
         yield found
-    sink.server.shutdown()
-    sink.server.server_close()
+    sink.close()
 
 
 def _answers(api: str) -> bool:
@@ -218,6 +183,8 @@ def test_deploying_again_changes_nothing_that_runs(house):
     before = registered()
     again = house.deploy("--workspace", str(house.folder / "workspace"))
     assert registered() == before
+    listed = house.prefect("deployment", "ls")  # the pinned server and the pinned client understand each other
+    assert listed.returncode == 0, listed.stderr[-2000:]
     assert [found["name"] for found in again["deployments"]] == [
         "run-all/manual",
         "retrain/weekly",

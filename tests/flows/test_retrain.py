@@ -13,6 +13,7 @@ from mnist_pipeline.data.dataset import Dataset
 from mnist_pipeline.exclusive import only_training
 from mnist_pipeline.workspace import Workspace
 from tests.flows.conftest import SMALL
+from tests.flows.sink import Sink
 
 CONFIG = [*SMALL[:4], "--set", "training.epochs=12", "--set", "training.batch_size=32", "--device", "cpu"]
 
@@ -101,3 +102,23 @@ def test_a_notification_address_that_nobody_knows_is_refused(prefect, tmp_path):
     told = replace(prefect, environment=prefect.environment | {"MNIST_PIPELINE_NOTIFY_URL": "nonsense"})
     failed = told.run("deploy", "--workspace", str(tmp_path), code=2)
     assert "MNIST_PIPELINE_NOTIFY_URL is no URL that Apprise knows" in failed["error"]
+
+
+def test_a_command_tells_as_a_deployment_does(prefect, workspace):
+    sink = Sink()
+    told = replace(prefect, environment=prefect.environment | {"MNIST_PIPELINE_NOTIFY_URL": sink.url})
+    arguments = ["run-all", *SMALL, "--workspace", str(workspace), "--set", "publishing.gate.min_accuracy=1"]
+    refused = told.run(*arguments, "--set", "publishing.model=strict", code=3)
+    message = sink.wait_for("run-all refused")["message"]
+    sink.close()
+    assert refused["reasons"][0] in message
+    assert refused["report"] in message
+
+
+def test_a_notification_that_cannot_be_sent_changes_nothing(prefect, finished, workspace):
+    told = replace(prefect, environment=prefect.environment | {"MNIST_PIPELINE_NOTIFY_URL": "json://127.0.0.1:1/"})
+    process = told.start("run-all", *SMALL, "--workspace", str(workspace))
+    out, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
+    assert f"promoted: digits {finished[1]['version']}" in out
+    assert "warning: the notification could not be sent" in errors
