@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib.util
+import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -20,6 +21,9 @@ from mnist_pipeline.config import FetchConfig
 from mnist_pipeline.data.fetch import fetch_dataset
 from mnist_pipeline.outputs import FetchedDataset
 from mnist_pipeline.workspace import Workspace
+
+# Where tests run in the background of a shell, Ctrl-C is switched off, for the commands that they start as well.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
