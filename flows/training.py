@@ -119,7 +119,7 @@ def _make(
     status: Status = "refused"
     if published.promoted:
         status = "unchanged" if published.version == champion else "promoted"
-    run.finish(status)
+    run.finish(status, "; ".join(published.reasons) or None)
     summary = steps.summarise(config.publishing, run)
     artifacts.show_run(run.directory, summary)
     return summary

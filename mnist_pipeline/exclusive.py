@@ -14,6 +14,10 @@ from mnist_pipeline.files import write_json
 from mnist_pipeline.records import Record
 from mnist_pipeline.workspace import Workspace
 
+LOCK, NOTE = "training.lock", "training.json"
+LOOK_SECONDS = 1.0
+"""How long the lock may be taken by somebody who only looks (`find_training`)."""
+
 
 class Holder(Record):
     """Who trains: ``training.json`` beside the lock, for the message that another one gets."""
@@ -35,13 +39,13 @@ def only_training(workspace: Workspace) -> Iterator[None]:
     from filelock import FileLock, Timeout
 
     workspace.locks.mkdir(parents=True, exist_ok=True)
-    note = workspace.locks / "training.json"
-    lock = FileLock(workspace.locks / "training.lock", blocking=False)
+    note = workspace.locks / NOTE
+    lock = FileLock(workspace.locks / LOCK)
     try:
-        lock.acquire()
+        lock.acquire(timeout=LOOK_SECONDS)
     except Timeout:
         raise PipelineError(
-            f"another training runs in {workspace.root} ({_describe(note)}); "
+            f"another training runs in {workspace.root} ({_describe(_read(note))}); "
             "wait until it ends, or name another --workspace"
         ) from None
     try:
@@ -52,9 +56,28 @@ def only_training(workspace: Workspace) -> Iterator[None]:
         lock.release()
 
 
-def _describe(note: Path) -> str:
+def find_training(workspace: Workspace) -> Holder | None:
+    """Who trains in the workspace now; None where nobody does."""
+    from filelock import FileLock, Timeout
+
+    path = workspace.locks / LOCK
+    if not path.is_file():
+        return None
     try:
-        found = Holder.model_validate_json(note.read_bytes())
-    except (OSError, ValidationError):
+        with FileLock(path, blocking=False):
+            return None
+    except Timeout:
+        return _read(workspace.locks / NOTE)
+
+
+def _describe(found: Holder | None) -> str:
+    if found is None:
         return "it has not said which process it is"
     return f"process {found.process} on {found.host}, since {found.since:%Y-%m-%d %H:%M} UTC"
+
+
+def _read(note: Path) -> Holder | None:
+    try:
+        return Holder.model_validate_json(note.read_bytes())
+    except (OSError, ValidationError):
+        return None

@@ -53,7 +53,8 @@ class RunRecord(Record):
 
     run_id: str
     status: Status
-    error: str | None
+    reason: str | None
+    """Why it failed or was refused; none: it did neither."""
     started: datetime
     finished: datetime | None
     code_version: str
@@ -123,7 +124,7 @@ class Run:
             RunRecord(
                 run_id=directory.id,
                 status="running",
-                error=None,
+                reason=None,
                 started=now,
                 finished=None,
                 code_version=__version__,
@@ -165,9 +166,9 @@ class Run:
             self.finish("failed", reason)
             raise
 
-    def finish(self, status: Status, error: str | None = None) -> None:
-        """Write how the run ended."""
-        self._save(self.record.model_copy(update={"status": status, "error": error, "finished": datetime.now(UTC)}))
+    def finish(self, status: Status, reason: str | None = None) -> None:
+        """Write how the run ended, and why."""
+        self._save(self.record.model_copy(update={"status": status, "reason": reason, "finished": datetime.now(UTC)}))
 
     def peek(self, step: str, kind: type[OutputT]) -> OutputT | None:
         """What a step of this run returned, its files not verified; None where it has not run."""

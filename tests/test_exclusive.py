@@ -7,7 +7,7 @@ import signal
 import pytest
 
 from mnist_pipeline.errors import PipelineError
-from mnist_pipeline.exclusive import only_training
+from mnist_pipeline.exclusive import find_training, only_training
 from mnist_pipeline.workspace import Workspace
 
 
@@ -26,8 +26,10 @@ def test_another_training_is_named_and_a_dead_one_holds_nothing(tmp_path):
     named = rf"another training runs in .* \(process {holder.pid} on "
     with pytest.raises(PipelineError, match=named), only_training(Workspace(tmp_path)):
         pytest.fail("two at once")
+    assert find_training(Workspace(tmp_path)).process == holder.pid
     os.kill(holder.pid, signal.SIGKILL)
     holder.join()
+    assert find_training(Workspace(tmp_path)) is None
     with only_training(Workspace(tmp_path)):
         pass
 

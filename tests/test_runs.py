@@ -80,7 +80,7 @@ def test_a_failed_run_says_why_and_its_finished_steps_are_reused(workspace):
     with pytest.raises(DataError), run.ending():
         do_export(run)
         raise DataError("the label file has 649,999 bytes")
-    assert (run.record.status, run.record.error) == ("failed", "the label file has 649,999 bytes")
+    assert (run.record.status, run.record.reason) == ("failed", "the label file has 649,999 bytes")
     assert not do_export(start(workspace))[1]
 
 

@@ -183,7 +183,7 @@ def publish(
     run, config = _open(workspace, run_id, False, {"publishing": given({"registry": registry, "sign_key": sign_key})})
     made = steps.fetched(run), steps.trained(run), steps.exported(run), steps.evaluated(run)
     published = steps.publish(config.publishing, *made, run)
-    run.finish("promoted" if published.promoted else "refused")
+    run.finish("promoted" if published.promoted else "refused", "; ".join(published.reasons) or None)
     show_summary(terminal, steps.summarise(config.publishing, run).model_dump(mode="json"))
     if not published.promoted:
         raise typer.Exit(REFUSED)

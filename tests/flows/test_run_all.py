@@ -90,6 +90,8 @@ def test_a_refused_candidate_is_a_version_without_the_alias(prefect, finished, w
     refused = prefect.run("run-all", *SMALL, "--workspace", str(workspace), *strict, code=3)
     assert (refused["status"], refused["promoted"], refused["reused"]) == ("refused", False, STEPS[:-1])
     assert len(refused["reasons"]) == 1
+    shown = prefect.run("runs", "show", "--workspace", str(workspace))
+    assert (shown["status"], shown["reason"]) == ("refused", refused["reasons"][0])
     assert "below the floor of 100.00" in refused["reasons"][0].replace("100 %", "100.00")
     assert Path(refused["onnx"]).is_file()
     versions = prefect.run("models", "list", "--name", "strict", "--workspace", str(workspace))
@@ -110,7 +112,10 @@ def test_a_killed_run_goes_on_where_it_stopped(prefect, finished, tmp_path):
     arguments = ["run-all", *SMALL, "--workspace", str(tmp_path)]
     process = prefect.start(*arguments)
     wait_for_checkpoint(process, tmp_path)
+    running = prefect.run("runs", "list", "--workspace", str(tmp_path))
     kill(process)
+    killed = prefect.run("runs", "list", "--workspace", str(tmp_path))
+    assert [row["status"] for row in (*running, *killed)] == ["running", "interrupted"]
     again = prefect.run(*arguments)
     assert again["status"] == "promoted"
     assert "fetch" in again["reused"]
