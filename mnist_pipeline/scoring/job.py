@@ -16,7 +16,7 @@ from mnist_pipeline.config import ScoreConfig
 from mnist_pipeline.errors import PipelineError, UsageError
 from mnist_pipeline.files import read_json, sha256_file
 from mnist_pipeline.scoring.listing import END, Skipped
-from mnist_pipeline.scoring.parts import Part, read_part
+from mnist_pipeline.scoring.parts import Part, read_rows
 from mnist_pipeline.scoring.reading import NOTHING, SIGNATURE, Reader, Signature
 from mnist_pipeline.scoring.records import (
     ConfidenceThreshold,
@@ -171,7 +171,7 @@ def _remove_if_empty(outputs: Outputs) -> None:
 
 def reusable(shard: Shard, reader: Reader) -> bool:
     """Whether the shard's rows are there already, whole, and every image is still the one that was scored."""
-    part = read_part(shard.part)
+    part = read_rows(shard)
     return part is not None and all(_is_same(part, row, reader) for row in range(len(part.names)))
 
 

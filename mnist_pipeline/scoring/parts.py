@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_pipeline.files import temporary_sibling
-from mnist_pipeline.scoring.records import ROW
+from mnist_pipeline.scoring.records import ROW, Shard
 
 MAGIC = b"mnist-pipeline part 2\n"
 DIGEST_BYTES = 32
@@ -46,6 +46,12 @@ def write_part(path: Path, part: Part) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def read_rows(shard: Shard) -> Part | None:
+    """The rows of a shard; None where there are none, or not all."""
+    part = read_part(shard.part)
+    return part if part is not None and len(part.names) == shard.images else None
 
 
 def read_part(path: Path) -> Part | None:

@@ -34,7 +34,7 @@ from mnist_pipeline.scoring.job import (
 )
 from mnist_pipeline.scoring.launch import Nursery
 from mnist_pipeline.scoring.listing import Skipped, SortedNames, read_list, scan_folder, sort_names
-from mnist_pipeline.scoring.parts import read_part
+from mnist_pipeline.scoring.parts import read_rows
 from mnist_pipeline.scoring.pool import Pool
 from mnist_pipeline.scoring.reading import Reader, open_reader
 from mnist_pipeline.scoring.records import (
@@ -201,7 +201,7 @@ def open_output(outputs: Outputs, config: ScoreConfig, tally: Tally) -> Iterator
         sink = open_sink(outputs.output.suffix, file, probabilities=config.probabilities)
 
         def add(shard: Shard) -> None:
-            part = read_part(shard.part)
+            part = read_rows(shard)
             if part is None:
                 raise DataError(f"{shard.part} is missing or damaged; run the same command again: it makes it anew")
             sink.write(tally.add(part))

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import PIL
 
+from mnist_pipeline.errors import IntegrityError
 from mnist_pipeline.files import canonical_json, sha256_bytes, sha256_file
 from mnist_pipeline.scoring.listing import END
 from mnist_pipeline.scoring.records import ScoringSettings, Section, Shard
@@ -122,12 +123,12 @@ def _shards(
     write: Callable[[bytes], None],
 ) -> Iterator[Shard]:
     """Each shard of ``names``, once ``write`` has had its names."""
-    base = sha256_bytes(canonical_json(settings.model_dump(mode="json")))
+    base = _base(settings)
     offset = place.offset
     for index, members in enumerate(_groups(names, shard_images), place.shard):
         block = END.join(members) + END
         write(block)
-        key = hashlib.sha256(base.encode() + block).hexdigest()
+        key = _key(base, block)
         yield Shard(
             index=index,
             listing=place.listing,
@@ -154,13 +155,33 @@ def _groups(names: Iterable[bytes], shard_images: int) -> Iterator[list[bytes]]:
         yield group
 
 
+def _base(settings: ScoringSettings) -> bytes:
+    return sha256_bytes(canonical_json(settings.model_dump(mode="json"))).encode()
+
+
+def _key(base: bytes, block: bytes) -> str:
+    return hashlib.sha256(base + block).hexdigest()
+
+
 def shard_names(shard: Shard) -> list[bytes]:
-    """The names of a shard, read from the listing."""
-    return names_at(shard.listing, shard.offset, shard.length)
+    """The names of a shard, read from the listing.
+
+    Raises:
+        IntegrityError: they are not those of the shard. A worker that outlives its job, on a machine that nobody
+            could reach, meets a listing that the next job has written or is writing.
+    """
+    block = _read(shard.listing, shard.offset, shard.length)
+    if _key(_base(shard.settings), block) != shard.key:
+        raise IntegrityError(f"{shard.listing} was written anew by a later job, which scores these images")
+    return block.split(END)[:-1]
 
 
 def names_at(listing: Path, offset: int, length: int) -> list[bytes]:
     """The names in these bytes of a listing."""
+    return _read(listing, offset, length).split(END)[:-1]
+
+
+def _read(listing: Path, offset: int, length: int) -> bytes:
     with listing.open("rb") as file:
         file.seek(offset)
-        return file.read(length).split(END)[:-1]
+        return file.read(length)

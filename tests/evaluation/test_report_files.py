@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mnist_pipeline.config import PipelineConfig
+from mnist_pipeline.config import DEFAULT_PRESET, PipelineConfig
 from mnist_pipeline.data.dataset import Dataset
 from mnist_pipeline.errors import IntegrityError, UsageError
 from mnist_pipeline.evaluation.report_files import load_report_inputs, write_comparison, write_report
@@ -98,7 +98,7 @@ def test_everything_is_read_back(run: RunDirectory, digits_dataset: FetchedDatas
     facts = inputs.run
     assert (facts.run_id, facts.status, facts.model, facts.version) == (run.id, "promoted", "digits", "v1")
     assert [(step.name, step.seconds, step.reused_from) for step in facts.steps] == [("fetch", 0.25, "cache")]
-    assert facts.config["training"]["preset"] == "codelab"
+    assert facts.config["training"]["preset"] == DEFAULT_PRESET
     assert facts.environment == FRAMEWORKS
     assert facts.files["parity.json"] == sha256_file(run.parity)
     assert facts.source == dataset.card.source
