@@ -70,27 +70,30 @@ def dense(seed: int, precision: str) -> Any:
 
 
 def compact(seed: int, precision: str) -> Any:
-    """A modern small CNN, 125,226 parameters: four convolutions with batch normalisation, one of them residual.
+    """A modern small CNN, 141,770 parameters: four convolutions with batch normalisation, one of them residual.
 
     A 5x5 convolution with stride 2 comes first: it sees enough of a stroke to lose nothing by halving
-    the image, and all that follows costs a quarter of what it would on 28x28 pixels.
+    the image. Unpadded, it leaves 12x12 pixels, and all that follows costs a sixth of what it would on
+    28x28; the last row and column, where 1.3 % of MNIST's train images have ink, are not seen.
     """
     keras = load_keras()
     layers = keras.layers
     seeds = (derived_seed(seed, layer) for layer in count())
 
-    def convolution(inputs: Any, number: int, filters: int, size: int = 3, strides: int = 1) -> Any:
+    def convolution(
+        inputs: Any, number: int, filters: int, size: int = 3, strides: int = 1, padding: str = "same"
+    ) -> Any:
         kernel = keras.initializers.HeNormal(seed=next(seeds))
-        options = {"padding": "same", "use_bias": False, "kernel_initializer": kernel, "dtype": precision}
+        options = {"padding": padding, "use_bias": False, "kernel_initializer": kernel, "dtype": precision}
         found = layers.Conv2D(filters, size, strides=strides, name=f"conv2d_{number}", **options)(inputs)
         found = layers.BatchNormalization(momentum=0.9, epsilon=1e-5, dtype=precision, name=f"norm_{number}")(found)
         return layers.ReLU(dtype=precision, name=f"relu_{number}")(found)
 
     images = keras.Input((28, 28, 1), name="images")
-    found = convolution(images, 1, 32, size=5, strides=2)
-    found = convolution(found, 2, 64, strides=2)
-    found = convolution(found, 3, 64)
-    found = layers.Add(dtype=precision, name="residual")([found, convolution(found, 4, 64)])
+    found = convolution(images, 1, 32, size=5, strides=2, padding="valid")
+    found = convolution(found, 2, 72, strides=2)
+    found = convolution(found, 3, 72)
+    found = layers.Add(dtype=precision, name="residual")([found, convolution(found, 4, 72)])
     found = layers.Flatten(dtype=precision, name="flatten")(found)
     found = layers.Dropout(0.3, seed=next(seeds), dtype=precision, name="dropout")(found)
     return keras.Model(

@@ -55,7 +55,7 @@ def test_the_seed_decides_the_weights():
 
 
 @pytest.mark.parametrize(
-    ("name", "parameters"), [("codelab", 5_994), ("convnet", 33_194), ("dense", 33_400), ("compact", 125_226)]
+    ("name", "parameters"), [("codelab", 5_994), ("convnet", 33_194), ("dense", 33_400), ("compact", 141_770)]
 )
 def test_every_architecture_gives_probabilities_of_ten_classes(name, parameters):
     model = build_model(name, seed=0)

@@ -50,7 +50,7 @@ def test_each_member_keeps_its_own_best_epoch(ensemble):
 
 def test_the_summary_names_the_layers_of_each_member(ensemble):
     layers = ensemble.history.layers
-    assert ensemble.history.parameters == sum(layer.parameters for layer in layers) == 2 * 125_226
+    assert ensemble.history.parameters == sum(layer.parameters for layer in layers) == 2 * 141_770
     names = [layer.name for layer in layers]
     assert {"member_1/conv2d_1", "member_2/conv2d_1"} < set(names)
     assert len(set(names)) == len(names)
