@@ -5,6 +5,7 @@ taken, for ever. The server misses its heartbeats, marks it Crashed and thereby 
 (https://docs.prefect.io/v3/advanced/detect-zombie-flows).
 """
 
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import cast
 from uuid import UUID
@@ -25,15 +26,13 @@ SILENCE = timedelta(seconds=90)
 HEARTBEAT = "prefect.flow-run.heartbeat"
 ENDS = {f"prefect.flow-run.{state}" for state in ("Completed", "Failed", "Cancelled", "Crashed")}
 FLOW_RUNS = ResourceSpecification({"prefect.resource.id": ["prefect.flow-run.*"]})
-OURS = ResourceSpecification(
-    {"prefect.resource.role": "flow", "prefect.resource.name": ["run-all", "retrain", "score-folder"]}
-)
 
 
-def ensure_automations(notify_url: str | None) -> list[str]:
+def ensure_automations(flow_names: Iterable[str], notify_url: str | None) -> list[str]:
     """Create or update the automations. May be repeated.
 
     Args:
+        flow_names: whose runs they watch; those of others are none of ours.
         notify_url: Apprise URL, kept as a secret block on the server, of whom the flows and the automation
             tell; none: what was set up before stays.
 
@@ -43,16 +42,17 @@ def ensure_automations(notify_url: str | None) -> list[str]:
     Raises:
         UsageError: the URL is none that Apprise knows.
     """
-    wanted = [find_dead_runs()]
+    runs = ResourceSpecification({"prefect.resource.role": "flow", "prefect.resource.name": sorted(set(flow_names))})
+    wanted = [find_dead_runs(runs)]
     if notify_url:
         block = SlackWebhook(url=SecretStr(_checked(notify_url)))
-        wanted.append(tell_of_crashes(cast(UUID, block.save(BLOCK, overwrite=True))))
+        wanted.append(tell_of_crashes(runs, cast(UUID, block.save(BLOCK, overwrite=True))))
     for automation in wanted:
         _ensure(automation)
     return [automation.name for automation in wanted]
 
 
-def find_dead_runs() -> Automation:
+def find_dead_runs(runs: ResourceSpecification) -> Automation:
     """Crash the runs whose heartbeats stopped."""
     return Automation(
         name="mnist-pipeline: crash runs without a heartbeat",
@@ -61,7 +61,7 @@ def find_dead_runs() -> Automation:
             after={HEARTBEAT},
             expect={HEARTBEAT, *ENDS},
             match=FLOW_RUNS,
-            match_related=OURS,
+            match_related=runs,
             for_each={"prefect.resource.id"},
             posture=Posture.Proactive,
             threshold=1,
@@ -76,14 +76,14 @@ def find_dead_runs() -> Automation:
     )
 
 
-def tell_of_crashes(receiver: UUID) -> Automation:
+def tell_of_crashes(runs: ResourceSpecification, receiver: UUID) -> Automation:
     """Send word of every run that crashed, which it could not do itself, to the notification block."""
     return Automation(
         name="mnist-pipeline: tell of crashed runs",
         trigger=EventTrigger(
             expect={"prefect.flow-run.Crashed"},
             match=FLOW_RUNS,
-            match_related=OURS,
+            match_related=runs,
             for_each={"prefect.resource.id"},
             posture=Posture.Reactive,
             threshold=1,

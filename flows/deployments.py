@@ -99,21 +99,19 @@ def _limit(entry: Mapping[str, Any] | None) -> ConcurrencyLimitConfig | None:
     return None if entry is None else ConcurrencyLimitConfig.model_validate(entry)
 
 
-def register(settings: Settings) -> list[Deployment]:
+def register(deployments: list[RunnerDeployment], pool: str) -> list[Deployment]:
     """Create or update the work pool, its queues and the deployments. May be repeated."""
-    deployments = load_deployments(settings)
     with get_client(sync_client=True) as client:
-        _ensure_pool(client, settings.pool)
+        _ensure_pool(client, pool)
         for queue in sorted({deployment.work_queue_name or "default" for deployment in deployments}):
-            _ensure_queue(client, settings.pool, queue)
+            _ensure_queue(client, pool, queue)
     for deployment in deployments:
         deployment.apply()
     return [_describe(deployment) for deployment in deployments]
 
 
-def serve_here(settings: Settings) -> None:
+def serve_here(deployments: list[RunnerDeployment]) -> None:
     """Register the deployments without a pool, and run them from this process until it is stopped."""
-    deployments = load_deployments(settings)
     for deployment in deployments:
         # What a pool would set for its processes, those of this one inherit.
         for name, value in deployment.job_variables["env"].items():

@@ -40,12 +40,12 @@ def deploy(
     """
     terminal = Terminal.open(ctx, as_json=as_json, quiet=quiet, verbose=verbose)
     from mnist_pipeline.cli.configure import read_layers
-    from mnist_pipeline.config import build_config
+    from mnist_pipeline.config import build_config, merge_layers
 
-    layers = read_layers(
+    said = read_layers(
         file=file,
         assignments=assignments,
-        dataset=dataset or "mnist",
+        dataset=dataset,
         source=source,
         extra_images=extra_images,
         device=device,
@@ -53,6 +53,7 @@ def deploy(
         publishing={"registry": registry},
         fall_back=False,
     )
+    layers = merge_layers({"fetch": {"dataset": "mnist"}}, said)  # a deployment names its dataset
     build_config(layers)  # refuses nonsense before the server sees it
     from mnist_pipeline.cli.flows import load_flows
 
@@ -60,14 +61,16 @@ def deploy(
     settings = deployments.Settings(
         workspace=workspace.resolve(), parameters=layers, pool=pool, cron=cron, timezone=timezone
     )
-    automations = load_flows("automations", "mnist-pipeline deploy").ensure_automations(
-        os.environ.get("MNIST_PIPELINE_NOTIFY_URL")
-    )
+    found = deployments.load_deployments(settings)
+    from flows.automations import ensure_automations
+    from flows.notification import VARIABLE
+
+    automations = ensure_automations([one.flow_name for one in found], os.environ.get(VARIABLE))
     if serve:
-        terminal.say("serving run-all/manual, retrain/weekly and score-folder/manual; Ctrl-C ends it")
-        deployments.serve_here(settings)
+        terminal.say(f"serving {', '.join(one.full_name for one in found)}; Ctrl-C ends it")
+        deployments.serve_here(found)
         return
-    registered = [found.model_dump(mode="json") for found in deployments.register(settings)]
+    registered = [one.model_dump(mode="json") for one in deployments.register(found, pool)]
     if as_json:
         terminal.result({"deployments": registered, "automations": automations})
         return

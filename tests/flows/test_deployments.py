@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,6 +22,7 @@ import httpx
 import numpy as np
 import pytest
 from PIL import Image
+from prefect.client.orchestration import SyncPrefectClient
 
 from mnist_pipeline.data.dataset import Dataset
 from tests.flows.conftest import COMMAND, SMALL
@@ -171,6 +173,11 @@ def journals(workspace: Path) -> list[dict[str, Any]]:
     return [json.loads(path.read_text()) for path in sorted(workspace.glob("runs/2*/run.json"))]
 
 
+def has_finished(workspace: Path, before: int, steps: int) -> bool:
+    """Whether a run after the first ``before`` ones has finished so many steps."""
+    return any(len(one["steps"]) >= steps for one in journals(workspace)[before:])
+
+
 def holder(workspace: Path) -> int:
     """The process that trains in the workspace."""
     return int(json.loads((workspace / ".locks" / "training.json").read_text())["process"])
@@ -192,10 +199,21 @@ def test_deploying_again_changes_nothing_that_runs(house):
     ]
     automations = sorted(found["name"] for found in house.post("/automations/filter", {}))
     assert automations == ["mnist-pipeline: crash runs without a heartbeat", "mnist-pipeline: tell of crashed runs"]
-    queues = house.post("/work_pools/mnist-pipeline/queues/filter", {})
-    assert {found["name"]: found["concurrency_limit"] for found in queues} == {
-        "default": None, "training": 1, "scoring": None,
-    }  # fmt: skip
+    with SyncPrefectClient(house.api) as client:
+        named = [client.read_work_queue_by_name(name, "mnist-pipeline") for name in ("training", "scoring")]
+    assert [queue.concurrency_limit for queue in named] == [1, None]
+
+
+def test_the_file_names_the_dataset_where_no_option_does(house, tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_text('[fetch]\ndataset = "digits"\n')
+    try:
+        done = house.run(*COMMAND, "deploy", "--config", str(file), "--workspace", str(tmp_path), "--json")
+        assert done.returncode == 0, done.stderr[-2000:]
+        found = httpx.get(f"{house.api}/deployments/name/retrain/weekly", timeout=30).json()
+    finally:
+        house.deploy("--workspace", str(house.folder / "workspace"))
+    assert found["parameters"]["fetch"]["dataset"] == "digits"
 
 
 def test_nonsense_is_refused_by_the_server_before_anything_runs(house):
@@ -301,7 +319,7 @@ def test_a_run_that_is_killed_at_any_step_goes_on(worker, tmp_path):
     for count in range(1, len(STEPS)):
         before = len(journals(place))
         run = worker.trigger("run-all/manual", workspace=str(place))
-        wait_for(lambda: [one for one in journals(place)[before:] if len(one["steps"]) >= count], "step")  # noqa: B023
+        wait_for(partial(has_finished, place, before, count), "step")
         os.kill(holder(place), signal.SIGKILL)
         assert worker.ended(run)["state"]["type"] == "CRASHED"
         assert worker.flow_run(run)["name"] in worker.sink.wait_for("run-all crashed")["title"]
