@@ -35,6 +35,7 @@ TASK_IMAGES = 10_000
 TASKS_AT_ONCE = 8
 """On one machine. More would only wait for each other in the one process that watches over them."""
 TICK_SECONDS = 0.5
+UP_TO_DATE = ScoreConfig(resume=True)
 
 # Reuse is the shards' own: their keys and their images' signatures say whether rows are still true, and they
 # survive the loss of Prefect's database. So Prefect neither caches nor stores results.
@@ -86,7 +87,7 @@ def join_rows(
 def score_folder(
     folder: Annotated[str, Field(min_length=1)],
     output: Annotated[Path, Field(json_schema_extra={"pattern": r"\.(csv|jsonl|parquet)$"})],
-    config: ScoreConfig = ScoreConfig(resume=True),  # noqa: B008 - a frozen value, and Prefect's form shows it
+    config: ScoreConfig = UP_TO_DATE,
     model: Annotated[str, Field(min_length=1)] = "champion",
     name: str | None = None,
     workspace: Path = Path("artifacts"),
@@ -116,7 +117,7 @@ def score_folder(
         strict: Fail if an image could not be scored; the output is written all the same.
     """
     started = time.monotonic()
-    location = _location(folder)
+    location = Location.of(folder)
     outputs = Outputs(output.absolute())
     chosen = find_model(model, name, workspace, registry)
     with claim(outputs, config), closing(crew.CREW):
@@ -132,12 +133,6 @@ def score_folder(
         first = summary.first_errors[0]
         raise PipelineError(f"{summary.errors:,} images could not be scored, such as {first.path}: {first.message}")
     return summary
-
-
-def _location(folder: str) -> Location:
-    if "://" in folder:
-        return Location(kind="prefix", root=folder)
-    return Location(kind="folder", root=str(Path(folder).resolve()))
 
 
 def _score_all(config: ScoreConfig, plan: Plan, dask_scheduler: str | None) -> tuple[list[ScoredSection], int]:

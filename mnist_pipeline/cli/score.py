@@ -135,12 +135,13 @@ def _score_on_dask(
     scheduler: str,
 ) -> "ScoreSummary":
     """By the workers of a cluster, as a Prefect flow."""
+    from flows.local_server import configured_url
     from mnist_pipeline.cli.flows import load_flows
     from mnist_pipeline.config import ScoreConfig, parse_config
 
     if folder is None or files_from is not None:
         raise UsageError("--dask-scheduler: name a FOLDER or s3://bucket/prefix; a list is scored on one machine")
-    if not os.environ.get("PREFECT_API_URL") and not _is_loopback(scheduler):
+    if configured_url() is None and not _is_loopback(scheduler):
         raise UsageError(
             f"--dask-scheduler {scheduler}: its workers report to a Prefect server; start one with "
             "'prefect server start --host 0.0.0.0' and name it where both can reach it: PREFECT_API_URL=http://HOST:4200/api"
@@ -176,9 +177,7 @@ def _location(folder: str | None, files_from: str | None) -> "Location":
         raise UsageError("say what to score: either FOLDER or --files-from LIST")
     if folder is None:
         return Location(kind="list", root=str(Path.cwd()))
-    if "://" in folder:
-        return Location(kind="prefix", root=folder)
-    return Location(kind="folder", root=str(Path(folder).resolve()))
+    return Location.of(folder)
 
 
 def _names(files_from: str | None) -> AbstractContextManager[BinaryIO | None]:

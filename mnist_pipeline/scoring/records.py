@@ -1,7 +1,7 @@
 """What scoring knows of an image, of a shard and of a whole job, as frozen values."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 
@@ -41,6 +41,13 @@ class Location(Record):
 
     kind: Literal["folder", "list", "prefix"]
     root: str
+
+    @classmethod
+    def of(cls, folder: str) -> Self:
+        """What a user names: a folder, or a URL such as s3://bucket/prefix."""
+        if "://" in folder:
+            return cls(kind="prefix", root=folder)
+        return cls(kind="folder", root=str(Path(folder).resolve()))
 
 
 class Limits(Record):
