@@ -7,7 +7,8 @@ in digits, and that they meet in many other ways.
 import numpy as np
 from numpy.typing import NDArray
 
-SIDE = 28
+from mnist_pipeline.inference.contract import SIDE
+
 INK_SIDE = 20
 MIDDLE = SIDE / 2
 """Pixel at which the centre of mass lies."""

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from mnist_pipeline.errors import IntegrityError
+from mnist_pipeline.inference.contract import SIDE
 from mnist_pipeline.records import Record
 
-SIDE = 28
 CELL = 4
 """Pixels of a cell's side."""
 DIRECTIONS = 8

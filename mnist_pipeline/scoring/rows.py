@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from mnist_pipeline.choices import PreprocessMode
 from mnist_pipeline.errors import IntegrityError
 from mnist_pipeline.files import sha256_bytes
-from mnist_pipeline.inference.novelty import Novelty, read_novelty
+from mnist_pipeline.inference.novelty import AT_ONCE, Novelty, read_novelty
 from mnist_pipeline.scoring.images import decode
 from mnist_pipeline.scoring.parts import Part
 from mnist_pipeline.scoring.plain_png import Canvas
@@ -24,8 +24,6 @@ from mnist_pipeline.scoring.records import ERROR, NO_DIGIT, OK, REASON_NAMES, RO
 logger = logging.getLogger(__name__)
 
 NO_DIGEST = bytes(32)
-AT_ONCE = 128
-"""Images that are looked at together: their temporary arrays fit into the cache."""
 
 
 class Model(Protocol):
