@@ -10,8 +10,6 @@
 ``one``           one image, whole process, and which heavy packages it loaded.
 ``growth``        ten times and a hundred times as many images (hard links): time and peak memory of all processes.
 
-All of it takes some eight minutes on two cores, a minute or two for each part alone but ``photos`` (four).
-
 The contestants take turns, so that a busy moment hits all of them; ratios are those of medians, each with its goal.
 The images are the sprite's where MNIST_PIPELINE_SOURCE names it, else the embedded digits. The model is the codelab's
 network.

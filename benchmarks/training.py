@@ -5,7 +5,7 @@
 Prints one JSON object: images a second of our training loop and of ``keras.Model.fit`` on the same model and
 batches; seconds of fitting until the target accuracy on the test rows, with ``standard`` and with
 ``codelab-full`` (which goes on for as many epochs as it takes); and seconds of a whole fitting with each preset
-that ``--fit`` names: all but ``ensemble`` where it is not given, about ten minutes on two cores. Imports and
+that ``--fit`` names: all but ``ensemble`` where it is not given, about twelve minutes on two cores. Imports and
 compilation are told apart. The test rows are only measured here; nothing is chosen by them.
 """
 

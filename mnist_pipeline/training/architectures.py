@@ -73,7 +73,7 @@ def compact(seed: int, precision: str) -> Any:
     """A modern small CNN, 141,770 parameters: four convolutions with batch normalisation, one of them residual.
 
     A 5x5 convolution with stride 2 comes first: it sees enough of a stroke to lose nothing by halving
-    the image. Unpadded, it leaves 12x12 pixels, and all that follows costs a sixth of what it would on
+    the image. Unpadded, it leaves 12x12 pixels, and all that follows costs less than a fifth of that on
     28x28; the last row and column, where 1.3 % of MNIST's train images have ink, are not seen.
     """
     keras = load_keras()
