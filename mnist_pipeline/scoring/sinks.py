@@ -120,9 +120,8 @@ class CsvSink:
             _values(batch, probabilities=self._probabilities)
         ):
             error = cell(batch.errors[row]) if row in batch.errors else ""
-            line = f"{cell(path)},{status},,,{error}"
-            if digit is not None:
-                line = f"{cell(path)},{status},{digit},{confidence:.6f},{error}"
+            answer = f"{digit},{confidence:.6f}" if digit is not None else ","
+            line = f"{cell(path)},{status},{answer},{error}"
             if each is not None:
                 line += "".join([f",{value:.6f}" for value in each] if digit is not None else "," * len(CLASS_COLUMNS))
             lines.append(line + "\n")
