@@ -94,7 +94,7 @@ class OfPreset(Config):
 
 
 class AugmentationConfig(OfPreset):
-    """Random geometric changes of the training images, drawn anew for every batch. Zero is none."""
+    """Random changes of the training images, drawn anew for every batch. Zero is none."""
 
     rotation: float = Field(default=0, ge=0, le=45)
     """Largest rotation to either side, degrees."""
@@ -106,10 +106,16 @@ class AugmentationConfig(OfPreset):
     """Largest shear to either side, degrees."""
     elastic: float = Field(default=0, ge=0, le=3)
     """Smooth local displacements: standard deviation of a pixel's along each axis, pixels."""
+    noise: float = Field(default=0, ge=0, le=1)
+    """Gaussian noise on half of the images: largest standard deviation, where 1 is full ink."""
+
+    @property
+    def moves_something(self) -> bool:
+        return any((self.rotation, self.shift, self.zoom, self.shear, self.elastic))
 
     @property
     def changes_something(self) -> bool:
-        return any((self.rotation, self.shift, self.zoom, self.shear, self.elastic))
+        return self.moves_something or self.noise > 0
 
 
 _ACCURATE = {
@@ -184,8 +190,8 @@ class TrainConfig(OfPreset):
     """How many train rows to hold out; capped at a fifth of the train rows."""
     members: int = Field(default=1, ge=1, le=16)
     """Networks that are trained one after the other and averaged inside the saved model."""
-    optimizer: Literal["adam", "sgd", "rmsprop"] = "adam"
-    """The optimizer."""
+    optimizer: Literal["adam", "sgd", "rmsprop", "muon"] = "adam"
+    """The optimizer; muon: for kernels, adam for the output layer and all that is no matrix."""
     momentum: float = Field(default=0, ge=0, lt=1)
     """Nesterov momentum; sgd only."""
     weight_decay: float = Field(default=0, ge=0, le=1)

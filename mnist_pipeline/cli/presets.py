@@ -53,7 +53,7 @@ def _rows(config: TrainConfig) -> str:
 
 
 def _augmentation(augmentation: AugmentationConfig) -> str:
-    units = {"rotation": "°", "shift": " px", "zoom": "", "shear": "°", "elastic": " px"}
+    units = {"rotation": "°", "shift": " px", "zoom": "", "shear": "°", "elastic": " px", "noise": ""}
     values = augmentation.model_dump()
     return ", ".join(f"{name} {values[name]:g}{unit}" for name, unit in units.items() if values[name]) or "none"
 

@@ -11,6 +11,7 @@ from mnist_pipeline.training.plan import derived_seed
 # src/initializers.ts). This scale takes Keras' correction out again.
 TRUNCATED_SD = 0.87962566103423978
 TFJS_SCALE = TRUNCATED_SD**2
+OUTPUT_LAYER = "probabilities"
 
 
 def build_model(architecture: str, seed: int, precision: str = "float32") -> Any:
@@ -118,7 +119,7 @@ class _Kernels:
 
 def _probabilities(kernel_initializer: Any) -> Any:
     return load_keras().layers.Dense(
-        10, activation="softmax", kernel_initializer=kernel_initializer, dtype="float32", name="probabilities"
+        10, activation="softmax", kernel_initializer=kernel_initializer, dtype="float32", name=OUTPUT_LAYER
     )
 
 

@@ -1,4 +1,4 @@
-"""Random geometric changes of images, as Keras ops: they run inside the compiled training step and are never saved."""
+"""Random changes of images, as Keras ops: they run inside the compiled training step and are never saved."""
 
 import math
 from typing import Any
@@ -18,16 +18,33 @@ ELASTIC_WIDTH = 4.0
 
 
 def augment(images: Any, config: AugmentationConfig, draws: Any) -> Any:
-    """``images``, float32 [N, 28, 28, 1], each changed in its own way; bilinear, zero outside.
-
-    Rotation, shear, zoom and shift are each uniform in their range, about the image's centre. The
-    elastic change is a smooth field of displacements (P. Y. Simard and others, "Best practices for
-    convolutional neural networks applied to visual document analysis", ICDAR 2003).
+    """``images``, float32 [N, 28, 28, 1] in [0, 1], each changed in its own way: moved, then overlaid with noise.
 
     Args:
         images: the images.
         config: the ranges.
         draws: a ``keras.random.SeedGenerator``, which decides the changes and moves on.
+    """
+    if config.moves_something:
+        images = move(images, config, draws)
+    return add_noise(images, config.noise, draws) if config.noise else images
+
+
+def add_noise(images: Any, largest: float, draws: Any) -> Any:
+    """Gaussian noise on every other image, on average; its standard deviation is uniform up to ``largest``."""
+    keras = load_keras()
+    count = keras.ops.shape(images)[0]
+    deviations = keras.ops.relu(keras.random.uniform((count, 1, 1, 1), -largest, largest, dtype="float32", seed=draws))
+    noise = keras.random.normal((count, SIZE, SIZE, 1), dtype="float32", seed=draws)
+    return keras.ops.clip(images + deviations * noise, 0.0, 1.0)
+
+
+def move(images: Any, config: AugmentationConfig, draws: Any) -> Any:
+    """``images``, each rotated, slanted, enlarged, shifted and distorted in its own way; bilinear, zero outside.
+
+    Rotation, shear, zoom and shift are each uniform in their range, about the image's centre. The
+    elastic change is a smooth field of displacements (P. Y. Simard and others, "Best practices for
+    convolutional neural networks applied to visual document analysis", ICDAR 2003).
     """
     keras = load_keras()
     count = keras.ops.shape(images)[0]

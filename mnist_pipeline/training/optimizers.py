@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 from mnist_pipeline.config import TrainConfig
+from mnist_pipeline.training.architectures import OUTPUT_LAYER
 from mnist_pipeline.training.backend import load_keras
 
 WARMUP_START = 0.04
@@ -16,6 +17,11 @@ def build_optimizer(config: TrainConfig, steps: int) -> Any:
     common = {"learning_rate": build_schedule(config, steps), "weight_decay": config.weight_decay or None}
     if config.optimizer == "sgd":
         optimizer = optimizers.SGD(momentum=float(config.momentum), nesterov=config.momentum > 0, **common)
+    elif config.optimizer == "muon":
+        load_keras()
+        from mnist_pipeline.training.muon import Muon
+
+        optimizer = Muon(adam_weight_decay=config.weight_decay or None, exclude_layers=[OUTPUT_LAYER], **common)
     else:
         optimizer = {"adam": optimizers.Adam, "rmsprop": optimizers.RMSprop}[config.optimizer](**common)
     if config.weight_decay:

@@ -21,7 +21,7 @@ BAD = st.one_of(
     st.tuples(st.just("learning_rate"), not_finite | st.floats(max_value=0, allow_nan=False)),
     st.tuples(st.just("label_smoothing"), not_finite | st.floats(min_value=1, allow_nan=False)),
     st.tuples(st.just("seed"), st.integers(max_value=-1) | st.integers(min_value=2**31)),
-    st.tuples(st.just("optimizer"), st.text().filter(lambda text: text not in {"adam", "sgd", "rmsprop"})),
+    st.tuples(st.just("optimizer"), st.text().filter(lambda text: text not in {"adam", "sgd", "rmsprop", "muon"})),
     st.tuples(st.just("preset"), st.text().filter(lambda text: text not in PRESETS)),
     st.tuples(st.text("abcdefgh", min_size=1, max_size=5), st.integers()),
 )

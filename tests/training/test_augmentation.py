@@ -106,6 +106,21 @@ def test_an_elastic_change_moves_neighbours_alike_and_each_pixel_by_so_much():
     assert places.std(axis=1).mean() > 0.3  # bent, not shifted
 
 
+def test_noise_leaves_half_of_the_images_and_is_at_most_so_strong():
+    grey = np.full((2_000, 28, 28), 128, np.uint8)
+    deviations = moved(grey, AugmentationConfig(noise=0.1)).std(axis=(1, 2))
+    assert (deviations < 1e-6).mean() == pytest.approx(0.5, abs=0.05)
+    assert deviations.max() == pytest.approx(0.1, rel=0.1)
+    assert deviations[deviations > 1e-6].mean() == pytest.approx(0.05, rel=0.1)
+
+
+def test_noise_keeps_the_range_of_the_images(images):
+    noisy = moved(images, AugmentationConfig(noise=1))
+    assert noisy.min() == 0
+    assert noisy.max() == 1
+    assert np.abs(noisy - images / 255).mean() > 0.05
+
+
 def test_draws_differ_between_images_and_between_steps(images):
     same = np.repeat(images[:1], 8, axis=0)
     draws = keras.random.SeedGenerator(3)

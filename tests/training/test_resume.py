@@ -14,10 +14,11 @@ from mnist_pipeline.training.checkpoint import Checkpoint, Store
 from mnist_pipeline.training.journal import Journal
 
 WORKER = Path(__file__).with_name("worker.py")
-# Everything that has a state: moments, a schedule, augmentation, dropout, statistics, averages, two members.
+# Everything that has a state: moments of two kinds, a schedule, augmentation, dropout, statistics, averages, members.
 CONFIG = TrainConfig(
     preset="codelab-full",
     architecture="compact",
+    optimizer="muon",
     train_rows=300,
     learning_rate=0.002,
     schedule="cosine",
@@ -25,7 +26,7 @@ CONFIG = TrainConfig(
     epochs=3,
     members=2,
     average_batches=30,
-    augmentation=AugmentationConfig(rotation=5, shift=1, elastic=0.5),
+    augmentation=AugmentationConfig(rotation=5, shift=1, elastic=0.5, noise=0.1),
     seed=11,
 )
 
