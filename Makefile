@@ -9,7 +9,7 @@ run:
 	.venv/bin/mnist-pipeline run-all
 
 test:
-	.venv/bin/pytest
+	.venv/bin/pytest -n 2
 
 lint:
 	.venv/bin/ruff check .

@@ -96,7 +96,7 @@ def test_a_config_from_a_parameter_form_starts_from_the_preset_that_it_names():
     found = PipelineConfig.model_validate(form)
     assert found == build_config(form)
     accurate = PRESETS["accurate"]
-    assert found.training.learning_rate == accurate.learning_rate != PRESETS["standard"].learning_rate
+    assert found.training.weight_decay == accurate.weight_decay != PRESETS["standard"].weight_decay
     assert found.training.augmentation == accurate.augmentation.model_copy(update={"shear": 1})
     assert PipelineConfig.model_validate({}).training == PRESETS[DEFAULT_PRESET]
     assert PipelineConfig.model_validate({"training": {"seed": 4}}).training.preset == DEFAULT_PRESET

@@ -68,7 +68,7 @@ def test_every_field_says_what_it_does():
 @pytest.mark.parametrize(
     ("fields", "problem"),
     [
-        ({"momentum": 0.9}, "needs optimizer=sgd, which is adam"),
+        ({"momentum": 0.9}, "needs optimizer=sgd, which is muon"),
         ({"preset": "codelab", "warmup": 0.1}, "needs schedule=cosine, which is constant"),
         ({"members": 0}, "greater than or equal to 1"),
         ({"max_minutes": 0}, "greater than 0"),
