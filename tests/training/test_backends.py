@@ -54,8 +54,9 @@ def test_jax_and_tensorflow_say_the_same_on_the_same_weights(small, digits_datas
 
 @needs_jax
 def test_jax_trains_what_tensorflow_loads(small, digits_dataset, tmp_path):
-    augmentation = small.config.augmentation.model_copy(update={"shift": 1, "elastic": 0.3})
-    config = small.config.model_copy(update={"augmentation": augmentation, "average_batches": 20})
+    augmentation = small.config.augmentation.model_copy(update={"shift": 1, "elastic": 0.3, "noise": 0.1})
+    changes = {"augmentation": augmentation, "average_batches": 20, "optimizer": "muon"}
+    config = small.config.model_copy(update=changes)
     done = run_worker(config, digits_dataset, tmp_path, KERAS_BACKEND="jax")
     assert done.returncode == 0, done.stderr
     history = json.loads((tmp_path / "run" / "history.json").read_text())
