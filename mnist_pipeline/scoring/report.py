@@ -1,9 +1,10 @@
-"""What to check by eye first: a page with the distribution, the least confident images and the errors."""
+"""What to check by eye first: a page with the distribution, the rejected and least confident images, and the errors."""
 
 import base64
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain, repeat
 from typing import Any
 
 from mnist_pipeline.scoring.records import ScoreSummary
@@ -12,32 +13,51 @@ from mnist_pipeline.scoring.tally import BINS, Tally
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """One doubtful image: where it is, what was said of it, and two pictures (data URIs, "" where there is none)."""
+    """One image: what was said of it, where it is, and two pictures (data URIs, "" where there is none)."""
 
+    answer: str
+    remark: str
     path: str
-    status: str
-    digit: int
-    confidence: float
     original: str
     prepared: str
 
 
-def cards(tally: Tally, pictures: Sequence[dict[str, Any]]) -> list[Card]:
-    """The least confident images with their pictures, in order."""
-    shown = [*pictures, *[{"original": "", "prepared": ""}] * (len(tally.least_confident) - len(pictures))]
-    return [
-        Card(one.path, one.status, one.digit, one.confidence, picture["original"], picture["prepared"])
-        for one, picture in zip(tally.least_confident, shown, strict=True)
+@dataclass(frozen=True, slots=True)
+class Cards:
+    """The images that are shown."""
+
+    rejected: list[Card]
+    doubtful: list[Card]
+
+
+def pictured(tally: Tally) -> list[bytes]:
+    """Names of the images that are shown."""
+    return [*(one.name for one in tally.first_rejected), *(one.name for one in tally.least_confident)]
+
+
+def cards(tally: Tally, pictures: Sequence[dict[str, Any]]) -> Cards:
+    """The images that are shown, with the pictures of `pictured`; some may lack at the end."""
+    shown = chain(pictures, repeat({"original": "", "prepared": ""}))
+    rejected = [Card(one.reason, "", one.path, **next(shown)) for one in tally.first_rejected]
+    doubtful = [
+        Card(
+            str(one.digit),
+            f"with {one.confidence:.1%}" + (f" ({one.status})" if one.status != "ok" else ""),
+            one.path,
+            **next(shown),
+        )
+        for one in tally.least_confident
     ]
+    return Cards(rejected, doubtful)
 
 
-def render_report(summary: ScoreSummary, confidences: Sequence[int], doubtful: Sequence[Card]) -> str:
+def render_report(summary: ScoreSummary, confidences: Sequence[int], shown: Cards) -> str:
     """The page as HTML that needs nothing but itself: no script, no address, its own style by digest.
 
     Args:
         summary: of the job.
         confidences: answers in each of the equal bins of the confidence, from 0 to 1.
-        doubtful: the least confident images, in order.
+        shown: the images that are shown.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -55,7 +75,7 @@ def render_report(summary: ScoreSummary, confidences: Sequence[int], doubtful: S
         confidences=list(confidences),
         tallest=max([1, *confidences]),
         most=max([1, *summary.digits.values()]),
-        doubtful=doubtful,
+        shown=shown,
         style=style,
         style_digest=digest,
     )

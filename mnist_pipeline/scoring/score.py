@@ -138,7 +138,7 @@ def _score(
             with open_output(outputs, config, tally) as add:
                 for shard in job.in_order(cut(found, outputs.listing, outputs.parts, settings, config.shard_images)):
                     add(shard)
-            pictures = least_confident_pictures(tally, pool) if report is not None else []
+            pictures = take_pictures(tally, pool) if report is not None else []
         summary = summarise(config, settings, model, outputs, tally, skipped, workers, time.monotonic() - started)
         if report is not None:
             write_report(report, summary, tally, pictures)
@@ -147,9 +147,11 @@ def _score(
     return summary
 
 
-def least_confident_pictures(tally: Tally, pool: Pool) -> list[dict[str, Any]]:
-    """What the report shows of the images that are most worth a look."""
-    return pool.pictures([os.fsdecode(one.name) for one in tally.least_confident])
+def take_pictures(tally: Tally, pool: Pool) -> list[dict[str, Any]]:
+    """The pictures of the images that the report shows."""
+    from mnist_pipeline.scoring.report import pictured
+
+    return pool.pictures([os.fsdecode(name) for name in pictured(tally)])
 
 
 def write_report(path: Path, summary: ScoreSummary, tally: Tally, pictures: list[dict[str, Any]]) -> None:

@@ -32,7 +32,7 @@ from mnist_pipeline.scoring.job import (
 from mnist_pipeline.scoring.listing import Skipped
 from mnist_pipeline.scoring.reading import open_reader
 from mnist_pipeline.scoring.records import Location, ScoredSection, ScoreSummary, ScoringSettings, Section, Shard
-from mnist_pipeline.scoring.score import least_confident_pictures, list_names, open_output, write_report
+from mnist_pipeline.scoring.score import list_names, open_output, take_pictures, write_report
 from mnist_pipeline.scoring.shards import cut, cut_sections, names_at, shards_of
 from mnist_pipeline.scoring.tally import Tally
 
@@ -193,7 +193,7 @@ def join_sections(
     summary = summarise(config, plan.settings, model, outputs, tally, skipped, workers, seconds)
     if report is not None:
         with crew.pool(plan.settings, 1, config.max_memory_megabytes) as pool:
-            pictures = least_confident_pictures(tally, pool)
+            pictures = take_pictures(tally, pool)
         write_report(report, summary, tally, pictures)
     write_json(outputs.manifest, summary.model_dump(mode="json"))
     tidy(outputs, kept if keep else None)

@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mnist_pipeline.scoring.parts import Part
 from mnist_pipeline.scoring.records import ERROR, OK, REASON_NAMES, STATUS_NAMES, ConfidenceThreshold, ErrorExample
@@ -16,6 +17,8 @@ EXAMPLES = 20
 """Errors that are named one by one."""
 DOUBTFUL = 48
 """Least confident images that are shown."""
+REJECTED = 8
+"""Images of each reason that are shown: those that are no digit, though not for lack of confidence."""
 BINS = 20
 """Of the confidence, from 0 to 1."""
 
@@ -36,6 +39,15 @@ class Doubtful:
         return -self.certainty
 
 
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """One of the first images that are no digit for some reason."""
+
+    reason: str
+    path: str
+    name: bytes
+
+
 @dataclass(slots=True)
 class Tally:
     """Counts over all rows so far."""
@@ -49,6 +61,7 @@ class Tally:
     error_kinds: Counter[str] = field(default_factory=Counter)
     examples: list[ErrorExample] = field(default_factory=list)
     doubtful: list[Doubtful] = field(default_factory=list)
+    rejected: list[Rejected] = field(default_factory=list)
     confidences: Counter[int] = field(default_factory=Counter)
     provider: str = ""
     _listing: "hashlib._Hash" = field(default_factory=hashlib.sha256)
@@ -80,7 +93,7 @@ class Tally:
             self.statuses[STATUS_NAMES[status]] += count
         for reason, count in enumerate(np.bincount(rows["reason"], minlength=len(REASON_NAMES)).tolist()):
             if reason and count:
-                self.reasons[REASON_NAMES[reason]] += count
+                self._count_reason(part, paths, np.flatnonzero(rows["reason"] == reason), REASON_NAMES[reason])
         for row, (kind, message) in sorted(part.errors.items()):
             self.error_kinds[kind] += 1
             if len(self.examples) < EXAMPLES:
@@ -88,6 +101,12 @@ class Tally:
         batch = Batch(paths, rows, {row: f"{kind}: {message}" for row, (kind, message) in part.errors.items()})
         self._count_answers(part, batch)
         return batch
+
+    def _count_reason(self, part: Part, paths: list[str], rows: NDArray[np.int64], reason: str) -> None:
+        if reason != "confidence":  # those are among the doubtful
+            room = max(0, REJECTED - self.reasons[reason])
+            self.rejected += [Rejected(reason, paths[row], part.names[row]) for row in rows[:room].tolist()]
+        self.reasons[reason] += len(rows)
 
     def _count_answers(self, part: Part, batch: Batch) -> None:
         answered = np.flatnonzero(is_answered(batch.rows))
@@ -116,6 +135,11 @@ class Tally:
     def least_confident(self) -> list[Doubtful]:
         """The least confident first."""
         return sorted(self.doubtful, key=lambda one: (one.confidence, one.path))
+
+    @property
+    def first_rejected(self) -> list[Rejected]:
+        """At most `REJECTED` of each reason, in the order of the reasons, then of the rows."""
+        return sorted(self.rejected, key=lambda one: REASON_NAMES.index(one.reason))
 
     @property
     def errors(self) -> int:

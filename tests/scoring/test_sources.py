@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from mnist_pipeline.config import FetchConfig, ScoreConfig
 from mnist_pipeline.data.fetch import fetch_dataset
@@ -128,6 +129,23 @@ def test_a_report_shows_what_to_check_first(model, make_folder, tmp_path):
     assert "not an image" in page
     assert "http" not in page.replace("http-equiv", "")
     assert summary.model_version == "digits 1"
+
+
+def test_a_report_shows_the_first_images_of_each_reason_that_are_no_digit(model, make_folder, tmp_path):
+    folder = make_folder(3)
+    for number in range(10):
+        Image.new("L", (60, 60), 200).save(folder / f"page-{number}.png")
+    report = tmp_path / "report.html"
+    location = Location(kind="folder", root=str(folder))
+    scoring_model = ScoringModel(model.path, model.sha256, "digits 1")
+    summary = score_images(
+        ScoreConfig(min_confidence=0), location, None, tmp_path / "out.csv", scoring_model, report=report
+    )
+    assert summary.no_digit_reasons == {"blank": 10}
+    page = report.read_text()
+    assert [f"page-{number}.png" in page for number in range(10)] == [True] * 8 + [False] * 2
+    assert page.count("<strong>blank</strong>") == 8
+    assert page.count("<img src=") == 8 + 3
 
 
 FRESH = """
