@@ -120,6 +120,7 @@ class AugmentationConfig(OfPreset):
 
 _ACCURATE = {
     "architecture": "compact",
+    "views": 5,
     "optimizer": "muon",
     "learning_rate": 0.01,
     "schedule": "cosine",
@@ -192,6 +193,8 @@ class TrainConfig(OfPreset):
     """How many train rows to hold out; capped at a fifth of the train rows."""
     members: int = Field(default=1, ge=1, le=16)
     """Networks that are trained one after the other and averaged inside the saved model."""
+    views: Literal[1, 5] = 1
+    """How often the saved model looks at an image; 5: also shifted by a pixel to each side, answers averaged."""
     optimizer: Literal["adam", "sgd", "rmsprop", "muon"] = "adam"
     """The optimizer; muon: for kernels, adam for the output layer and all that is no matrix."""
     momentum: float = Field(default=0, ge=0, lt=1)

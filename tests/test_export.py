@@ -29,6 +29,7 @@ from mnist_pipeline.files import sha256_file
 from mnist_pipeline.inference import Classifier, ModelMetadata, check_model_is_safe
 from mnist_pipeline.outputs import ExportedModel, FetchedDataset, TrainedModel
 from mnist_pipeline.records import Parity
+from mnist_pipeline.training.saving import average
 from mnist_pipeline.workspace import RunDirectory
 
 METADATA = ModelMetadata(
@@ -106,6 +107,10 @@ def ensemble() -> Any:
     for number, member in enumerate(members):
         member.name = f"member_{number}"
     return keras.Model(images, keras.layers.Average()([member(images) for member in members]))
+
+
+def five_views() -> Any:
+    return average([codelab(), residual()], views=5)
 
 
 def dense() -> Any:
@@ -204,7 +209,7 @@ def test_keras_and_onnx_agree_on_test_images_too(exported: ExportedModel, digits
 
 @pytest.mark.parametrize(
     ("build", "opset"),
-    [(residual, 17), (residual, 18), (ensemble, 17), (dense, 18)],
+    [(residual, 17), (residual, 18), (ensemble, 17), (five_views, 17), (dense, 18)],
     ids=lambda v: getattr(v, "__name__", v),
 )
 def test_other_networks_export_as_well(
@@ -220,7 +225,7 @@ def test_other_networks_export_as_well(
     assert exported.opset == opset
 
 
-@pytest.mark.parametrize("build", [codelab, residual, ensemble, dense])
+@pytest.mark.parametrize("build", [codelab, residual, ensemble, five_views, dense])
 def test_opencv_runs_the_same_file(build: Callable[[], Any]) -> None:
     """OpenCV takes uint8 [N, 28, 28] as it is; `cv2.dnn.blobFromImages` would make float32 [N, 1, 28, 28] of it."""
     cv2 = pytest.importorskip("cv2", reason="OpenCV is no dependency; pip install opencv-python-headless to check it")

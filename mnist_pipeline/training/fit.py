@@ -95,7 +95,7 @@ def _train(
         identity = fingerprint(config, dataset, extra, device, devices)
         training = Training(config, material, device, devices, Store(checkpoints, identity))
         kept = training.run(report_progress, on_epoch)
-    model = combine(config.architecture, kept)
+    model = combine(config.architecture, kept, config.views)
     accuracy = training.validation_accuracy(model)
     notes = [*training.notes(), *check_learned(accuracy, data.validation.labels)]
     history = _history(config, training, model, device, notes)

@@ -77,7 +77,7 @@ class Training:
         """Of the model as it is saved; None where no rows are held out."""
         if not self.material.validation:
             return None
-        if self.config.members == 1:
+        if self.config.members == self.config.views == 1:
             return best_epoch(self.journal.epochs).val_accuracy
         images = to_model_input(self.material.images[self.material.train :])
         truth = self.material.one_hot[self.material.train :].argmax(axis=1)

@@ -6,29 +6,52 @@ from pathlib import Path
 from typing import Any
 
 from mnist_pipeline.files import write_bytes
-from mnist_pipeline.training.architectures import build_model
+from mnist_pipeline.training.architectures import OUTPUT_LAYER, build_model
 from mnist_pipeline.training.backend import ignore_array_copy_warning, load_keras
 from mnist_pipeline.training.weights import Arrays
 
+SIDE = 28
+DOWN, RIGHT = 1, 2
+SHIFTS = ((DOWN, 0), (DOWN, 1), (DOWN, -1), (RIGHT, 1), (RIGHT, -1))
+"""The views of an image: where to, and by how many pixels."""
 
-def combine(architecture: str, kept: Sequence[Arrays]) -> Any:
-    """A float32 model with these weights; the mean of the probabilities where there are several."""
+
+def combine(architecture: str, kept: Sequence[Arrays], views: int = 1) -> Any:
+    """A float32 model with these weights; the mean of the probabilities where there are several, or several views."""
     members = []
     for weights in kept:
         member = build_model(architecture, seed=0)
         member.set_weights(weights)
         members.append(member)
-    return members[0] if len(members) == 1 else average(members)
+    return members[0] if len(members) == views == 1 else average(members, views)
 
 
-def average(members: Sequence[Any]) -> Any:
-    """One model whose probabilities are the mean of those of ``members``."""
+def average(members: Sequence[Any], views: int = 1) -> Any:
+    """One model whose probabilities are the mean of those of ``members`` on the first ``views`` of `SHIFTS`."""
     keras = load_keras()
     images = keras.Input((28, 28, 1), name="images")
+    seen = images
+    if views > 1:
+        seen = keras.ops.concatenate([_shifted(images, *shift) for shift in SHIFTS[:views]], axis=0)
     for number, member in enumerate(members, start=1):
         member.name = f"member_{number}"
-    probabilities = keras.layers.Average(name="probabilities")([member(images) for member in members])
+    answers = [member(seen) for member in members]
+    probabilities = keras.layers.Average(name=OUTPUT_LAYER)(answers) if len(members) > 1 else answers[0]
+    if views > 1:
+        probabilities = keras.ops.mean(keras.ops.reshape(probabilities, (views, -1, 10)), axis=0)
     return keras.Model(images, probabilities, name="ensemble")
+
+
+def _shifted(images: Any, axis: int, by: int) -> Any:
+    """Symbolic ``images``, moved along an axis by 1, -1 or 0 pixels; what comes in is empty."""
+    if by == 0:
+        return images
+    ops = load_keras().ops
+    padding = [(0, 0)] * 4
+    padding[axis] = (1, 0) if by > 0 else (0, 1)
+    # Not a slice, which the contract of published models does not know.
+    first, second = ops.split(ops.pad(images, padding), [SIDE] if by > 0 else [1], axis=axis)
+    return first if by > 0 else second
 
 
 def save_model(model: Any, path: Path) -> None:

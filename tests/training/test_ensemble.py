@@ -62,3 +62,24 @@ def test_an_average_of_one_network_twice_is_that_network(small):
     images = np.random.default_rng(1).random((5, 28, 28, 1), np.float32)
     expected = networks[0].predict(images, verbose=0)
     assert average(networks).predict(images, verbose=0) == pytest.approx(expected, abs=1e-7)
+
+
+def test_views_are_the_image_and_its_four_neighbours_each_asked_and_averaged(small):
+    network = keras.models.load_model(small.run.model_keras)
+    images = np.random.default_rng(1).random((5, 28, 28, 1), np.float32)
+    framed = np.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    views = [framed[:, 1 - d : 29 - d, 1 - r : 29 - r] for d, r in ((0, 0), (1, 0), (-1, 0), (0, 1), (0, -1))]
+    apart = [network.predict(view, verbose=0) for view in views]
+    assert np.abs(apart[1] - apart[0]).max() > 0.01
+    assert average([network], views=5).predict(images, verbose=0) == pytest.approx(np.mean(apart, axis=0), abs=1e-6)
+
+
+def test_the_saved_model_looks_as_often_as_asked_and_that_is_what_is_measured(train, small, digits_dataset):
+    looked = train(views=5)
+    assert looked.result.weights_sha256 == small.result.weights_sha256  # the training is the same
+    assert looked.result.parameters == small.result.parameters
+    validation = Dataset.open(digits_dataset.directory).validation
+    images = to_model_input(validation.images)
+    saved, once = (keras.models.load_model(one.run.model_keras).predict(images, verbose=0) for one in (looked, small))
+    assert np.abs(saved - once).max() > 0.01
+    assert looked.result.validation_accuracy == pytest.approx((saved.argmax(axis=1) == validation.labels).mean())

@@ -24,7 +24,7 @@ def listed():
 def test_the_listing_tells_the_config_and_the_parameters_of_the_built_model(listed, name):
     config = PRESETS[name]
     member = build_model(config.architecture, seed=1)
-    model = combine(config.architecture, [member.get_weights()] * config.members)
+    model = combine(config.architecture, [member.get_weights()] * config.members, config.views)
     assert listed[name]["parameters"] == model.count_params() == sum(w.size for w in model.get_weights())
     assert {field: listed[name][field] for field in config.model_dump()} == config.model_dump(mode="json")
 
