@@ -10,10 +10,10 @@ LABEL = 14
 
 def describe(config: TrainConfig, expected: Expected, *, default: bool) -> list[str]:
     """One preset: its name, and a line for each side of it."""
-    members = f", {config.members} of them averaged" if config.members > 1 else ""
-    members += f", {config.views} views of each image averaged" if config.views > 1 else ""
+    averaged = f", {config.members} of them averaged" if config.members > 1 else ""
+    averaged += f", {config.views} views of each image averaged" if config.views > 1 else ""
     sides = {
-        "network": f"{config.architecture}{members}; {expected.parameters:,} parameters",
+        "network": f"{config.architecture}{averaged}; {expected.parameters:,} parameters",
         "optimizer": _optimizer(config),
         "schedule": _schedule(config),
         "rows": _rows(config),

@@ -42,7 +42,7 @@ def cards(tally: Tally, pictures: Sequence[dict[str, Any]]) -> Cards:
     doubtful = [
         Card(
             str(one.digit),
-            f"with {one.confidence:.1%}" + (f" ({one.status})" if one.status != "ok" else ""),
+            f"with {100 * one.confidence:.1f} %" + (f" ({one.status})" if one.status != "ok" else ""),
             one.path,
             **next(shown),
         )

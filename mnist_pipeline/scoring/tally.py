@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mnist_pipeline.scoring.parts import Part
 from mnist_pipeline.scoring.records import ERROR, OK, REASON_NAMES, STATUS_NAMES, ConfidenceThreshold, ErrorExample
-from mnist_pipeline.scoring.rejection import apply_threshold
+from mnist_pipeline.scoring.rejection import UNSURE, apply_threshold
 from mnist_pipeline.scoring.sinks import Batch, escape_path, is_answered
 
 EXAMPLES = 20
@@ -93,7 +93,7 @@ class Tally:
             self.statuses[STATUS_NAMES[status]] += count
         for reason, count in enumerate(np.bincount(rows["reason"], minlength=len(REASON_NAMES)).tolist()):
             if reason and count:
-                self._count_reason(part, paths, np.flatnonzero(rows["reason"] == reason), REASON_NAMES[reason])
+                self._count_reason(part, paths, np.flatnonzero(rows["reason"] == reason), reason)
         for row, (kind, message) in sorted(part.errors.items()):
             self.error_kinds[kind] += 1
             if len(self.examples) < EXAMPLES:
@@ -102,11 +102,12 @@ class Tally:
         self._count_answers(part, batch)
         return batch
 
-    def _count_reason(self, part: Part, paths: list[str], rows: NDArray[np.int64], reason: str) -> None:
-        if reason != "confidence":  # those are among the doubtful
-            room = max(0, REJECTED - self.reasons[reason])
-            self.rejected += [Rejected(reason, paths[row], part.names[row]) for row in rows[:room].tolist()]
-        self.reasons[reason] += len(rows)
+    def _count_reason(self, part: Part, paths: list[str], rows: NDArray[np.int64], reason: int) -> None:
+        name = REASON_NAMES[reason]
+        if reason != UNSURE:  # those are among the doubtful
+            room = max(0, REJECTED - self.reasons[name])
+            self.rejected += [Rejected(name, paths[row], part.names[row]) for row in rows[:room].tolist()]
+        self.reasons[name] += len(rows)
 
     def _count_answers(self, part: Part, batch: Batch) -> None:
         answered = np.flatnonzero(is_answered(batch.rows))

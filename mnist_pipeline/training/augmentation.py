@@ -33,9 +33,10 @@ def augment(images: Any, config: AugmentationConfig, draws: Any) -> Any:
 def add_noise(images: Any, largest: float, draws: Any) -> Any:
     """Gaussian noise on every other image, on average; its standard deviation is uniform up to ``largest``."""
     keras = load_keras()
-    count = keras.ops.shape(images)[0]
-    deviations = keras.ops.relu(keras.random.uniform((count, 1, 1, 1), -largest, largest, dtype="float32", seed=draws))
-    noise = keras.random.normal((count, SIZE, SIZE, 1), dtype="float32", seed=draws)
+    shape = keras.ops.shape(images)
+    each = (shape[0], 1, 1, 1)
+    deviations = keras.ops.relu(keras.random.uniform(each, -largest, largest, dtype="float32", seed=draws))
+    noise = keras.random.normal(shape, dtype="float32", seed=draws)
     return keras.ops.clip(images + deviations * noise, 0.0, 1.0)
 
 

@@ -8,7 +8,7 @@ import keras  # noqa: TID253 - the class below derives from Keras'; see the modu
 ops = keras.ops
 
 
-class Muon(keras.optimizers.Muon):  # type: ignore[misc]
+class Muon(keras.optimizers.Muon):  # type: ignore[misc]  # Keras comes without types
     """Momentum whose step is the nearest orthogonal matrix: each direction in which a kernel can move counts equally.
 
     (K. Jordan and others, "Muon: an optimizer for hidden layers in neural networks", 2024.) Keras' own takes matrices

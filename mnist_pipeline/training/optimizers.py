@@ -18,7 +18,6 @@ def build_optimizer(config: TrainConfig, steps: int) -> Any:
     if config.optimizer == "sgd":
         optimizer = optimizers.SGD(momentum=float(config.momentum), nesterov=config.momentum > 0, **common)
     elif config.optimizer == "muon":
-        load_keras()
         from mnist_pipeline.training.muon import Muon
 
         optimizer = Muon(adam_weight_decay=config.weight_decay or None, exclude_layers=[OUTPUT_LAYER], **common)

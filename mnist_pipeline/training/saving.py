@@ -10,7 +10,6 @@ from mnist_pipeline.training.architectures import OUTPUT_LAYER, build_model
 from mnist_pipeline.training.backend import ignore_array_copy_warning, load_keras
 from mnist_pipeline.training.weights import Arrays
 
-SIDE = 28
 DOWN, RIGHT = 1, 2
 SHIFTS = ((DOWN, 0), (DOWN, 1), (DOWN, -1), (RIGHT, 1), (RIGHT, -1))
 """The views of an image: where to, and by how many pixels."""
@@ -38,7 +37,7 @@ def average(members: Sequence[Any], views: int = 1) -> Any:
     answers = [member(seen) for member in members]
     probabilities = keras.layers.Average(name=OUTPUT_LAYER)(answers) if len(members) > 1 else answers[0]
     if views > 1:
-        probabilities = keras.ops.mean(keras.ops.reshape(probabilities, (views, -1, 10)), axis=0)
+        probabilities = keras.ops.mean(keras.ops.reshape(probabilities, (views, -1, probabilities.shape[-1])), axis=0)
     return keras.Model(images, probabilities, name="ensemble")
 
 
@@ -50,7 +49,7 @@ def _shifted(images: Any, axis: int, by: int) -> Any:
     padding = [(0, 0)] * 4
     padding[axis] = (1, 0) if by > 0 else (0, 1)
     # Not a slice, which the contract of published models does not know.
-    first, second = ops.split(ops.pad(images, padding), [SIDE] if by > 0 else [1], axis=axis)
+    first, second = ops.split(ops.pad(images, padding), [images.shape[axis]] if by > 0 else [1], axis=axis)
     return first if by > 0 else second
 
 

@@ -21,7 +21,7 @@ from mnist_pipeline.training.reporting import BatchReport
 ops = keras.ops
 
 
-class Trainee(keras.Model):  # type: ignore[misc]
+class Trainee(keras.Model):  # type: ignore[misc]  # Keras comes without types
     """Row numbers in, probabilities out: gathers, scales and augments the images on the device, then asks ``core``.
 
     Attributes:
@@ -66,7 +66,7 @@ class Trainee(keras.Model):  # type: ignore[misc]
         rows = ops.cast(rows, "int32")  # Keras traces a distributed model with the mean of two batches: floats
         images = ops.take(ops.convert_to_tensor(self.images), rows, axis=0)
         images = ops.expand_dims(ops.cast(images, "float32") / 255.0, -1)
-        if training and self.augmentation.changes_something:
+        if training:
             images = augment(images, self.augmentation, self.draws)
         if training and self.averages:
             self._average()
@@ -97,7 +97,7 @@ class BatchFigures(NamedTuple):
     accuracy: float
 
 
-class BatchTrace(keras.metrics.Metric):  # type: ignore[misc]
+class BatchTrace(keras.metrics.Metric):  # type: ignore[misc]  # Keras comes without types
     """Loss and accuracy of every single batch since the last reset, recorded inside the compiled step.
 
     Keras' own figures are running means over the epoch, and with several steps an execution it
@@ -132,7 +132,7 @@ class BatchTrace(keras.metrics.Metric):  # type: ignore[misc]
         return [BatchFigures(float(loss), float(accuracy)) for loss, accuracy in means]
 
 
-class Watch(keras.callbacks.Callback):  # type: ignore[misc]
+class Watch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras comes without types
     """Looks after one call of ``fit``: reports it, stops it at its deadline, and at the first infinite loss.
 
     Attributes:
