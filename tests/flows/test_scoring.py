@@ -107,9 +107,14 @@ class Cluster:
         command += ["--host", "127.0.0.1", "--no-dashboard", "--no-nanny", "--nthreads", "1"]
         command += ["--local-directory", str(log.parent), "--preload", "flows.sections"]
         with log.open("wb") as file:
-            worker = subprocess.Popen(command, env=self.environment, stdout=file, stderr=file)
+            # A group of its own: what the worker starts can be stopped together with it.
+            worker = subprocess.Popen(command, env=self.environment, stdout=file, stderr=file, start_new_session=True)
         self.workers.append(worker)
         wait_until(lambda: b"Registered to" in log.read_bytes(), worker)
+
+    def signal(self, number: signal.Signals) -> None:
+        for worker in self.workers:
+            os.killpg(worker.pid, number)
 
 
 @contextmanager
@@ -373,16 +378,22 @@ def test_a_killed_dask_worker_costs_its_unfinished_shards_and_nothing_else(run, 
     everything = sorted(path.relative_to(made).as_posix().encode() for path in made.rglob("*.*"))
     first, last = set(everything[:200]), set(everything[-200:])
 
-    def both_work() -> bool:
+    def stopped_while_both_work() -> bool:
+        cluster.signal(signal.SIGSTOP)
         scored = names(parts(output))
-        return len(scored & first) > 20 and len(scored & last) > 20
+        if len(scored & first) > 20 and len(scored & last) > 20:
+            return True
+        cluster.signal(signal.SIGCONT)
+        return False
 
     run.begin(**parameters(made, output, model, dask_scheduler=cluster.address, task_images=301))
-    wait_until(both_work, run.process)
-    victim = cluster.workers.pop()
-    victim.send_signal(signal.SIGKILL)
-    victim.wait()
+    wait_until(stopped_while_both_work, run.process)
     kept = parts(output)
+    victim = cluster.workers[-1]
+    victim.send_signal(signal.SIGKILL)
+    cluster.signal(signal.SIGCONT)
+    cluster.workers.remove(victim)
+    victim.wait()
     summary = ScoreSummary.model_validate(run.end()["summary"])
     assert kept.items() <= parts(output).items(), "a shard was scored twice"
     # The other worker took over a task in its middle: what the dead one had stored was not made again.
