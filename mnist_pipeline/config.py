@@ -170,7 +170,7 @@ PRESET_VALUES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
             "augmentation": {"rotation": 8, "shift": 1.5, "zoom": 0.08, "noise": 0.1},
         },
         "accurate": _ACCURATE,
-        "ensemble": {**_ACCURATE, "members": 7},
+        "ensemble": {**_ACCURATE, "members": 4},
     }
 )
 DEFAULT_PRESET = "standard"
