@@ -91,8 +91,8 @@ class TrainedModel(Output):
     preset: str
     parameters: int
     device: Literal["cpu", "gpu"]
-    best_epoch: int
-    """1-based epoch whose weights were kept."""
+    best_epochs: list[int]
+    """Of each member the 1-based epoch whose weights were kept."""
     epochs: int
     """Finished epochs."""
     validation_accuracy: float | None

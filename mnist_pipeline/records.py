@@ -76,9 +76,11 @@ class History(Record):
     train_rows: int
     validation_rows: int
     device: Literal["cpu", "gpu"]
-    best_epoch: int
-    """1-based epoch whose weights were kept: best validation accuracy, then lowest validation loss;
-    the last one where nothing is held out."""
+    best_epochs: list[int]
+    """Of each member the 1-based epoch whose weights were kept: best validation accuracy, then lowest validation
+    loss; its last one where nothing is held out."""
+    validation_accuracy: float | None
+    """Of the saved model, members and views averaged; none where nothing is held out."""
     stopped: Literal["finished", "max_batches", "max_minutes"]
     epochs: list[Epoch]
     batches: Batches

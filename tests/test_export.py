@@ -50,7 +50,7 @@ def trained_model(model: Any, directory: Path) -> TrainedModel:
         preset="codelab",
         parameters=model.count_params(),
         device="cpu",
-        best_epoch=1,
+        best_epochs=[1],
         epochs=1,
         validation_accuracy=None,
         weights_sha256="0" * 64,

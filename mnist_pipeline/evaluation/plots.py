@@ -280,7 +280,7 @@ def draw_loss_by_epoch(axes: "Axes", history: History, palette: Palette) -> None
     _kept_epoch(axes, history, both, palette)
     _label(axes, "epoch", "loss")
     _whole_ticks(axes)
-    _legend(axes, palette, "upper right")
+    _loss_legend(axes, history, palette)
 
 
 def draw_accuracy_by_epoch(axes: "Axes", history: History, palette: Palette) -> None:
@@ -313,12 +313,15 @@ def draw_by_batch(axes: "Axes", history: History, figure_name: Literal["loss", "
         measured_at = np.array([one.batch for one in history.validations], dtype=np.float64)
         measured = np.array([getattr(one, figure_name) for one in history.validations], dtype=np.float64)
         _line(axes, Series("validation", measured_at, measured, second=True), palette)
-    if window > 1 or history.validations:
-        _legend(axes, palette, "upper right" if figure_name == "loss" else "lower right")
+    several = window > 1 or bool(history.validations)
     if figure_name == "accuracy":
         _fraction_axis(axes)
+        if several:
+            _legend(axes, palette, "lower right")
     else:
         axes.set_ylim(bottom=0)
+        if several:
+            _loss_legend(axes, history, palette)
     _label(axes, "batch", figure_name)
 
 
@@ -357,9 +360,9 @@ def _line(axes: "Axes", series: Series, palette: Palette, marker: str | None = "
 
 
 def _kept_epoch(axes: "Axes", history: History, series: Sequence[Series], palette: Palette) -> None:
-    """A ring round the figures of the epoch whose weights were kept."""
+    """A ring round the figures of each epoch whose weights were kept."""
     shown = series[-1] if np.isfinite(series[-1].y).any() else series[0]
-    at = shown.x == history.best_epoch
+    at = np.isin(shown.x, history.best_epochs)
     axes.plot(
         shown.x[at],
         shown.y[at],
@@ -426,6 +429,14 @@ def _label(axes: "Axes", x: str, y: str) -> None:
 
 def _legend(axes: "Axes", palette: Palette, place: Place) -> None:
     axes.legend(loc=place, frameon=False, labelcolor=palette.ink, handlelength=1.8, borderaxespad=0.3)
+
+
+def _loss_legend(axes: "Axes", history: History, palette: Palette) -> None:
+    """Where a loss that falls leaves room; the members of an ensemble begin high one after the other."""
+    if len(history.best_epochs) > 1:
+        _legend_above(axes, palette)
+    else:
+        _legend(axes, palette, "upper right")
 
 
 def _legend_above(axes: "Axes", palette: Palette) -> None:

@@ -8,7 +8,7 @@ import io
 import json
 import math
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -17,7 +17,7 @@ from PIL import Image as PillowImage
 from mnist_pipeline.evaluation import report_format as fmt
 from mnist_pipeline.evaluation.report_inputs import CHANGES_SHOWN, MISTAKES_SHOWN, Image, ReportInputs
 from mnist_pipeline.evaluation.schema import Comparison, Evaluation, Latency, Mistake, Rejection
-from mnist_pipeline.records import History, Parity
+from mnist_pipeline.records import Epoch, History, Layer, Parity
 
 SHADES = 6
 """Levels by which the cells of the confusion matrix are shaded; 0 is not."""
@@ -96,15 +96,48 @@ def curve_summary(history: History) -> str:
         f"{fmt.decimal(last.loss)} and the training accuracy from {fmt.percent(first.accuracy)} to "
         f"{fmt.percent(last.accuracy)}."
     )
-    best = next((epoch for epoch in history.epochs if epoch.epoch == history.best_epoch), None)
-    if best is not None and best.val_accuracy is not None and best.val_loss is not None:
-        text += (
-            f" Epoch {best.epoch} was kept, with a validation accuracy of {fmt.percent(best.val_accuracy)} "
-            f"and a validation loss of {fmt.decimal(best.val_loss)}."
-        )
-    elif history.validation_rows == 0:
-        text += f" No validation rows were held out: epoch {history.best_epoch} was kept without a test of overfitting."
+    kept = [epoch for epoch in history.epochs if epoch.epoch in history.best_epochs]
+    text += f" {kept_epochs(history).capitalize()} {'was' if len(kept) == 1 else 'were'} kept"
+    if any(epoch.val_accuracy is None for epoch in kept):
+        return f"{text} without a test of overfitting: no validation rows were held out."
+    text += (
+        f", with a validation loss of {_range(kept, 'val_loss', fmt.decimal)} "
+        f"and a validation accuracy of {_range(kept, 'val_accuracy', fmt.percent)}."
+    )
+    if history.validation_accuracy is not None and history.validation_accuracy != kept[0].val_accuracy:
+        text += f" That of the saved model{_averages(history)} is {fmt.percent(history.validation_accuracy)}."
     return text
+
+
+def kept_epochs(history: History) -> str:
+    """Of one network "epoch 9"; of an ensemble "epochs 9, 17 and 30"."""
+    *others, last = map(fmt.count, history.best_epochs)
+    return f"epochs {', '.join(others)} and {last}" if others else f"epoch {last}"
+
+
+def distinct_layers(history: History) -> list[Layer]:
+    """The layers, but of the members of an ensemble, which are alike, only those of the first."""
+    return [layer for layer in history.layers if not re.match(r"member_(?!1/)\d+/", layer.name)]
+
+
+def members(history: History) -> int:
+    """How many networks the model averages."""
+    return len(history.best_epochs)
+
+
+def _range(epochs: list[Epoch], figure: Literal["val_accuracy", "val_loss"], write: Callable[[float], str]) -> str:
+    """The lowest and the highest of the figure, or the one that there is."""
+    values = [getattr(epoch, figure) for epoch in epochs]
+    low, high = write(min(values)), write(max(values))
+    return low if low == high else f"{low} to {high}"
+
+
+def _averages(history: History) -> str:
+    """What the saved model does that the network of an epoch does not."""
+    views = history.config.get("views", 1)
+    found = ["its members"] if members(history) > 1 else []
+    found += [f"{views} views of an image"] if views > 1 else []
+    return f", which averages {' and '.join(found)}," if found else ""
 
 
 def shades(evaluation: Evaluation) -> list[list[int]]:

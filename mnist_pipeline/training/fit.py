@@ -19,7 +19,7 @@ from mnist_pipeline.training.checkpoint import Store
 from mnist_pipeline.training.devices import FoundDevice, require_device, training_scope
 from mnist_pipeline.training.guards import check_learned
 from mnist_pipeline.training.isolated import train_isolated
-from mnist_pipeline.training.journal import Journal, best_epoch
+from mnist_pipeline.training.journal import Journal
 from mnist_pipeline.training.loop import Training
 from mnist_pipeline.training.member import Material
 from mnist_pipeline.training.saving import combine, save_model
@@ -98,7 +98,7 @@ def _train(
     model = combine(config.architecture, kept, config.views)
     accuracy = training.validation_accuracy(model)
     notes = [*training.notes(), *check_learned(accuracy, data.validation.labels)]
-    history = _history(config, training, model, device, notes)
+    history = _history(config, training, model, accuracy, device, notes)
     logger.info("%s", render_summary(history.layers))
     save_model(model, run.model_keras)
     write_json(run.history, history.model_dump(mode="json"))
@@ -108,7 +108,7 @@ def _train(
         preset=config.preset,
         parameters=history.parameters,
         device=device,
-        best_epoch=history.best_epoch,
+        best_epochs=history.best_epochs,
         epochs=len(history.epochs),
         validation_accuracy=accuracy,
         weights_sha256=weights_digest(model.get_weights()),
@@ -162,7 +162,14 @@ def _tensorboard(config: TrainConfig, run: RunDirectory) -> Iterator[Callable[[J
         log.close()
 
 
-def _history(config: TrainConfig, training: Training, model: Any, device: FoundDevice, notes: list[str]) -> History:
+def _history(
+    config: TrainConfig,
+    training: Training,
+    model: Any,
+    accuracy: float | None,
+    device: FoundDevice,
+    notes: list[str],
+) -> History:
     journal = training.journal
     return History(
         config=config.model_dump(mode="json"),
@@ -171,7 +178,8 @@ def _history(config: TrainConfig, training: Training, model: Any, device: FoundD
         train_rows=training.material.train,
         validation_rows=training.material.validation,
         device=device,
-        best_epoch=best_epoch(journal.epochs).epoch,
+        best_epochs=training.best_epochs(),
+        validation_accuracy=accuracy,
         stopped=journal.stopped or "finished",
         epochs=journal.epochs,
         batches=journal.batches,

@@ -83,6 +83,10 @@ class Training:
         truth = self.material.one_hot[self.material.train :].argmax(axis=1)
         return float((model.predict(images, batch_size=1_000, verbose=0).argmax(axis=1) == truth).mean())
 
+    def best_epochs(self) -> list[int]:
+        """Of each member the 1-based epoch whose weights were kept."""
+        return [best_epoch(self.journal.of_member(n + 1)).epoch for n in range(self.config.members)]
+
     def notes(self) -> list[str]:
         """What a reader of the run must know."""
         config, material = self.config, self.material
@@ -95,8 +99,6 @@ class Training:
             f"stopped after {config.max_minutes} minutes of fitting": self.journal.stopped == "max_minutes",
             "on a GPU the same seed need not give the same weights": self.device == "gpu",
         }
-        kept = [str(best_epoch(self.journal.of_member(n + 1)).epoch) for n in range(config.members)]
-        notes[f"each member keeps its own best epoch: {', '.join(kept)}"] = config.members > 1
         return [note for note, holds in notes.items() if holds]
 
     def _train_member(self, number: int) -> None:

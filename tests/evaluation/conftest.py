@@ -158,7 +158,8 @@ def sample_history(epochs: int = 10, *, held_out: bool = True, batches: int = 98
         train_rows=50_000,
         validation_rows=5_000 if held_out else 0,
         device="cpu",
-        best_epoch=epochs - 1 if held_out and epochs > 1 else epochs,
+        best_epochs=[epochs - 1 if held_out and epochs > 1 else epochs],
+        validation_accuracy=None,
         stopped="finished",
         epochs=[
             Epoch(

@@ -68,10 +68,11 @@ def test_without_validation_rows_there_is_one_curve(histories: Callable[..., His
 
 def test_the_members_of_an_ensemble_are_lines_of_their_own(history: History) -> None:
     epochs = [epoch.model_copy(update={"member": 1 + (epoch.epoch > 6)}) for epoch in history.epochs]
-    [axes] = plots.loss_by_epoch(history.model_copy(update={"epochs": epochs}), plots.PAPER).axes
+    ensemble = history.model_copy(update={"epochs": epochs, "best_epochs": [4, 9]})
+    [axes] = plots.loss_by_epoch(ensemble, plots.PAPER).axes
     train, _, kept = axes.get_lines()
     assert [math.isnan(value) for value in train.get_ydata()] == [False] * 6 + [True] + [False] * 4
-    assert list(kept.get_xdata()) == [9]
+    assert list(kept.get_xdata()) == [4, 9]
 
 
 def test_many_batches_are_drawn_with_their_mean(histories: Callable[..., History]) -> None:
@@ -184,8 +185,9 @@ def test_pyplot_is_never_loaded() -> None:
     program = (
         "import sys; from mnist_pipeline.evaluation import plots; assert 'matplotlib' not in sys.modules\n"
         "from mnist_pipeline.records import Batches, History, TrainingSeconds\n"
-        "h = History(config={}, layers=[], parameters=0, train_rows=1, validation_rows=0, device='cpu', best_epoch=1,"
-        " stopped='finished', epochs=[], batches=Batches(loss=[1.0], accuracy=[0.5]), validations=[],"
+        "h = History(config={}, layers=[], parameters=0, train_rows=1, validation_rows=0, device='cpu',"
+        " best_epochs=[1], validation_accuracy=None, stopped='finished', epochs=[],"
+        " batches=Batches(loss=[1.0], accuracy=[0.5]), validations=[],"
         " seconds=TrainingSeconds(imports=0, compile=0, fit=0), notes=[])\n"
         "plots.to_png(lambda palette: plots.loss_by_batch(h, palette))\n"
         "assert 'matplotlib' in sys.modules; assert 'matplotlib.pyplot' not in sys.modules"

@@ -428,7 +428,7 @@ def handle(path: Path) -> TrainedModel:
         preset="codelab",
         parameters=1,
         device="cpu",
-        best_epoch=1,
+        best_epochs=[1],
         epochs=1,
         validation_accuracy=None,
         weights_sha256="0" * 64,

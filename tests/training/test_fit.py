@@ -66,8 +66,8 @@ def test_the_first_loss_is_that_of_a_guess_and_the_last_is_not(small):
 def test_the_best_epoch_is_kept_and_named(small):
     epochs = small.history.epochs
     best = max(epochs, key=lambda epoch: (epoch.val_accuracy, -epoch.val_loss))
-    assert small.history.best_epoch == small.result.best_epoch == best.epoch
-    assert small.result.validation_accuracy == best.val_accuracy
+    assert small.history.best_epochs == small.result.best_epochs == [best.epoch]
+    assert small.result.validation_accuracy == small.history.validation_accuracy == best.val_accuracy
 
 
 def test_progress_names_epochs_batches_and_figures(small):
@@ -110,13 +110,13 @@ def test_a_time_limit_ends_a_training_with_what_it_has(train):
     assert history.stopped == "max_minutes"
     assert 1 <= len(history.epochs) < 100
     assert any("0.02 minutes" in note for note in history.notes)
-    assert training.result.best_epoch <= len(history.epochs)
+    assert training.result.best_epochs[0] <= len(history.epochs)
 
 
 def test_without_validation_rows_the_last_epoch_is_kept(train):
     training = train(validation_rows=0, epochs=2)
     assert training.result.validation_accuracy is None
-    assert training.result.best_epoch == 2
+    assert training.result.best_epochs == [2]
     assert training.history.epochs[0].val_loss is None
     assert any(note.startswith("no validation rows") for note in training.history.notes)
 
