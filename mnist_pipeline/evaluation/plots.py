@@ -432,11 +432,10 @@ def _legend(axes: "Axes", palette: Palette, place: Place) -> None:
 
 
 def _loss_legend(axes: "Axes", history: History, palette: Palette) -> None:
-    """Where a loss that falls leaves room; the members of an ensemble begin high one after the other."""
+    """Where a loss that falls leaves room; each member of an ensemble begins high again, and room is made above."""
     if len(history.best_epochs) > 1:
-        _legend_above(axes, palette)
-    else:
-        _legend(axes, palette, "upper right")
+        axes.set_ylim(top=1.3 * axes.get_ylim()[1])
+    _legend(axes, palette, "upper right")
 
 
 def _legend_above(axes: "Axes", palette: Palette) -> None:
