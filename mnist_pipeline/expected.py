@@ -19,14 +19,14 @@ class Expected:
 
     Attributes:
         parameters: of the saved model.
-        accuracy: mean over the seeds; None where it was not measured.
+        accuracy: mean over the seeds.
         sd: standard deviation over the seeds; None where there are less than two.
         seeds: how many trainings were measured.
         fit_seconds: of one training.
     """
 
     parameters: int
-    accuracy: float | None
+    accuracy: float
     sd: float | None
     seeds: int
     fit_seconds: float

@@ -62,7 +62,5 @@ def _augmentation(augmentation: AugmentationConfig) -> str:
 def _expected(expected: Expected) -> str:
     minutes, seconds = divmod(round(expected.fit_seconds), 60)
     took = f"fitted in {f'{minutes} min ' if minutes else ''}{seconds} s"
-    if expected.accuracy is None:
-        return f"{took}; accuracy not measured"
     over = "one seed" if expected.seeds == 1 else f"mean of {expected.seeds} seeds, sd {expected.sd or 0:.2%}"
     return f"{expected.accuracy:.2%} of the test images ({over}), {took}"
