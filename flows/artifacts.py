@@ -37,7 +37,7 @@ def show_run(run: RunDirectory, summary: Summary) -> None:
     create_table_artifact(
         [epoch.model_dump(exclude={"seconds"}) for epoch in history.epochs],
         key="learning-curve",
-        description=f"kept: {', '.join(map(str, history.best_epochs))}",
+        description=f"kept: {history.kept}",
     )
     for name in ("confusion_matrix", "learning_curves"):
         create_image_artifact(_data_uri(run.path / f"{name}.png"), key=name.replace("_", "-"), description=run.id)

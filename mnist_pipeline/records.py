@@ -89,6 +89,17 @@ class History(Record):
     notes: list[str]
     """What a reader of the run must know: an op that is not reproducible, rows that were fewer than asked."""
 
+    @property
+    def members(self) -> int:
+        """Networks that the model averages."""
+        return len(self.best_epochs)
+
+    @property
+    def kept(self) -> str:
+        """`best_epochs` in words: "epoch 9", or "epochs 9, 17 and 30"."""
+        *others, last = (f"{epoch:,}" for epoch in self.best_epochs)
+        return f"epochs {', '.join(others)} and {last}" if others else f"epoch {last}"
+
 
 class Parity(Record):
     """Keras and onnxruntime on the same images."""

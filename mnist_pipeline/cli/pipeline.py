@@ -108,13 +108,12 @@ def train(
             run.finish("finished")
     history = History.model_validate(read_json(run.directory.history))
     accuracy = "not measured" if trained.validation_accuracy is None else f"{trained.validation_accuracy:.2%}"
-    kept = f"epoch{'s' * (len(trained.best_epochs) > 1)} {', '.join(map(str, trained.best_epochs))}"
     terminal.result(
         {"run_id": run.directory.id} | trained.model_dump(mode="json"),
         *render_summary(history.layers).splitlines(),
         *(f"note: {note}" for note in history.notes),
         f"run {run.directory.id}: preset {trained.preset}, trained on {trained.device}",
-        f"validation accuracy {accuracy}, best {kept} of {trained.epochs}",
+        f"validation accuracy {accuracy}, kept {history.kept} of {trained.epochs}",
         f"{run.directory.model_keras}",
     )
 

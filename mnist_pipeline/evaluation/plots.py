@@ -313,14 +313,14 @@ def draw_by_batch(axes: "Axes", history: History, figure_name: Literal["loss", "
         measured_at = np.array([one.batch for one in history.validations], dtype=np.float64)
         measured = np.array([getattr(one, figure_name) for one in history.validations], dtype=np.float64)
         _line(axes, Series("validation", measured_at, measured, second=True), palette)
-    several = window > 1 or bool(history.validations)
     if figure_name == "accuracy":
         _fraction_axis(axes)
-        if several:
-            _legend(axes, palette, "lower right")
     else:
         axes.set_ylim(bottom=0)
-        if several:
+    if window > 1 or history.validations:
+        if figure_name == "accuracy":
+            _legend(axes, palette, "lower right")
+        else:
             _loss_legend(axes, history, palette)
     _label(axes, "batch", figure_name)
 
@@ -433,7 +433,7 @@ def _legend(axes: "Axes", palette: Palette, place: Place) -> None:
 
 def _loss_legend(axes: "Axes", history: History, palette: Palette) -> None:
     """Where a loss that falls leaves room; each member of an ensemble begins high again, and room is made above."""
-    if len(history.best_epochs) > 1:
+    if history.members > 1:
         axes.set_ylim(top=1.3 * axes.get_ylim()[1])
     _legend(axes, palette, "upper right")
 

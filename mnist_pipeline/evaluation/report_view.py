@@ -90,39 +90,29 @@ def curve_summary(history: History) -> str:
     if not history.epochs:
         return "No epoch was finished."
     first, last = history.epochs[0], history.epochs[-1]
-    text = f"{last.member} members were trained one after the other. " if last.member > 1 else ""
+    text = f"{history.members} members were trained one after the other. " if history.members > 1 else ""
     text += (
         f"Over {fmt.count(len(history.epochs))} epochs the training loss goes from {fmt.decimal(first.loss)} to "
         f"{fmt.decimal(last.loss)} and the training accuracy from {fmt.percent(first.accuracy)} to "
         f"{fmt.percent(last.accuracy)}."
     )
     kept = [epoch for epoch in history.epochs if epoch.epoch in history.best_epochs]
-    text += f" {kept_epochs(history).capitalize()} {'was' if len(kept) == 1 else 'were'} kept"
+    text += f" {history.kept.capitalize()} {'was' if history.members == 1 else 'were'} kept"
     if any(epoch.val_accuracy is None for epoch in kept):
         return f"{text} without a test of overfitting: no validation rows were held out."
     text += (
         f", with a validation loss of {_range(kept, 'val_loss', fmt.decimal)} "
         f"and a validation accuracy of {_range(kept, 'val_accuracy', fmt.percent)}."
     )
-    if history.validation_accuracy is not None and history.validation_accuracy != kept[0].val_accuracy:
-        text += f" That of the saved model{_averages(history)} is {fmt.percent(history.validation_accuracy)}."
+    averaged = _averaged(history)
+    if averaged and history.validation_accuracy is not None:
+        text += f" That of the saved model, which averages {averaged}, is {fmt.percent(history.validation_accuracy)}."
     return text
-
-
-def kept_epochs(history: History) -> str:
-    """Of one network "epoch 9"; of an ensemble "epochs 9, 17 and 30"."""
-    *others, last = map(fmt.count, history.best_epochs)
-    return f"epochs {', '.join(others)} and {last}" if others else f"epoch {last}"
 
 
 def distinct_layers(history: History) -> list[Layer]:
     """The layers, but of the members of an ensemble, which are alike, only those of the first."""
     return [layer for layer in history.layers if not re.match(r"member_(?!1/)\d+/", layer.name)]
-
-
-def members(history: History) -> int:
-    """How many networks the model averages."""
-    return len(history.best_epochs)
 
 
 def _range(epochs: list[Epoch], figure: Literal["val_accuracy", "val_loss"], write: Callable[[float], str]) -> str:
@@ -132,12 +122,11 @@ def _range(epochs: list[Epoch], figure: Literal["val_accuracy", "val_loss"], wri
     return low if low == high else f"{low} to {high}"
 
 
-def _averages(history: History) -> str:
-    """What the saved model does that the network of an epoch does not."""
+def _averaged(history: History) -> str:
+    """What the saved model averages and the network of an epoch does not; empty where both are the same."""
     views = history.config.get("views", 1)
-    found = ["its members"] if members(history) > 1 else []
-    found += [f"{views} views of an image"] if views > 1 else []
-    return f", which averages {' and '.join(found)}," if found else ""
+    parts = {"its members": history.members, f"{views} views of an image": views}
+    return " and ".join(what for what, number in parts.items() if number > 1)
 
 
 def shades(evaluation: Evaluation) -> list[list[int]]:

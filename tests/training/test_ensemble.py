@@ -47,6 +47,13 @@ def test_each_member_keeps_its_own_best_epoch(ensemble):
         assert epochs[epoch - 1].val_accuracy == max(e.val_accuracy for e in epochs if e.member == member)
 
 
+def test_the_first_member_is_the_network_that_is_trained_alone(ensemble, train):
+    alone = train(architecture="compact", epochs=2, train_rows=500, batch_size=16, learning_rate=0.002)
+    model, network = (keras.models.load_model(one.run.model_keras) for one in (ensemble, alone))
+    pairs = zip(model.get_layer("member_1").get_weights(), network.get_weights(), strict=True)
+    assert all(np.array_equal(first, single) for first, single in pairs)
+
+
 def test_the_summary_names_the_layers_of_each_member(ensemble):
     layers = ensemble.history.layers
     assert ensemble.history.parameters == sum(layer.parameters for layer in layers) == 2 * 141_770
