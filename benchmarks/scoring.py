@@ -414,7 +414,7 @@ def fastest_decoder(folder: str) -> tuple[str, Callable[[bytes], NDArray[np.uint
         cv2: Any = importlib.import_module("cv2")
         cv2.setNumThreads(1)
         return "opencv", lambda data: cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    from mnist_pipeline.scoring.plain_png import Canvas
+    from mnist_pipeline.imaging.plain_png import Canvas
 
     canvas = Canvas(1)
 

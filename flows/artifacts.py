@@ -17,7 +17,7 @@ from prefect.artifacts import (
 
 from mnist_pipeline.evaluation.schema import Evaluation
 from mnist_pipeline.progress import Progress, ReportProgress
-from mnist_pipeline.records import History
+from mnist_pipeline.runs.history import History
 from mnist_pipeline.steps import Summary
 from mnist_pipeline.workspace import RunDirectory
 

@@ -18,7 +18,7 @@ from prefect.types.entrypoint import EntrypointType
 from prefect.workers.process import ProcessWorker
 
 from mnist_pipeline.errors import UsageError
-from mnist_pipeline.records import Record
+from mnist_pipeline.schema import Record
 
 FILE = "prefect.yaml"
 ONE_AT_A_TIME = {"training": 1}

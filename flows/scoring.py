@@ -23,9 +23,10 @@ from flows.listener import listener
 from flows.notification import notify
 from mnist_pipeline.config import ScoreConfig
 from mnist_pipeline.errors import PipelineError
-from mnist_pipeline.released import find_scoring_model
+from mnist_pipeline.registry.lookup import find_scoring_model
+from mnist_pipeline.rejection.model import ScoringModel
 from mnist_pipeline.scoring import crew
-from mnist_pipeline.scoring.job import Outputs, ScoringModel, claim
+from mnist_pipeline.scoring.job import Outputs, claim
 from mnist_pipeline.scoring.records import Location, ScoredSection, ScoreSummary
 from mnist_pipeline.scoring.score import usable_cpus
 from mnist_pipeline.scoring.sections import Plan, join_sections, plan_sections, up_to_date

@@ -17,7 +17,8 @@ from flows import artifacts
 from flows.listener import listener
 from mnist_pipeline import steps
 from mnist_pipeline.config import EvaluateConfig, ExportConfig, FetchConfig, PublishConfig, TrainConfig
-from mnist_pipeline.outputs import (
+from mnist_pipeline.runs import Run
+from mnist_pipeline.runs.artifacts import (
     EvaluatedModel,
     ExportedModel,
     ExtraImages,
@@ -26,7 +27,6 @@ from mnist_pipeline.outputs import (
     PublishedModel,
     TrainedModel,
 )
-from mnist_pipeline.runs import Run
 
 OutputT = TypeVar("OutputT", bound=Output)
 step = task(cache_policy=NO_CACHE, persist_result=False)

@@ -10,8 +10,8 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from flows import artifacts, tasks
+from flows.late_runs import cancel_missed_runs
 from flows.notification import notify
-from flows.schedules import cancel_missed_runs
 from mnist_pipeline import steps
 from mnist_pipeline.config import (
     EvaluateConfig,
@@ -21,9 +21,9 @@ from mnist_pipeline.config import (
     PublishConfig,
     TrainConfig,
 )
-from mnist_pipeline.exclusive import only_training
-from mnist_pipeline.outputs import ExtraImages, FetchedDataset
 from mnist_pipeline.runs import Run, Status
+from mnist_pipeline.runs.artifacts import ExtraImages, FetchedDataset
+from mnist_pipeline.runs.training_lock import only_training
 from mnist_pipeline.workspace import Workspace
 
 DEFAULT = PipelineConfig()

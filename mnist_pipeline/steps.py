@@ -21,12 +21,17 @@ from mnist_pipeline.data.fetch import fetch_dataset
 from mnist_pipeline.data.shared import fetch_shared_dataset
 from mnist_pipeline.errors import DeviceError, PipelineError, UsageError
 from mnist_pipeline.evaluation.evaluate import evaluate_model
-from mnist_pipeline.evaluation.report_files import Report, write_report
 from mnist_pipeline.export import export_model
-from mnist_pipeline.extra_images import collect_extra_images
+from mnist_pipeline.files.object_store import ObjectFolder
 from mnist_pipeline.inference import gpu_problem
-from mnist_pipeline.objects import ObjectFolder
-from mnist_pipeline.outputs import (
+from mnist_pipeline.labels.extra_images import collect_extra_images
+from mnist_pipeline.progress import ReportProgress, no_progress
+from mnist_pipeline.publishing.publish import Candidate, publish_model, registry_of, unchanged_champion
+from mnist_pipeline.registry import PublishedVersion
+from mnist_pipeline.registry.signing import load_private_key
+from mnist_pipeline.reporting.files import Report, write_report
+from mnist_pipeline.runs import Run, Sources
+from mnist_pipeline.runs.artifacts import (
     EvaluatedModel,
     ExportedModel,
     ExtraImages,
@@ -34,12 +39,7 @@ from mnist_pipeline.outputs import (
     PublishedModel,
     TrainedModel,
 )
-from mnist_pipeline.progress import ReportProgress, no_progress
-from mnist_pipeline.publishing import Candidate, publish_model, registry_of, unchanged_champion
-from mnist_pipeline.records import Record
-from mnist_pipeline.registry import PublishedVersion
-from mnist_pipeline.registry.signing import load_private_key
-from mnist_pipeline.runs import Run, Sources
+from mnist_pipeline.schema import Record
 from mnist_pipeline.training.devices import require_device
 from mnist_pipeline.training.fit import train_model
 from mnist_pipeline.workspace import Workspace
@@ -48,12 +48,12 @@ from mnist_pipeline.workspace import Workspace
 ONNXRUNTIME = ("onnxruntime-gpu", "onnxruntime")
 DATA = ("data/dataset.py", "data/order.py")
 TRAINING = Sources((*DATA, "training"), ("tensorflow", "keras", "numpy"))
-EXPORT = Sources(("export", "inference"), ("tensorflow", "keras", "tf2onnx", "onnx", *ONNXRUNTIME))
+EXPORT = Sources((*DATA, "export", "inference"), ("tensorflow", "keras", "tf2onnx", "onnx", *ONNXRUNTIME))
 EVALUATION = Sources(
-    (*DATA, "evaluation/evaluate.py", "evaluation/metrics.py", "evaluation/schema.py", "inference"),
+    (*DATA, "evaluation", "rejection", "inference"),
     ("numpy", *ONNXRUNTIME),
 )
-PUBLISHING = Sources(("evaluation", "registry", "publishing.py"), ("numpy", *ONNXRUNTIME))
+PUBLISHING = Sources(("evaluation", "inference", "registry", "publishing", "reporting"), ("numpy", *ONNXRUNTIME))
 
 
 def fetch(config: FetchConfig, run: Run, report_progress: ReportProgress = no_progress) -> FetchedDataset:

@@ -19,7 +19,7 @@ from PIL import Image
 
 from mnist_pipeline.config import FetchConfig
 from mnist_pipeline.data.fetch import fetch_dataset
-from mnist_pipeline.outputs import FetchedDataset
+from mnist_pipeline.runs.artifacts import FetchedDataset
 from mnist_pipeline.workspace import Workspace
 
 # Where tests run in the background of a shell, Ctrl-C is switched off, for the commands that they start as well.

@@ -9,8 +9,8 @@ from onnx import TensorProto, helper, numpy_helper
 from mnist_pipeline.data.dataset import Dataset
 from mnist_pipeline.files import sha256_bytes, write_bytes, write_json
 from mnist_pipeline.inference import ModelMetadata
-from mnist_pipeline.outputs import ExportedModel, FetchedDataset
-from mnist_pipeline.records import Batches, History, TrainingSeconds
+from mnist_pipeline.runs.artifacts import ExportedModel, FetchedDataset
+from mnist_pipeline.runs.history import Batches, History, TrainingSeconds
 from mnist_pipeline.workspace import RunDirectory
 
 Weights = NDArray[np.float32]

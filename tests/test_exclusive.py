@@ -7,7 +7,7 @@ import signal
 import pytest
 
 from mnist_pipeline.errors import PipelineError
-from mnist_pipeline.exclusive import find_training, only_training
+from mnist_pipeline.runs.training_lock import find_training, only_training
 from mnist_pipeline.workspace import Workspace
 
 

@@ -27,8 +27,8 @@ from mnist_pipeline.export.parity import compare
 from mnist_pipeline.export.step import to_onnx
 from mnist_pipeline.files import sha256_file
 from mnist_pipeline.inference import Classifier, ModelMetadata, check_model_is_safe
-from mnist_pipeline.outputs import ExportedModel, FetchedDataset, TrainedModel
-from mnist_pipeline.records import Parity
+from mnist_pipeline.runs.artifacts import ExportedModel, FetchedDataset, TrainedModel
+from mnist_pipeline.runs.parity import Parity
 from mnist_pipeline.training.saving import average
 from mnist_pipeline.workspace import RunDirectory
 
@@ -255,7 +255,7 @@ import sys
 from pathlib import Path
 from mnist_pipeline.config import ExportConfig
 from mnist_pipeline.export import export_model
-from mnist_pipeline.outputs import FetchedDataset, TrainedModel
+from mnist_pipeline.runs.artifacts import FetchedDataset, TrainedModel
 from mnist_pipeline.workspace import RunDirectory
 dataset, trained, run = sys.argv[1:]
 exported = export_model(

@@ -10,7 +10,7 @@ from mnist_pipeline.config import FetchConfig
 from mnist_pipeline.data.dataset import Dataset
 from mnist_pipeline.data.fetch import fetch_dataset
 from mnist_pipeline.errors import DataError, UsageError
-from mnist_pipeline.extra_images import collect_extra_images
+from mnist_pipeline.labels.extra_images import collect_extra_images
 from mnist_pipeline.workspace import Workspace
 
 

@@ -71,10 +71,10 @@ def train(
         return
     from mnist_pipeline import steps
     from mnist_pipeline.cli.configure import configure
-    from mnist_pipeline.exclusive import only_training
     from mnist_pipeline.files import read_json
-    from mnist_pipeline.records import History
     from mnist_pipeline.runs import Run
+    from mnist_pipeline.runs.history import History
+    from mnist_pipeline.runs.training_lock import only_training
     from mnist_pipeline.training.summary import render_summary
     from mnist_pipeline.workspace import Workspace
 
@@ -207,7 +207,7 @@ def _open(
 def _show_presets(terminal: Terminal) -> None:
     from mnist_pipeline.cli.presets import as_json, describe
     from mnist_pipeline.config import DEFAULT_PRESET, PRESETS
-    from mnist_pipeline.expected import EXPECTED, MACHINE
+    from mnist_pipeline.config.presets import EXPECTED, MACHINE
 
     terminal.result(
         [as_json(config, EXPECTED[name], MACHINE) for name, config in PRESETS.items()],

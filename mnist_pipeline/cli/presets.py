@@ -3,7 +3,7 @@
 from typing import Any
 
 from mnist_pipeline.config import AugmentationConfig, TrainConfig
-from mnist_pipeline.expected import Expected
+from mnist_pipeline.config.presets import Expected
 
 LABEL = 14
 

@@ -10,7 +10,7 @@ from mnist_pipeline.cli import options
 from mnist_pipeline.cli.options import WORKSPACE
 from mnist_pipeline.cli.terminal import Terminal
 from mnist_pipeline.errors import UsageError
-from mnist_pipeline.released import find_registry, pick_model
+from mnist_pipeline.registry.lookup import find_registry, pick_model
 
 COMPARE = "compare"
 
@@ -62,7 +62,7 @@ def _version_report(workspace: Path, registry: str | None, name: str | None, ref
 
 
 def _compare(workspace: Path, run_ids: list[str], output: Path | None) -> Path:
-    from mnist_pipeline.evaluation.report_files import write_comparison
+    from mnist_pipeline.reporting.files import write_comparison
     from mnist_pipeline.runs import Run
     from mnist_pipeline.steps import dataset_folder
     from mnist_pipeline.workspace import Workspace

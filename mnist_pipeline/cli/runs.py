@@ -83,7 +83,7 @@ def show(
 
 def _statuses(workspace: "Workspace", records: "Sequence[RunRecord]") -> dict[str, str]:
     """Run id -> how it stands; a run that says that it runs, and whose process is gone, was interrupted."""
-    from mnist_pipeline.exclusive import find_training
+    from mnist_pipeline.runs.training_lock import find_training
 
     statuses: dict[str, str] = {record.run_id: record.status for record in records}
     running = [record for record in records if record.status == "running"]

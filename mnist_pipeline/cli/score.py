@@ -114,7 +114,7 @@ def _score_here(
 
     nursery = ctx.with_resource(Nursery())  # loads while this process does
     from mnist_pipeline.config import ScoreConfig, parse_config
-    from mnist_pipeline.released import find_scoring_model
+    from mnist_pipeline.registry.lookup import find_scoring_model
     from mnist_pipeline.scoring.score import score_images
 
     config = parse_config(ScoreConfig, values)

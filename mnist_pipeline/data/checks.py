@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_pipeline.data.description import CLASSES
-from mnist_pipeline.records import Record
+from mnist_pipeline.schema import Record
 
 PAIRS_SHOWN = 10
 """How many pairs of equal images are listed; all are counted."""

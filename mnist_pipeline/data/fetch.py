@@ -23,8 +23,8 @@ from mnist_pipeline.data.store import (
     store_dataset,
 )
 from mnist_pipeline.errors import DownloadError, IntegrityError, MissingExtraError, PipelineError
-from mnist_pipeline.outputs import FetchedDataset
 from mnist_pipeline.progress import ReportProgress, no_progress
+from mnist_pipeline.runs.artifacts import FetchedDataset
 from mnist_pipeline.workspace import Workspace
 
 _DECODING_SECONDS = 120.0

@@ -26,9 +26,9 @@ from mnist_pipeline.data.store import (
 )
 from mnist_pipeline.errors import IntegrityError, StorageError
 from mnist_pipeline.files import sha256_bytes, sync_directory, write_bytes
-from mnist_pipeline.objects import ObjectFolder
-from mnist_pipeline.outputs import FetchedDataset
+from mnist_pipeline.files.object_store import ObjectFolder
 from mnist_pipeline.progress import Progress, ReportProgress, no_progress
+from mnist_pipeline.runs.artifacts import FetchedDataset
 from mnist_pipeline.workspace import Workspace
 
 LOCK_SECONDS = 600.0

@@ -24,7 +24,7 @@ from mnist_pipeline.data.store import SourceFile, replace_folder, scratch_folder
 from mnist_pipeline.errors import DownloadError
 from mnist_pipeline.files import sha256_bytes, sha256_file, write_json
 from mnist_pipeline.progress import ReportProgress
-from mnist_pipeline.records import Record
+from mnist_pipeline.schema import Record
 
 _RECEIPT = "source.json"
 _logger = logging.getLogger(__name__)

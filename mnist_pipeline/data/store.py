@@ -28,9 +28,9 @@ from mnist_pipeline.data.description import (
 from mnist_pipeline.data.sprite import encode_labels
 from mnist_pipeline.errors import DataError, IntegrityError
 from mnist_pipeline.files import sha256_bytes, sha256_file, sync_directory, temporary_sibling, write_json
-from mnist_pipeline.outputs import FetchedDataset
 from mnist_pipeline.progress import Progress, ReportProgress
-from mnist_pipeline.records import Record
+from mnist_pipeline.runs.artifacts import FetchedDataset
+from mnist_pipeline.schema import Record
 
 IMAGES, LABELS, CARD = "images.npy", "labels.npy", "dataset.json"
 _logger = logging.getLogger(__name__)

@@ -14,13 +14,15 @@ from mnist_pipeline.data.dataset import Dataset, Split
 from mnist_pipeline.data.order import stable_permutation
 from mnist_pipeline.errors import DataError, ExportError
 from mnist_pipeline.evaluation import metrics
-from mnist_pipeline.evaluation.rejection import choose_rejection
-from mnist_pipeline.evaluation.schema import Evaluation, Latency, Rejection
+from mnist_pipeline.evaluation.schema import Evaluation, Latency
 from mnist_pipeline.files import open_atomic, write_json, write_text
 from mnist_pipeline.inference import Classifier
-from mnist_pipeline.outputs import EvaluatedModel, ExportedModel, FetchedDataset, Output
 from mnist_pipeline.progress import Progress, ReportProgress, no_progress
-from mnist_pipeline.records import History
+from mnist_pipeline.rejection.fitting import MOST_ROWS, SEED
+from mnist_pipeline.rejection.limits import choose_rejection
+from mnist_pipeline.rejection.schema import Rejection
+from mnist_pipeline.runs.artifacts import EvaluatedModel, ExportedModel, FetchedDataset, Output
+from mnist_pipeline.runs.history import History
 from mnist_pipeline.workspace import RunDirectory
 
 EXAMPLES = 20
@@ -179,7 +181,9 @@ def _rejection(config: EvaluateConfig, classifier: Classifier, data: Dataset) ->
     if not len(data.validation):
         return None
     probabilities = classifier.probabilities(data.validation.images, config.batch_size)
-    return choose_rejection(data.train, data.validation, probabilities, config.false_reject_rate)
+    rows = np.sort(stable_permutation(len(data.train), SEED)[:MOST_ROWS])
+    train = Split(np.asarray(data.train.images[rows]), np.asarray(data.train.labels[rows]), data.train.rows[rows])
+    return choose_rejection(train, data.validation, probabilities, config.false_reject_rate)
 
 
 def render_csv(evaluation: Evaluation) -> str:

@@ -18,7 +18,6 @@ from mnist_pipeline.evaluation.schema import (
     CoveragePoint,
     Interval,
     Mistake,
-    Rejection,
     ReliabilityBin,
 )
 
@@ -134,27 +133,6 @@ def coverage(labels: Labels, probabilities: Probabilities) -> list[CoveragePoint
         accuracy = float(right[answered].mean()) if count else 1.0
         points.append(CoveragePoint(threshold=threshold, coverage=_share(count, len(labels)), accuracy=accuracy))
     return points
-
-
-def rejection(labels: Labels, probabilities: Probabilities, target: float) -> Rejection | None:
-    """The highest threshold that turns away at most the share ``target`` of the right answers.
-
-    Args:
-        labels: of validation rows; never of test rows.
-        probabilities: for the same rows.
-        target: accepted false-reject rate, in [0, 1).
-
-    Returns:
-        None where no answer is right.
-    """
-    right = np.sort(probabilities.max(axis=1)[probabilities.argmax(axis=1) == labels].astype(np.float64))
-    if not len(right):
-        return None
-    threshold = float(right[math.floor(target * len(right))])
-    rejected = int((right < threshold).sum())
-    return Rejection(
-        threshold=threshold, target=target, false_reject_rate=_share(rejected, len(right)), rows=len(labels)
-    )
 
 
 def mcnemar(fixed: int, broken: int) -> float:

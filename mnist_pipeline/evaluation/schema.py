@@ -6,8 +6,8 @@ Fractions are in [0, 1]; rows count from the first test row.
 
 from typing import Literal
 
-from mnist_pipeline.inference.novelty import Novelty
-from mnist_pipeline.records import Record
+from mnist_pipeline.rejection.schema import Rejection
+from mnist_pipeline.schema import Record
 
 
 class Interval(Record):
@@ -69,21 +69,6 @@ class CoveragePoint(Record):
     """Share of the images that are answered."""
     accuracy: float
     """Share of the answered that is right; 1 where none is answered."""
-
-
-class Rejection(Record):
-    """When scoring answers "no digit": fitted on train rows, chosen on validation rows, never on test rows."""
-
-    threshold: float
-    """The least confidence of an answer."""
-    target: float
-    """Share of the right answers that may be turned away."""
-    false_reject_rate: float
-    """Share of the right answers that the whole rule turns away, on the validation rows."""
-    rows: int
-    """Validation rows that it was chosen on."""
-    novelty: Novelty | None = None
-    """Turns away what looks like none of the classes, however sure the answer; None where there were too few rows."""
 
 
 class Latency(Record):

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from mnist_pipeline.errors import ExportError, MissingExtraError
-from mnist_pipeline.quiet import quiet_stderr
+from mnist_pipeline.stderr import quiet_stderr
 
 logger = logging.getLogger(__name__)
 

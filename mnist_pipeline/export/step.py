@@ -16,8 +16,8 @@ from mnist_pipeline.export.folding import fold_reshapes
 from mnist_pipeline.export.parity import compare
 from mnist_pipeline.files import write_bytes, write_json
 from mnist_pipeline.inference import Classifier, ModelMetadata, check_model_is_safe
-from mnist_pipeline.outputs import ExportedModel, FetchedDataset, TrainedModel
-from mnist_pipeline.records import Parity
+from mnist_pipeline.runs.artifacts import ExportedModel, FetchedDataset, TrainedModel
+from mnist_pipeline.runs.parity import Parity
 from mnist_pipeline.workspace import RunDirectory
 
 logger = logging.getLogger(__name__)

@@ -9,12 +9,12 @@ from typing import Any, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from mnist_pipeline.choices import Device
 from mnist_pipeline.errors import DeviceError, IntegrityError, UsageError
 from mnist_pipeline.files import sha256_bytes
 from mnist_pipeline.inference.contract import CLASSES, INPUT, OUTPUT, SIDE, ModelMetadata
 from mnist_pipeline.inference.cuda import CUDA, FATAL, gpu_problem, load_onnxruntime
 from mnist_pipeline.inference.safety import MAX_BATCH, MAX_BYTES, check_model_is_safe
+from mnist_pipeline.schema import Device
 
 logger = logging.getLogger(__name__)
 

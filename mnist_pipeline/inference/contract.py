@@ -7,7 +7,7 @@ from typing import Self
 from pydantic import ValidationError
 
 from mnist_pipeline.errors import IntegrityError
-from mnist_pipeline.records import Record
+from mnist_pipeline.schema import Record
 
 INPUT = "images"
 """uint8 [N, 28, 28], 0 = background, 255 = ink.

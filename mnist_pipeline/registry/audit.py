@@ -4,12 +4,12 @@ from pathlib import Path
 
 from mnist_pipeline.errors import IntegrityError, RegistryError
 from mnist_pipeline.files import sha256_bytes
-from mnist_pipeline.records import Record
 from mnist_pipeline.registry.catalog import pick_version, read_history, read_manifest
 from mnist_pipeline.registry.history import ALIASES_FILE, HISTORY_FILE, History
 from mnist_pipeline.registry.manifest import MANIFEST_FILE, SIGNATURE_FILE, compare_files
 from mnist_pipeline.registry.signing import check_signature
 from mnist_pipeline.registry.storage import Storage
+from mnist_pipeline.schema import Record
 
 
 class Finding(Record):

@@ -18,8 +18,8 @@ from pydantic import AwareDatetime, ConfigDict, Field, ValidationError
 
 from mnist_pipeline.errors import IntegrityError, RegistryError, UsageError
 from mnist_pipeline.files import render_json
-from mnist_pipeline.records import Record
 from mnist_pipeline.registry.manifest import CHAMPION
+from mnist_pipeline.schema import Record
 
 HISTORY_FILE = "history.jsonl"
 ALIASES_FILE = "aliases.json"

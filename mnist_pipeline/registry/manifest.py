@@ -12,7 +12,7 @@ from pydantic import AwareDatetime, Field, StringConstraints, ValidationError
 
 from mnist_pipeline.errors import IntegrityError, RegistryError, UsageError
 from mnist_pipeline.files import canonical_json, render_json, sha256_bytes
-from mnist_pipeline.records import Record
+from mnist_pipeline.schema import Record
 
 MODEL_FILE = "model.onnx"
 MANIFEST_FILE = "manifest.json"

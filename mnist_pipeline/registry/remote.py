@@ -23,7 +23,7 @@ from pathlib import Path
 
 from mnist_pipeline.errors import StorageError
 from mnist_pipeline.files import sha256_bytes, write_bytes
-from mnist_pipeline.objects import ObjectFolder
+from mnist_pipeline.files.object_store import ObjectFolder
 from mnist_pipeline.registry.history import ALIASES_FILE, HISTORY_FILE, whole_lines
 from mnist_pipeline.registry.manifest import (
     MANIFEST_FILE,

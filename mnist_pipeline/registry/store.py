@@ -22,8 +22,7 @@ from pathlib import Path
 
 from mnist_pipeline.errors import RegistryError, UsageError
 from mnist_pipeline.files import write_bytes
-from mnist_pipeline.objects import ObjectFolder
-from mnist_pipeline.records import Record
+from mnist_pipeline.files.object_store import ObjectFolder
 from mnist_pipeline.registry.audit import Finding, verify_model
 from mnist_pipeline.registry.catalog import (
     parse_history,
@@ -47,6 +46,7 @@ from mnist_pipeline.registry.manifest import (
 from mnist_pipeline.registry.remote import RemoteStorage
 from mnist_pipeline.registry.staging import Stage, staged_folder, writing
 from mnist_pipeline.registry.storage import LocalStorage, Storage
+from mnist_pipeline.schema import Record
 
 logger = logging.getLogger(__name__)
 

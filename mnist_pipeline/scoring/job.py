@@ -15,22 +15,16 @@ from pydantic import ValidationError
 from mnist_pipeline.config import ScoreConfig
 from mnist_pipeline.errors import PipelineError, UsageError
 from mnist_pipeline.files import read_json, sha256_file
-from mnist_pipeline.scoring.listing import END, Skipped
-from mnist_pipeline.scoring.parts import Part, read_rows
-from mnist_pipeline.scoring.reading import NOTHING, SIGNATURE, Reader, Signature
-from mnist_pipeline.scoring.records import (
-    ConfidenceThreshold,
-    Limits,
-    Location,
-    ScoreSummary,
-    ScoringSettings,
-    Section,
-    Shard,
-)
-from mnist_pipeline.scoring.rejection import DEFAULT_THRESHOLD
+from mnist_pipeline.rejection.answers import ConfidenceThreshold
+from mnist_pipeline.rejection.model import ScoringModel
+from mnist_pipeline.rejection.rule import DEFAULT_THRESHOLD
+from mnist_pipeline.scoring.records import Limits, Location, ScoreSummary, ScoringSettings, Section, Shard
+from mnist_pipeline.scoring.results import Part, read_rows
 from mnist_pipeline.scoring.shards import preprocessing_version
-from mnist_pipeline.scoring.sinks import check_format
-from mnist_pipeline.scoring.tally import Tally
+from mnist_pipeline.scoring.sources.listing import END, Skipped
+from mnist_pipeline.scoring.sources.reading import NOTHING, SIGNATURE, Reader, Signature
+from mnist_pipeline.scoring.statistics import Tally
+from mnist_pipeline.scoring.writers import check_format
 
 KEPT_ERRORS = frozenset({"crashed", "timed out"})
 """Errors that stand although nothing was read."""
@@ -62,25 +56,6 @@ class Outputs:
     @property
     def lock(self) -> Path:
         return self.output.with_name(f".{self.output.name}.lock")
-
-
-@dataclass(frozen=True, slots=True)
-class ScoringModel:
-    """The model that answers.
-
-    Attributes:
-        path: the ONNX file.
-        sha256: its hex digest; other bytes are refused.
-        version: its name in the registry, for the manifest.
-        threshold: below which its answers are no digits, as measured when it was evaluated.
-        evaluation: the evaluation.json with the rule that says how strange an image is, where ``threshold`` limits it.
-    """
-
-    path: Path
-    sha256: str
-    version: str | None = None
-    threshold: ConfidenceThreshold | None = None
-    evaluation: Path | None = None
 
 
 def make_settings(config: ScoreConfig, location: Location, model: ScoringModel) -> ScoringSettings:

@@ -6,10 +6,10 @@ from typing import Any
 
 from PIL import Image, ImageOps
 
-from mnist_pipeline.scoring.images import FORMATS
-from mnist_pipeline.scoring.plain_png import Canvas
-from mnist_pipeline.scoring.reading import ImageError
-from mnist_pipeline.scoring.rows import Job, prepare
+from mnist_pipeline.imaging.decoding import FORMATS
+from mnist_pipeline.imaging.errors import ImageError
+from mnist_pipeline.imaging.plain_png import Canvas
+from mnist_pipeline.scoring.classify import Job, prepare
 
 THUMBNAIL = 96
 """Longer side of a picture, pixels."""

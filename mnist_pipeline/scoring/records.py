@@ -5,14 +5,8 @@ from typing import Literal, Self
 
 import numpy as np
 
-from mnist_pipeline.choices import Device, PreprocessMode
-from mnist_pipeline.records import Record
-
-OK, NO_DIGIT, ERROR = 0, 1, 2
-STATUS_NAMES = ("ok", "no_digit", "error")
-
-REASON_NAMES = ("", "blank", "noise", "several", "shape", "confidence", "unlike")
-"""Why an image is no digit; the index is what a row stores."""
+from mnist_pipeline.rejection.answers import ConfidenceThreshold
+from mnist_pipeline.schema import Device, PreprocessMode, Record
 
 ROW = np.dtype(
     [
@@ -116,18 +110,6 @@ class ScoredSection(Record):
     images: int
     reused: int
     """Images whose rows were there already."""
-
-
-class ConfidenceThreshold(Record):
-    """Below which probability an answer becomes ``no_digit``."""
-
-    value: float
-    strangeness: float | None = None
-    """Above which it does, too; none: it does not matter."""
-    false_reject_rate: float | None = None
-    """Share of real digits that this rejects, measured on rows that no epoch was trained on."""
-    source: str
-    """Who says so: the option, or the model's own evaluation."""
 
 
 class ErrorExample(Record):

@@ -8,7 +8,7 @@ from itertools import chain, repeat
 from typing import Any
 
 from mnist_pipeline.scoring.records import ScoreSummary
-from mnist_pipeline.scoring.tally import BINS, Tally
+from mnist_pipeline.scoring.statistics import BINS, Tally
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,9 +20,10 @@ from mnist_pipeline.config import ScoreConfig
 from mnist_pipeline.errors import DataError, UsageError
 from mnist_pipeline.files import open_atomic, write_json, write_text
 from mnist_pipeline.progress import Progress, ReportProgress, no_progress
+from mnist_pipeline.rejection.answers import ConfidenceThreshold
+from mnist_pipeline.rejection.model import ScoringModel
 from mnist_pipeline.scoring.job import (
     Outputs,
-    ScoringModel,
     choose_threshold,
     claim,
     finished,
@@ -33,19 +34,14 @@ from mnist_pipeline.scoring.job import (
     tidy,
 )
 from mnist_pipeline.scoring.launch import Nursery
-from mnist_pipeline.scoring.listing import Skipped, SortedNames, read_list, scan_folder, sort_names
-from mnist_pipeline.scoring.parts import read_rows
 from mnist_pipeline.scoring.pool import Pool
-from mnist_pipeline.scoring.reading import Reader, open_reader
-from mnist_pipeline.scoring.records import (
-    ConfidenceThreshold,
-    Location,
-    ScoreSummary,
-    Shard,
-)
+from mnist_pipeline.scoring.records import Location, ScoreSummary, Shard
+from mnist_pipeline.scoring.results import read_rows
 from mnist_pipeline.scoring.shards import cut
-from mnist_pipeline.scoring.sinks import open_sink
-from mnist_pipeline.scoring.tally import Tally
+from mnist_pipeline.scoring.sources.listing import Skipped, SortedNames, read_list, scan_folder, sort_names
+from mnist_pipeline.scoring.sources.reading import Reader, open_reader
+from mnist_pipeline.scoring.statistics import Tally
+from mnist_pipeline.scoring.writers import open_sink
 
 logger = logging.getLogger(__name__)
 
@@ -188,7 +184,7 @@ def list_names(
         exclude = frozenset(os.fsencode(path.relative_to(root).as_posix()) for path in inside if root in path.parents)
         return sort_names(scan_folder(root, exclude, skipped), outputs.work, found)
     if location.kind == "prefix":
-        from mnist_pipeline.scoring.object_store import list_keys
+        from mnist_pipeline.scoring.sources.objects import list_keys
 
         return sort_names(list_keys(location.root), outputs.work, found)
     if names is None:

@@ -15,11 +15,11 @@ from typing import BinaryIO
 from mnist_pipeline.config import ScoreConfig
 from mnist_pipeline.files import write_json
 from mnist_pipeline.progress import ReportProgress, no_progress
-from mnist_pipeline.records import Record
+from mnist_pipeline.rejection.model import ScoringModel
+from mnist_pipeline.schema import Record
 from mnist_pipeline.scoring.crew import Crew
 from mnist_pipeline.scoring.job import (
     Outputs,
-    ScoringModel,
     check_machine,
     choose_threshold,
     finished,
@@ -29,12 +29,12 @@ from mnist_pipeline.scoring.job import (
     summarise,
     tidy,
 )
-from mnist_pipeline.scoring.listing import Skipped
-from mnist_pipeline.scoring.reading import open_reader
 from mnist_pipeline.scoring.records import Location, ScoredSection, ScoreSummary, ScoringSettings, Section, Shard
 from mnist_pipeline.scoring.score import list_names, open_output, take_pictures, write_report
 from mnist_pipeline.scoring.shards import cut, cut_sections, names_at, shards_of
-from mnist_pipeline.scoring.tally import Tally
+from mnist_pipeline.scoring.sources.listing import Skipped
+from mnist_pipeline.scoring.sources.reading import open_reader
+from mnist_pipeline.scoring.statistics import Tally
 
 logger = logging.getLogger(__name__)
 

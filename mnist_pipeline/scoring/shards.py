@@ -16,32 +16,28 @@ import PIL
 
 from mnist_pipeline.errors import IntegrityError
 from mnist_pipeline.files import canonical_json, sha256_bytes, sha256_file
-from mnist_pipeline.scoring.listing import END
 from mnist_pipeline.scoring.records import ScoringSettings, Section, Shard
+from mnist_pipeline.scoring.sources.listing import END
 
 LEAST = 4
 """A shard holds at least a fourth of the average."""
 MOST = 4
 """A shard holds at most four times the average."""
-_CODE = (
-    "images.py",
-    "plain_png.py",
-    "preprocess.py",
-    "components.py",
-    "rejection.py",
-    "rows.py",
-    "reading.py",
-    "../inference/novelty.py",
-)
+_CODE = ("imaging", "rejection", "inference", "scoring/classify.py", "scoring/sources")
 
 
 @cache
 def preprocessing_version() -> str:
     """What the 28x28 pixels of an image depend on, beside its bytes: this code and the libraries that decode."""
-    here = Path(__file__).parent
-    code = {name: sha256_file(here / name) for name in _CODE}
+    package = Path(__file__).parents[1]
+    files = sorted({file for name in _CODE for file in _python_files(package / name)})
+    code = {file.relative_to(package).as_posix(): sha256_file(file) for file in files}
     digest = sha256_bytes(canonical_json([code, PIL.__version__, np.__version__]))
     return f"1-{digest[:12]}"
+
+
+def _python_files(path: Path) -> Iterator[Path]:
+    yield from [path] if path.is_file() else path.rglob("*.py")
 
 
 def cut(

@@ -64,11 +64,11 @@ class Worker:
     """Answers requests with one loaded model."""
 
     def __init__(self, hello: dict[str, Any]) -> None:
+        from mnist_pipeline.imaging.plain_png import Canvas
         from mnist_pipeline.inference import Classifier
-        from mnist_pipeline.scoring.plain_png import Canvas
-        from mnist_pipeline.scoring.reading import open_reader
+        from mnist_pipeline.scoring.classify import Job, load_novelty
         from mnist_pipeline.scoring.records import ScoringSettings
-        from mnist_pipeline.scoring.rows import Job, load_novelty
+        from mnist_pipeline.scoring.sources.reading import open_reader
 
         settings = ScoringSettings.model_validate(hello["settings"])
         self._mark = Mark(Path(hello["mark"]))
@@ -94,10 +94,10 @@ class Worker:
         return self._model.provider
 
     def _score(self, request: dict[str, Any]) -> dict[str, Any]:
-        from mnist_pipeline.scoring.parts import write_part
-        from mnist_pipeline.scoring.plain_png import Canvas
+        from mnist_pipeline.imaging.plain_png import Canvas
+        from mnist_pipeline.scoring.classify import score_names
         from mnist_pipeline.scoring.records import Shard
-        from mnist_pipeline.scoring.rows import score_names
+        from mnist_pipeline.scoring.results import write_part
         from mnist_pipeline.scoring.shards import shard_names
 
         shard = Shard.model_validate(request["shard"])
@@ -117,7 +117,7 @@ def _load() -> None:
         import onnxruntime  # noqa: F401
 
         import mnist_pipeline.inference
-        import mnist_pipeline.scoring.rows
+        import mnist_pipeline.scoring.classify
         import mnist_pipeline.scoring.shards  # noqa: F401
     # All this stays: the collector need not look at it again, nor touch its pages, which forks share.
     gc.collect()

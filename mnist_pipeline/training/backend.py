@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any
 
 from mnist_pipeline.errors import MissingExtraError
-from mnist_pipeline.quiet import quiet_stderr
+from mnist_pipeline.stderr import quiet_stderr
 
 
 def load_keras() -> Any:

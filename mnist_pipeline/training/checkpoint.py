@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from mnist_pipeline.files import canonical_json, open_atomic
-from mnist_pipeline.records import Record
+from mnist_pipeline.schema import Record
 from mnist_pipeline.training.journal import Journal
 from mnist_pipeline.training.weights import Arrays
 

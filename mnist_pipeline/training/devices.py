@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from mnist_pipeline.config import Device
 from mnist_pipeline.errors import DeviceError, UsageError
-from mnist_pipeline.quiet import quiet_stderr
+from mnist_pipeline.stderr import quiet_stderr
 from mnist_pipeline.training.backend import load_keras
 
 logger = logging.getLogger(__name__)

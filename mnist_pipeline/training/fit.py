@@ -11,9 +11,9 @@ from mnist_pipeline.config import TrainConfig
 from mnist_pipeline.data.dataset import Dataset
 from mnist_pipeline.errors import DeviceError, TrainingError
 from mnist_pipeline.files import canonical_json, sha256_bytes, write_json
-from mnist_pipeline.outputs import ExtraImages, FetchedDataset, Output, TrainedModel
 from mnist_pipeline.progress import ReportProgress, no_progress
-from mnist_pipeline.records import History, TrainingSeconds
+from mnist_pipeline.runs.artifacts import ExtraImages, FetchedDataset, Output, TrainedModel
+from mnist_pipeline.runs.history import History, TrainingSeconds
 from mnist_pipeline.training.backend import import_seconds, load_keras
 from mnist_pipeline.training.checkpoint import Store
 from mnist_pipeline.training.devices import FoundDevice, require_device, training_scope

@@ -20,8 +20,8 @@ from typing import IO, Any, TextIO
 from mnist_pipeline import errors
 from mnist_pipeline.config import TrainConfig
 from mnist_pipeline.errors import PipelineError, TrainingError
-from mnist_pipeline.outputs import ExtraImages, FetchedDataset, TrainedModel
 from mnist_pipeline.progress import Progress, ReportProgress
+from mnist_pipeline.runs.artifacts import ExtraImages, FetchedDataset, TrainedModel
 from mnist_pipeline.workspace import RunDirectory
 
 logger = logging.getLogger(__name__)

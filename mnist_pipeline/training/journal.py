@@ -4,7 +4,8 @@ from typing import Literal, Self
 
 from pydantic import Field
 
-from mnist_pipeline.records import Batches, Epoch, Record, Validation
+from mnist_pipeline.runs.history import Batches, Epoch, Validation
+from mnist_pipeline.schema import Record
 
 Stopped = Literal["finished", "max_batches", "max_minutes"]
 

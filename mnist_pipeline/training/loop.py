@@ -12,7 +12,7 @@ import numpy as np
 from mnist_pipeline.config import TrainConfig
 from mnist_pipeline.data.dataset import to_model_input
 from mnist_pipeline.progress import ReportProgress, no_progress
-from mnist_pipeline.records import Epoch, Validation
+from mnist_pipeline.runs.history import Epoch, Validation
 from mnist_pipeline.training.checkpoint import Checkpoint, Store
 from mnist_pipeline.training.devices import FoundDevice
 from mnist_pipeline.training.journal import Journal, Stopped, best_epoch

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from mnist_pipeline.progress import Progress, ReportProgress
-from mnist_pipeline.records import Epoch
+from mnist_pipeline.runs.history import Epoch
 from mnist_pipeline.training.plan import Plan
 
 BatchReport = Callable[[int, Mapping[str, float]], None]

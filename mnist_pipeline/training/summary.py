@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from mnist_pipeline.records import Layer
+from mnist_pipeline.runs.history import Layer
 
 
 def summarize(model: Any) -> list[Layer]:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from mnist_pipeline.data.dataset import Dataset, MnistData, to_model_input, to_one_hot
 from mnist_pipeline.data.order import stable_permutation
 from mnist_pipeline.errors import IntegrityError, UsageError
-from mnist_pipeline.outputs import FetchedDataset
+from mnist_pipeline.runs.artifacts import FetchedDataset
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from mnist_pipeline.data.dataset import Dataset
 from mnist_pipeline.data.description import load_description
 from mnist_pipeline.data.fetch import fetch_dataset
 from mnist_pipeline.data.store import read_card
-from mnist_pipeline.outputs import FetchedDataset
+from mnist_pipeline.runs.artifacts import FetchedDataset
 from mnist_pipeline.workspace import Workspace
 
 SOURCE = os.environ.get("MNIST_PIPELINE_SOURCE", "")

@@ -12,7 +12,7 @@ from mnist_pipeline.data.fetch import fetch_dataset
 from mnist_pipeline.data.shared import fetch_shared_dataset, pull_dataset, push_dataset
 from mnist_pipeline.errors import DownloadError, IntegrityError
 from mnist_pipeline.files import sha256_bytes
-from mnist_pipeline.objects import ObjectFolder
+from mnist_pipeline.files.object_store import ObjectFolder
 from mnist_pipeline.workspace import Workspace
 
 

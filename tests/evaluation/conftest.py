@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mnist_pipeline.evaluation.report_inputs import ReportInputs, RunFacts, StepTime, shown_rows
 from mnist_pipeline.evaluation.schema import (
     Check,
     ClassChange,
@@ -22,11 +21,13 @@ from mnist_pipeline.evaluation.schema import (
     Interval,
     Latency,
     Mistake,
-    Rejection,
     ReliabilityBin,
     Verdict,
 )
-from mnist_pipeline.records import Batches, Epoch, History, Layer, Parity, TrainingSeconds
+from mnist_pipeline.rejection.schema import Rejection
+from mnist_pipeline.reporting.inputs import ReportInputs, RunFacts, StepTime, shown_rows
+from mnist_pipeline.runs.history import Batches, Epoch, History, Layer, TrainingSeconds
+from mnist_pipeline.runs.parity import Parity
 
 NAMES = ["Zero", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine"]
 # MNIST's own class counts, and mistakes as a small network makes them.

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from mnist_pipeline.config import EvaluateConfig
 from mnist_pipeline.data.dataset import Dataset
 from mnist_pipeline.errors import DataError, ExportError, IntegrityError
-from mnist_pipeline.evaluation.compare import compare, compare_with_champion
 from mnist_pipeline.evaluation.evaluate import evaluate_model
 from mnist_pipeline.evaluation.schema import Comparison, Evaluation
 from mnist_pipeline.files import sha256_bytes
-from mnist_pipeline.outputs import FetchedDataset
+from mnist_pipeline.publishing.compare import compare, compare_with_champion
+from mnist_pipeline.runs.artifacts import FetchedDataset
 from mnist_pipeline.workspace import RunDirectory
 
 NAMES = ("Zero", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine")

@@ -14,11 +14,11 @@ from mnist_pipeline.data.dataset import Dataset
 from mnist_pipeline.data.fetch import fetch_dataset
 from mnist_pipeline.errors import DataError, DeviceError, ExportError, IntegrityError
 from mnist_pipeline.evaluation.evaluate import LATENCY_CALLS, evaluate_model, examples, predict, time_calls
-from mnist_pipeline.evaluation.rejection import CONFIDENCE_SHARE
 from mnist_pipeline.evaluation.schema import Evaluation
 from mnist_pipeline.inference import gpu_problem
-from mnist_pipeline.outputs import EvaluatedModel, ExportedModel, FetchedDataset
 from mnist_pipeline.progress import Progress
+from mnist_pipeline.rejection.limits import CONFIDENCE_SHARE
+from mnist_pipeline.runs.artifacts import EvaluatedModel, ExportedModel, FetchedDataset
 from mnist_pipeline.workspace import RunDirectory, Workspace
 
 VALIDATION_ROWS = 287

@@ -10,9 +10,9 @@ from pydantic import ValidationError
 
 from mnist_pipeline.config import GateConfig
 from mnist_pipeline.evaluation import metrics
-from mnist_pipeline.evaluation.gate import judge
 from mnist_pipeline.evaluation.schema import Check, Comparison, Evaluation, Latency, Verdict
-from mnist_pipeline.records import Parity
+from mnist_pipeline.publishing.gate import judge
+from mnist_pipeline.runs.parity import Parity
 
 SOUND = Check(name="infrastructure", value=0.0, threshold=1e-5, passed=True, sentence="A fresh process agrees.")
 BROKEN = Check(name="infrastructure", value=0.5, threshold=1e-5, passed=False, sentence="A fresh process disagrees.")

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mnist_pipeline.evaluation import metrics
+from mnist_pipeline.rejection.limits import choose_threshold
 
 NAMES = ("Zero", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine")
 
@@ -235,7 +236,7 @@ def test_the_rejection_threshold_keeps_its_target_and_could_not_be_higher(drawn,
     confidence = probabilities.max(axis=1)
     right = confidence[probabilities.argmax(axis=1) == labels]
 
-    found = metrics.rejection(labels, probabilities, target)
+    found = choose_threshold(labels, probabilities, target)
 
     if not len(right):
         assert found is None
@@ -251,7 +252,7 @@ def test_the_rejection_threshold_is_the_first_right_answer_that_is_kept():
     confidence = [*np.linspace(0.5, 0.9, 200), 0.2]
     probabilities = certain([0] * 200 + [1], confidence)
 
-    found = metrics.rejection(labels, probabilities, 0.005)
+    found = choose_threshold(labels, probabilities, 0.005)
 
     assert found.threshold == np.sort(probabilities[:200].max(axis=1))[1]  # one of 200 is 0.5 %; the wrong one is out
     assert (found.false_reject_rate, found.rows) == (0.005, 201)

@@ -8,10 +8,10 @@ from PIL import Image, ImageDraw, ImageFont
 
 from mnist_pipeline.data.dataset import Dataset
 from mnist_pipeline.errors import IntegrityError
-from mnist_pipeline.evaluation.novelty import LEAST_ROWS, fit_network
-from mnist_pipeline.evaluation.rejection import UNSURE_SHARE, choose_rejection
-from mnist_pipeline.evaluation.strangers import draw_strokes, in_form, strangers
-from mnist_pipeline.inference.novelty import FEATURES, Novelty, describe, read_novelty
+from mnist_pipeline.rejection.fitting import LEAST_ROWS, fit_network
+from mnist_pipeline.rejection.limits import UNSURE_SHARE, choose_rejection
+from mnist_pipeline.rejection.negatives import draw_strokes, in_form, strangers
+from mnist_pipeline.rejection.novelty import FEATURES, Novelty, describe, read_novelty
 
 LIKE_DIGITS = "OIlSZBgqoisz"
 """Letters that are written as 0, 1, 5, 2, 8 or 9 are."""

@@ -14,11 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from mnist_pipeline.evaluation.report import render_comparison_html, render_html, render_markdown
-from mnist_pipeline.evaluation.report_inputs import ReportInputs, RunFacts
-from mnist_pipeline.evaluation.report_markdown import code, escape, table
 from mnist_pipeline.evaluation.schema import Evaluation, Verdict
-from mnist_pipeline.records import History, Layer
+from mnist_pipeline.reporting.html import render_comparison_html, render_html, render_markdown
+from mnist_pipeline.reporting.inputs import ReportInputs, RunFacts
+from mnist_pipeline.reporting.markdown import code, escape, table
+from mnist_pipeline.runs.history import History, Layer
 
 Make = Callable[..., ReportInputs]
 VOID = {"meta", "link", "img", "br", "col"}

@@ -15,11 +15,11 @@ from typing import Any
 
 import pytest
 
-from mnist_pipeline.evaluation.report import render_comparison_html, render_html
-from mnist_pipeline.evaluation.report_inputs import ReportInputs, RunFacts
 from mnist_pipeline.evaluation.schema import Evaluation, Verdict
 from mnist_pipeline.files import write_text
-from mnist_pipeline.records import History
+from mnist_pipeline.reporting.html import render_comparison_html, render_html
+from mnist_pipeline.reporting.inputs import ReportInputs, RunFacts
+from mnist_pipeline.runs.history import History
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 CHROMEDRIVER = shutil.which("chromedriver")

@@ -5,10 +5,10 @@ from collections.abc import Callable
 
 import pytest
 
-from mnist_pipeline.evaluation.report import render_comparison_html
-from mnist_pipeline.evaluation.report_comparison import changed_rows, compare
-from mnist_pipeline.evaluation.report_inputs import ReportInputs
 from mnist_pipeline.evaluation.schema import Evaluation
+from mnist_pipeline.reporting.comparison import changed_rows, compare
+from mnist_pipeline.reporting.html import render_comparison_html
+from mnist_pipeline.reporting.inputs import ReportInputs
 
 
 def two(report_inputs: Callable[..., ReportInputs], evaluations: Callable[..., Evaluation]) -> list[ReportInputs]:

@@ -12,13 +12,13 @@ from PIL import Image
 from mnist_pipeline.config import DEFAULT_PRESET, PipelineConfig
 from mnist_pipeline.data.dataset import Dataset
 from mnist_pipeline.errors import IntegrityError, UsageError
-from mnist_pipeline.evaluation.report_files import load_report_inputs, write_comparison, write_report
-from mnist_pipeline.evaluation.report_inputs import ReportInputs, shown_rows
 from mnist_pipeline.evaluation.schema import Evaluation
 from mnist_pipeline.files import read_json, sha256_file, write_bytes, write_json
 from mnist_pipeline.inference import ModelMetadata
-from mnist_pipeline.outputs import FetchedDataset
+from mnist_pipeline.reporting.files import load_report_inputs, write_comparison, write_report
+from mnist_pipeline.reporting.inputs import ReportInputs, shown_rows
 from mnist_pipeline.runs import Run
+from mnist_pipeline.runs.artifacts import FetchedDataset
 from mnist_pipeline.workspace import RunDirectory, Workspace
 
 Make = Callable[..., ReportInputs]
@@ -192,7 +192,7 @@ def test_drawing_loads_no_tensorflow(run: RunDirectory, digits_dataset: FetchedD
     program = (
         "import sys\n"
         "from pathlib import Path\n"
-        "from mnist_pipeline.evaluation.report_files import write_report\n"
+        "from mnist_pipeline.reporting.files import write_report\n"
         "from mnist_pipeline.workspace import RunDirectory\n"
         "write_report(RunDirectory(Path(sys.argv[1])), Path(sys.argv[2]))\n"
         "loaded = {'tensorflow', 'keras', 'prefect', 'matplotlib.pyplot'} & set(sys.modules)\n"

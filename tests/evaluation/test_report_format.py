@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mnist_pipeline.evaluation import report_format as fmt
+from mnist_pipeline.reporting import format as fmt
 
 
 @pytest.mark.parametrize(

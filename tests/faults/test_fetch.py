@@ -25,7 +25,7 @@ from mnist_pipeline.config import FetchConfig
 from mnist_pipeline.data.dataset import Dataset
 from mnist_pipeline.data.fetch import fetch_dataset
 from mnist_pipeline.errors import DataError, DownloadError, PipelineError
-from mnist_pipeline.outputs import FetchedDataset
+from mnist_pipeline.runs.artifacts import FetchedDataset
 from mnist_pipeline.workspace import Workspace
 
 resource = pytest.importorskip("resource", reason="signals, mounts and limits as POSIX has them")

@@ -9,12 +9,12 @@ import pytest
 from mnist_pipeline.config import EvaluateConfig, GateConfig
 from mnist_pipeline.data.dataset import Dataset
 from mnist_pipeline.errors import ExportError
-from mnist_pipeline.evaluation.compare import compare_with_champion
 from mnist_pipeline.evaluation.evaluate import evaluate_model
-from mnist_pipeline.evaluation.gate import judge
 from mnist_pipeline.evaluation.schema import Check, Evaluation, Verdict
-from mnist_pipeline.outputs import FetchedDataset
-from mnist_pipeline.records import Parity
+from mnist_pipeline.publishing.compare import compare_with_champion
+from mnist_pipeline.publishing.gate import judge
+from mnist_pipeline.runs.artifacts import FetchedDataset
+from mnist_pipeline.runs.parity import Parity
 
 CHAMPION = "20261101-7be1c04d"
 SOUND = Check(name="infrastructure", value=0.0, threshold=1e-5, passed=True, sentence="A fresh process agrees.")

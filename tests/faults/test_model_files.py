@@ -26,7 +26,7 @@ from mnist_pipeline.export.backend import load_keras
 from mnist_pipeline.export.conversion import convert
 from mnist_pipeline.files import sha256_bytes
 from mnist_pipeline.inference import MAX_BATCH, MAX_BYTES, Classifier, ModelMetadata, check_model_is_safe
-from mnist_pipeline.outputs import FetchedDataset, TrainedModel
+from mnist_pipeline.runs.artifacts import FetchedDataset, TrainedModel
 from mnist_pipeline.workspace import RunDirectory
 
 # Keras' own: `model.save` copies arrays in a way that NumPy 2 has deprecated.

@@ -24,12 +24,14 @@ from PIL import Image
 from mnist_pipeline.config import ScoreConfig
 from mnist_pipeline.errors import PipelineError, UsageError
 from mnist_pipeline.files import sha256_bytes
+from mnist_pipeline.imaging.decoding import decode
+from mnist_pipeline.imaging.errors import ImageError
+from mnist_pipeline.rejection.answers import ERROR
 from mnist_pipeline.scoring import launch
-from mnist_pipeline.scoring.images import decode
-from mnist_pipeline.scoring.reading import FileReader, ImageError
-from mnist_pipeline.scoring.records import ERROR, ROW, ScoreSummary
+from mnist_pipeline.scoring.records import ROW, ScoreSummary
 from mnist_pipeline.scoring.score import score_folder
-from mnist_pipeline.scoring.sinks import Batch, CsvSink, escape_path, parse_path
+from mnist_pipeline.scoring.sources.reading import FileReader
+from mnist_pipeline.scoring.writers import Batch, CsvSink, escape_path, parse_path
 
 _spec = importlib.util.spec_from_file_location(
     "scoring_fixtures", Path(__file__).parents[1] / "scoring" / "conftest.py"
@@ -228,7 +230,7 @@ def test_files_with_any_name_are_scored(model, digits, chosen):
 def test_a_listed_file_that_is_gone_is_a_row(model, make_folder, tmp_path):
     folder = make_folder(2)
     present = sorted(folder.rglob("*.png"))
-    from mnist_pipeline.scoring.job import ScoringModel
+    from mnist_pipeline.rejection.model import ScoringModel
     from mnist_pipeline.scoring.records import Location
     from mnist_pipeline.scoring.score import score_images
 
@@ -338,7 +340,7 @@ def poison(data):
     if data.endswith(b"hang"): time.sleep(600)
     if data.endswith(b"memory"): bytearray(2_000_000_000)
     return original(data)
-import mnist_pipeline.scoring.plain_png as plain_png
+import mnist_pipeline.imaging.plain_png as plain_png
 original = plain_png.compressed_pixels
 plain_png.compressed_pixels = poison
 """
@@ -398,7 +400,7 @@ def test_a_folder_that_is_none_is_a_usage_error_before_any_work(model, tmp_path)
 SCAN_AS_NOBODY = """
 import json, os, sys
 from pathlib import Path
-from mnist_pipeline.scoring.listing import Skipped, scan_folder
+from mnist_pipeline.scoring.sources.listing import Skipped, scan_folder
 if os.getuid() == 0: os.setuid(65534)
 skipped = Skipped()
 print(json.dumps([sorted(os.fsdecode(name) for name in scan_folder(Path(sys.argv[1]), frozenset(), skipped)),

@@ -18,10 +18,11 @@ import pytest
 from mnist_pipeline.config import ScoreConfig
 from mnist_pipeline.errors import DataError, PipelineError, UsageError
 from mnist_pipeline.files import sha256_file
+from mnist_pipeline.rejection.model import ScoringModel
 from mnist_pipeline.scoring.crew import Crew
-from mnist_pipeline.scoring.job import Outputs, ScoringModel
-from mnist_pipeline.scoring.parts import read_part
+from mnist_pipeline.scoring.job import Outputs
 from mnist_pipeline.scoring.records import Location, ScoreSummary
+from mnist_pipeline.scoring.results import read_part
 from mnist_pipeline.scoring.score import score_folder
 from mnist_pipeline.scoring.sections import join_sections, plan_sections, score_section
 

@@ -14,8 +14,8 @@ import pytest
 
 from mnist_pipeline.config import TrainConfig
 from mnist_pipeline.errors import DeviceError, TrainingError
-from mnist_pipeline.outputs import FetchedDataset, Output
 from mnist_pipeline.progress import Progress
+from mnist_pipeline.runs.artifacts import FetchedDataset, Output
 from mnist_pipeline.training.fit import train_model
 from mnist_pipeline.workspace import RunDirectory
 

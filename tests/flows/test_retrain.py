@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from mnist_pipeline.data.dataset import Dataset
-from mnist_pipeline.exclusive import only_training
+from mnist_pipeline.runs.training_lock import only_training
 from mnist_pipeline.workspace import Workspace
 from tests.flows.conftest import SMALL
 from tests.flows.sink import Sink

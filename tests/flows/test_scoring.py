@@ -21,9 +21,10 @@ from mnist_pipeline.config import ScoreConfig
 from mnist_pipeline.data.digits import load_embedded_digits
 from mnist_pipeline.files import sha256_file, write_bytes
 from mnist_pipeline.inference import ModelMetadata
-from mnist_pipeline.scoring.job import Outputs, ScoringModel
-from mnist_pipeline.scoring.parts import read_part
+from mnist_pipeline.rejection.model import ScoringModel
+from mnist_pipeline.scoring.job import Outputs
 from mnist_pipeline.scoring.records import Location, ScoreSummary
+from mnist_pipeline.scoring.results import read_part
 from mnist_pipeline.scoring.score import score_images
 from tests.flows.conftest import COMMAND
 
@@ -320,7 +321,7 @@ def test_the_servers_schema_refuses_nonsense(field, value, reason):
 
 
 def test_a_prefix_of_an_object_store_is_scored_like_a_folder(prefect, object_server, made, model, clean, tmp_path):
-    from mnist_pipeline.objects import ObjectFolder
+    from mnist_pipeline.files.object_store import ObjectFolder
 
     keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": "us-east-1"}
     place = keys | {"AWS_ENDPOINT_URL": object_server.endpoint, "AWS_ALLOW_HTTP": "true"}

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from mnist_pipeline.errors import IntegrityError, RegistryError, StorageError, UsageError
-from mnist_pipeline.objects import ObjectFolder, parse_url
+from mnist_pipeline.files.object_store import ObjectFolder, parse_url
 from mnist_pipeline.registry import Registry, open_registry
 
 
@@ -132,7 +132,7 @@ def test_a_registry_in_a_bucket_that_is_not_there_says_so(server, tmp_path, samp
 
 
 def test_a_server_that_is_not_there_says_so(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr("mnist_pipeline.objects.RETRIES", 1)
+    monkeypatch.setattr("mnist_pipeline.files.object_store.RETRIES", 1)
     registry = open_registry("s3://bucket/models", cache=tmp_path, endpoint="http://127.0.0.1:9")
     with pytest.raises(StorageError, match=r"s3://bucket/models: .*127\.0\.0\.1:9.*; check bucket") as error:
         registry.versions("mnist")
@@ -235,7 +235,7 @@ def test_18_a_connection_cut_at_any_write_leaves_whole_versions_and_the_next_run
     server.gate.requests.clear()
     run(1)
     writes = sum(method != "GET" for method, _ in server.gate.requests)
-    monkeypatch.setattr("mnist_pipeline.objects.RETRIES", 0)
+    monkeypatch.setattr("mnist_pipeline.files.object_store.RETRIES", 0)
     impatient = open_registry(remote.storage.location, cache=tmp_path / "cut", endpoint=server.endpoint)
     for point in range(writes):
         seed, champion = 2 + point, remote.champion("mnist")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mnist_pipeline.inference import Classifier
-from mnist_pipeline.registry.validation import InfrastructureValidation, validate_in_fresh_process
+from mnist_pipeline.publishing.validate import InfrastructureValidation, validate_in_fresh_process
 
 
 class Golden(NamedTuple):

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis.extra import numpy as arrays
 from scipy import ndimage
 
-from mnist_pipeline.scoring.components import label
+from mnist_pipeline.imaging.components import label
 
 
 @given(arrays.arrays(bool, arrays.array_shapes(min_dims=2, max_dims=2, max_side=12)))

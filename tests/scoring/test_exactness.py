@@ -15,7 +15,7 @@ from mnist_pipeline.config import EvaluateConfig, FetchConfig
 from mnist_pipeline.data.dataset import Dataset
 from mnist_pipeline.data.fetch import fetch_dataset
 from mnist_pipeline.evaluation.evaluate import evaluate_model
-from mnist_pipeline.outputs import FetchedDataset
+from mnist_pipeline.runs.artifacts import FetchedDataset
 from mnist_pipeline.workspace import Workspace
 
 SOURCE = os.environ.get("MNIST_PIPELINE_SOURCE")

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mnist_pipeline.scoring.images import WORK_SIDE, decode
-from mnist_pipeline.scoring.plain_png import Canvas
-from mnist_pipeline.scoring.reading import ImageError
+from mnist_pipeline.imaging.decoding import WORK_SIDE, decode
+from mnist_pipeline.imaging.errors import ImageError
+from mnist_pipeline.imaging.plain_png import Canvas
 
 # 2 x 3 pixels; luminance by ITU-R 601: red 76, green 150, blue 29 (of 255).
 COLOURS = np.array([[[255, 0, 0], [0, 255, 0], [0, 0, 255]], [[255, 255, 255], [0, 0, 0], [128, 128, 128]]], np.uint8)

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mnist_pipeline.scoring import listing
-from mnist_pipeline.scoring.listing import Skipped, read_list, scan_folder, sort_names
+from mnist_pipeline.scoring.sources import listing
+from mnist_pipeline.scoring.sources.listing import Skipped, read_list, scan_folder, sort_names
 
 names = st.binary(min_size=1, max_size=6).filter(lambda name: not set(name) & set(b"\0\n\r"))
 
@@ -75,7 +75,7 @@ def test_a_folder_is_listed_at_any_depth_without_what_is_hidden_or_excluded(tmp_
 MEMORY = """
 import resource, sys, tempfile
 from pathlib import Path
-from mnist_pipeline.scoring.listing import sort_names
+from mnist_pipeline.scoring.sources.listing import sort_names
 with tempfile.TemporaryDirectory() as folder:
     count = int(sys.argv[1])
     names = (b"folder/image-%08d.png" % (number * 7919 % count) for number in range(count))

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image, ImageFilter
 
-from mnist_pipeline.scoring.components import label
-from mnist_pipeline.scoring.preprocess import (
+from mnist_pipeline.imaging.components import label
+from mnist_pipeline.imaging.normalising import (
     SIDE,
     find_ink,
     has_sprite_form,

@@ -12,9 +12,10 @@ from mnist_pipeline.data.dataset import Dataset
 from mnist_pipeline.errors import IntegrityError
 from mnist_pipeline.evaluation.evaluate import evaluate_model
 from mnist_pipeline.evaluation.schema import Evaluation
-from mnist_pipeline.scoring.job import ScoringModel
-from mnist_pipeline.scoring.preprocess import has_sprite_form, normalise
-from mnist_pipeline.scoring.records import ConfidenceThreshold, Location, ScoreSummary
+from mnist_pipeline.imaging.normalising import has_sprite_form, normalise
+from mnist_pipeline.rejection.answers import ConfidenceThreshold
+from mnist_pipeline.rejection.model import ScoringModel
+from mnist_pipeline.scoring.records import Location, ScoreSummary
 from mnist_pipeline.scoring.score import score_images
 
 LETTERS = "AEFHKMNPRTUVWXdhknuvwxy"

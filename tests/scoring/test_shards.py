@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from mnist_pipeline.errors import IntegrityError
-from mnist_pipeline.scoring.parts import Part, read_rows, write_part
 from mnist_pipeline.scoring.records import ROW, Limits, Location, ScoringSettings
+from mnist_pipeline.scoring.results import Part, read_rows, write_part
 from mnist_pipeline.scoring.shards import cut, shard_names
 
 NAMES = [f"{number:04d}.png".encode() for number in range(200)]

@@ -15,15 +15,16 @@ from PIL import Image
 
 from mnist_pipeline.config import FetchConfig, ScoreConfig
 from mnist_pipeline.data.fetch import fetch_dataset
-from mnist_pipeline.objects import ObjectFolder
-from mnist_pipeline.scoring.job import ScoringModel
-from mnist_pipeline.scoring.object_store import AHEAD, ObjectReader
-from mnist_pipeline.scoring.plain_png import Canvas
-from mnist_pipeline.scoring.preprocess import has_sprite_form
-from mnist_pipeline.scoring.reading import FileReader, ImageError, Signature
+from mnist_pipeline.files.object_store import ObjectFolder
+from mnist_pipeline.imaging.errors import ImageError
+from mnist_pipeline.imaging.normalising import has_sprite_form
+from mnist_pipeline.imaging.plain_png import Canvas
+from mnist_pipeline.rejection.model import ScoringModel
+from mnist_pipeline.scoring.classify import Job, prepare
 from mnist_pipeline.scoring.records import Location
-from mnist_pipeline.scoring.rows import Job, prepare
 from mnist_pipeline.scoring.score import score_images
+from mnist_pipeline.scoring.sources.objects import AHEAD, ObjectReader
+from mnist_pipeline.scoring.sources.reading import FileReader, Signature
 from mnist_pipeline.workspace import Workspace
 
 

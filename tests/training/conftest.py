@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from mnist_pipeline.config import TrainConfig
-from mnist_pipeline.outputs import FetchedDataset, TrainedModel
 from mnist_pipeline.progress import Progress
-from mnist_pipeline.records import History
+from mnist_pipeline.runs.artifacts import FetchedDataset, TrainedModel
+from mnist_pipeline.runs.history import History
 from mnist_pipeline.training.fit import train_model
 from mnist_pipeline.workspace import RunDirectory
 

@@ -6,7 +6,7 @@ import os
 import pytest
 
 from mnist_pipeline.errors import DeviceError
-from mnist_pipeline.quiet import quiet_stderr
+from mnist_pipeline.stderr import quiet_stderr
 from mnist_pipeline.training import devices
 from mnist_pipeline.training.reporting import Reporter
 

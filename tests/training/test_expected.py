@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from mnist_pipeline.cli import app
 from mnist_pipeline.config import DEFAULT_PRESET, PRESETS
-from mnist_pipeline.expected import EXPECTED
+from mnist_pipeline.config.presets import EXPECTED
 from mnist_pipeline.training.architectures import build_model
 from mnist_pipeline.training.saving import combine
 

@@ -4,8 +4,8 @@ import sys
 from pathlib import Path
 
 from mnist_pipeline.config import TrainConfig
-from mnist_pipeline.outputs import FetchedDataset
 from mnist_pipeline.progress import Progress
+from mnist_pipeline.runs.artifacts import FetchedDataset
 from mnist_pipeline.training.fit import train_model
 from mnist_pipeline.workspace import RunDirectory
 

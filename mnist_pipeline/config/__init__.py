@@ -1,0 +1,51 @@
+"""The configuration: its fields (``schema``), the named trainings (``presets``), and how it is put together."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from mnist_pipeline.config.layers import merge_layers, parse_assignment
+from mnist_pipeline.config.parsing import build_config, parse_config
+from mnist_pipeline.config.presets import DEFAULT_PRESET, EXPECTED, MACHINE, PRESET_VALUES, Expected
+from mnist_pipeline.config.schema import (
+    AugmentationConfig,
+    Config,
+    EvaluateConfig,
+    ExportConfig,
+    FetchConfig,
+    GateConfig,
+    Name,
+    PipelineConfig,
+    PublishConfig,
+    ScoreConfig,
+    TrainConfig,
+)
+from mnist_pipeline.schema import Device, PreprocessMode
+
+PRESETS: Mapping[str, TrainConfig] = MappingProxyType({name: TrainConfig(preset=name) for name in PRESET_VALUES})
+"""Name -> the training that it stands for."""
+
+__all__ = [
+    "DEFAULT_PRESET",
+    "EXPECTED",
+    "MACHINE",
+    "PRESETS",
+    "PRESET_VALUES",
+    "AugmentationConfig",
+    "Config",
+    "Device",
+    "EvaluateConfig",
+    "Expected",
+    "ExportConfig",
+    "FetchConfig",
+    "GateConfig",
+    "Name",
+    "PipelineConfig",
+    "PreprocessMode",
+    "PublishConfig",
+    "ScoreConfig",
+    "TrainConfig",
+    "build_config",
+    "merge_layers",
+    "parse_assignment",
+    "parse_config",
+]

@@ -1,0 +1,48 @@
+"""From what was said to a checked configuration, or to one line that names the field."""
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from mnist_pipeline.config.layers import merge_layers
+from mnist_pipeline.config.schema import Config, PipelineConfig
+from mnist_pipeline.errors import UsageError
+
+ConfigT = TypeVar("ConfigT", bound=Config)
+
+
+def build_config(*layers: Mapping[str, Any]) -> PipelineConfig:
+    """The configuration of a run from nested mappings; later layers win over earlier ones.
+
+    ``training.preset`` names the values that the other training fields start from.
+
+    Raises:
+        UsageError: a field is unknown or its value is not allowed; names the first one.
+    """
+    return parse_config(PipelineConfig, merge_layers(*layers))
+
+
+def parse_config(kind: type[ConfigT], values: Mapping[str, Any]) -> ConfigT:
+    """The values as a config of this kind.
+
+    Raises:
+        UsageError: a field is unknown or its value is not allowed; names the first one.
+    """
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        raise UsageError(_first_problem(error)) from None
+
+
+def _first_problem(error: ValidationError) -> str:
+    problems = error.errors(include_url=False)
+    first = problems[0]
+    field = ".".join(str(part) for part in first["loc"])
+    what = (
+        "is not a field of the configuration"
+        if first["type"] == "extra_forbidden"
+        else first["msg"].removeprefix("Value error, ")
+    )
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    return f"{field}: {what}, found {first['input']!r}{more}"

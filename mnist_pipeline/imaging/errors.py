@@ -1,0 +1,17 @@
+"""Why an image has no answer."""
+
+
+class ImageError(Exception):
+    """This image has no answer, and why.
+
+    Attributes:
+        kind: one word or two, to count by.
+        message: one line for the user, without the path.
+        signature: size in bytes and time of change of the file as it was, where these were seen.
+    """
+
+    def __init__(self, kind: str, message: str, signature: tuple[int, int] | None = None) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.message = message
+        self.signature = signature

@@ -1,0 +1,1 @@
+"""Labelled images of one's own."""

@@ -1,0 +1,1 @@
+"""Everything that people look at: reports in HTML and Markdown, plots, comparisons."""

@@ -1,0 +1,253 @@
+"""Reports and the disk: read what a run left, write what people look at.
+
+Everything is read back from the files of the run, so that any old run can be drawn again.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from mnist_pipeline.data.dataset import Dataset
+from mnist_pipeline.errors import IntegrityError, UsageError
+from mnist_pipeline.evaluation.schema import Comparison, Evaluation, Verdict
+from mnist_pipeline.files import read_json, sha256_file, write_bytes, write_text
+from mnist_pipeline.inference.contract import ModelMetadata
+from mnist_pipeline.reporting import plots
+from mnist_pipeline.reporting.comparison import changed_rows
+from mnist_pipeline.reporting.html import render_comparison_html, render_html
+from mnist_pipeline.reporting.inputs import ReportInputs, RunFacts, StepTime, shown_rows
+from mnist_pipeline.reporting.markdown import render_markdown
+from mnist_pipeline.reporting.view import threshold
+from mnist_pipeline.runs.artifacts import FetchedDataset, Output
+from mnist_pipeline.runs.history import History
+from mnist_pipeline.runs.parity import Parity
+from mnist_pipeline.workspace import RunDirectory
+
+RecordT = TypeVar("RecordT", bound=BaseModel)
+
+
+class _JournalStep(BaseModel):
+    """The part of a step in ``run.json`` that a report tells; the rest is not its business."""
+
+    model_config = ConfigDict(frozen=True)
+
+    seconds: float
+    reused_from: str | None = None
+
+
+class _Journal(BaseModel):
+    """The part of ``run.json`` that a report tells."""
+
+    model_config = ConfigDict(frozen=True)
+
+    status: str
+    started: datetime
+    code_version: str
+    steps: dict[str, _JournalStep]
+
+
+class Report(Output):
+    """The written report: report.html, report.md, and the plots as PNG and SVG."""
+
+    @property
+    def html(self) -> Path:
+        return self.directory / "report.html"
+
+    @property
+    def markdown(self) -> Path:
+        return self.directory / "report.md"
+
+    @property
+    def confusion_matrix(self) -> Path:
+        return self.directory / "confusion_matrix.png"
+
+
+def load_report_inputs(
+    run: RunDirectory,
+    dataset: FetchedDataset | Path | None,
+    *,
+    model: str | None = None,
+    version: str | None = None,
+) -> ReportInputs:
+    """Everything that the report of a run shows, read from its files; of the images only those that are shown.
+
+    Args:
+        run: the run; evaluation.json, history.json and parity.json must be there. gate.json,
+            comparison.json, run.json and config.json are told where they are.
+        dataset: the dataset that was evaluated, or its folder; none where it is gone: no images then.
+        model: name in the registry.
+        version: the published version.
+
+    Raises:
+        UsageError: the run has not been evaluated.
+        IntegrityError: a file is broken, or the files are not of one model and one dataset.
+    """
+    evaluation = _read(run.evaluation_json, Evaluation, required=True)
+    parity = _read(run.parity, Parity, required=True)
+    comparison = _read(run.comparison, Comparison)
+    history = _read(run.history, History, required=True)
+    if evaluation is None or parity is None or history is None:  # `required` has refused that
+        raise AssertionError(run.path)
+    if evaluation.model_sha256 != parity.model_sha256:
+        raise IntegrityError(
+            f"{run.evaluation_json} is about model {evaluation.model_sha256[:12]}, {run.parity} about "
+            f"{parity.model_sha256[:12]}; run the evaluate step again"
+        )
+    opened = None if dataset is None else _open(dataset, evaluation, history)
+    rows = [] if opened is None else shown_rows(evaluation, comparison)
+    return ReportInputs(
+        run=_facts(run, opened, model, version),
+        evaluation=evaluation,
+        history=history,
+        parity=parity,
+        verdict=_read(run.gate, Verdict),
+        comparison=comparison,
+        images={} if opened is None else {row: np.array(opened.test.images[row]) for row in rows},
+        labels={} if opened is None else {row: int(opened.test.labels[row]) for row in rows},
+        class_counts={} if opened is None else _class_counts(opened),
+    )
+
+
+def write_report(
+    run: RunDirectory,
+    dataset: FetchedDataset | Path | None,
+    *,
+    model: str | None = None,
+    version: str | None = None,
+    directory: Path | None = None,
+) -> Report:
+    """Draw the report of a run into its directory, or into ``directory``; each file whole or not at all.
+
+    Arguments and errors are those of `load_report_inputs`.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+    """
+    inputs = load_report_inputs(run, dataset, model=model, version=version)
+    target = directory or run.path
+    files = render_files(inputs)
+    for name, data in files.items():
+        write_bytes(target / name, data)
+    return Report(directory=target, files=Report.digests(*(target / name for name in files)))
+
+
+def write_comparison(
+    a: RunDirectory,
+    b: RunDirectory,
+    path: Path,
+    datasets: tuple[FetchedDataset | Path | None, FetchedDataset | Path | None],
+) -> Path:
+    """Write the page that sets two runs side by side to ``path``, whole or not at all; return it.
+
+    Args:
+        a: one run.
+        b: the other.
+        path: the HTML file to write.
+        datasets: what each was evaluated on, as `load_report_inputs` takes it.
+
+    Errors are those of `write_report`.
+    """
+    inputs = (load_report_inputs(a, datasets[0]), load_report_inputs(b, datasets[1]))
+    changed = changed_rows(*inputs)
+    shown = [_with_images(one, dataset, rows) for one, dataset, rows in zip(inputs, datasets, changed, strict=True)]
+    write_text(path, render_comparison_html(*shown))
+    return path
+
+
+def _with_images(inputs: ReportInputs, dataset: FetchedDataset | Path | None, rows: Collection[int]) -> ReportInputs:
+    """The inputs with the images of further rows; as they are where the dataset is not at hand."""
+    if dataset is None:
+        return inputs
+    images = _open(dataset, inputs.evaluation, inputs.history).test.images
+    return replace(inputs, images={**inputs.images, **{row: np.array(images[row]) for row in rows}})
+
+
+def render_files(inputs: ReportInputs) -> dict[str, bytes]:
+    """Name -> bytes of every file of a report."""
+    evaluation, history = inputs.evaluation, inputs.history
+    charts: dict[str, plots.Draw] = {
+        "learning_curves": partial(plots.learning_curves, history),
+        "confusion_matrix": partial(plots.confusion_matrix, evaluation),
+        "reliability": partial(plots.reliability, evaluation),
+        "coverage": partial(plots.coverage, evaluation, threshold(evaluation)),
+    }
+    files = {f"{name}.png": plots.to_png(draw) for name, draw in charts.items()}
+    files |= {f"{name}.svg": plots.to_svg(draw, name).encode() for name, draw in charts.items()}
+    return files | {"report.md": render_markdown(inputs).encode(), "report.html": render_html(inputs).encode()}
+
+
+def _read(path: Path, kind: type[RecordT], *, required: bool = False) -> RecordT | None:
+    try:
+        text = path.read_bytes()
+    except FileNotFoundError as error:
+        if required:
+            raise UsageError(f"{path} is missing: only a run that was evaluated has a report") from error
+        return None
+    try:
+        return kind.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise IntegrityError(f"{path} is broken: {where}: {first['msg']}; run its step again") from error
+
+
+def _open(dataset: FetchedDataset | Path, evaluation: Evaluation, history: History) -> Dataset:
+    """The dataset, split as it was for the training, and surely the one that was evaluated."""
+    directory = dataset if isinstance(dataset, Path) else dataset.directory
+    rows = history.config.get("validation_rows", history.validation_rows)
+    opened = Dataset.open(directory, train_rows=history.train_rows, validation_rows=rows)
+    if opened.digest != evaluation.dataset_digest:
+        raise IntegrityError(
+            f"{directory} has dataset digest {opened.digest[:12]}, the run was evaluated on "
+            f"{evaluation.dataset} {evaluation.dataset_digest[:12]}"
+        )
+    return opened
+
+
+def _class_counts(dataset: Dataset) -> dict[str, tuple[int, ...]]:
+    classes = len(dataset.class_names)
+    labels = {
+        "train": dataset.labels[dataset.train_rows],
+        "validation": dataset.labels[dataset.validation_rows],
+        "test": dataset.test.labels,
+    }
+    return {split: tuple(np.bincount(part, minlength=classes).tolist()) for split, part in labels.items()}
+
+
+def _facts(run: RunDirectory, dataset: Dataset | None, model: str | None, version: str | None) -> RunFacts:
+    journal = _read(run.journal, _Journal)
+    config: Mapping[str, Any] = read_json(run.config) if run.config.is_file() else {}
+    told = (run.config, run.history, run.parity, run.evaluation_json, run.predictions, run.comparison, run.gate)
+    return RunFacts(
+        run_id=run.id,
+        status=journal.status if journal else None,
+        started=journal.started if journal else None,
+        package_version=journal.code_version if journal else None,
+        model=model,
+        version=version,
+        source=dataset.card.source if dataset else None,
+        steps=tuple(StepTime(name, s.seconds, s.reused_from) for name, s in journal.steps.items()) if journal else (),
+        config=config,
+        files={path.name: sha256_file(path) for path in told if path.is_file()},
+        environment=_environment(run.model_onnx),
+    )
+
+
+def _environment(model: Path) -> dict[str, str]:
+    """Versions of what trained and exported the model, as it carries them; not what is installed by now."""
+    if not model.is_file():
+        return {}
+    from google.protobuf.message import DecodeError
+    from onnx import load_model
+
+    try:
+        properties = load_model(model, load_external_data=False).metadata_props
+    except DecodeError as error:
+        raise IntegrityError(f"{model} is not a whole ONNX file; run the export step again") from error
+    return ModelMetadata.from_props({entry.key: entry.value for entry in properties}).frameworks

@@ -1,0 +1,100 @@
+"""What a report is drawn from, as one frozen value. Reading it from disk is `report_files`' task."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mnist_pipeline.evaluation.schema import Comparison, Evaluation, Verdict
+from mnist_pipeline.runs.history import History
+from mnist_pipeline.runs.parity import Parity
+
+Image = NDArray[np.uint8]
+
+MISTAKES_SHOWN = 60
+CHANGES_SHOWN = 30
+"""Fixed and broken images, each."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepTime:
+    """How long one finished step took."""
+
+    name: str
+    seconds: float
+    reused_from: str | None
+    """The run that did the work; none: this one."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """What is known of the run itself.
+
+    Attributes:
+        run_id: name of the run directory.
+        status: how the run ended or "running"; none where its journal is absent.
+        started: when it began, with its time zone.
+        package_version: of mnist-pipeline, at that time.
+        model: name in the registry.
+        version: the published version; none before publishing.
+        source: where the bytes of the dataset came from.
+        steps: the finished steps, in order.
+        config: ``config.json``.
+        files: name -> hex SHA-256 of each file of the run that the report rests on.
+        environment: name -> version of what trained, exported and measured the model.
+    """
+
+    run_id: str
+    status: str | None = None
+    started: datetime | None = None
+    package_version: str | None = None
+    model: str | None = None
+    version: str | None = None
+    source: str | None = None
+    steps: tuple[StepTime, ...] = ()
+    config: Mapping[str, Any] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def seconds(self) -> float | None:
+        """Of the finished steps together, reused ones at what they cost this run; none where none is known."""
+        return sum(step.seconds for step in self.steps) if self.steps else None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ReportInputs:
+    """Everything that one report shows.
+
+    Attributes:
+        run: facts of the run.
+        evaluation: the one prediction pass.
+        history: the training.
+        parity: the proof of the export.
+        verdict: the gate's; none where the gate has not run.
+        comparison: candidate and champion; none where there is no champion of the same dataset.
+        images: test row -> uint8 [28, 28], for `shown_rows`; empty where the dataset is not at hand.
+        labels: test row -> true class index, for the same rows.
+        class_counts: split -> images per class, in the order of the class names; empty where not at hand.
+    """
+
+    run: RunFacts
+    evaluation: Evaluation
+    history: History
+    parity: Parity
+    verdict: Verdict | None = None
+    comparison: Comparison | None = None
+    images: Mapping[int, Image] = field(default_factory=dict)
+    labels: Mapping[int, int] = field(default_factory=dict)
+    class_counts: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+
+
+def shown_rows(evaluation: Evaluation, comparison: Comparison | None) -> list[int]:
+    """The test rows whose images a report shows: examples, worst mistakes, fixed and broken; ascending, once each."""
+    rows = {*evaluation.examples, *(mistake.row for mistake in evaluation.mistakes[:MISTAKES_SHOWN])}
+    if comparison is not None:
+        rows |= {*comparison.fixed[:CHANGES_SHOWN], *comparison.broken[:CHANGES_SHOWN]}
+    return sorted(rows)

@@ -1,0 +1,292 @@
+"""Runs and their journals: which steps finished, from which inputs, with which files.
+
+``run.json`` is the only memory between runs. A step whose key (config, inputs, code and
+packages) stands in the journal of any run of the workspace is not done again: its files are
+verified by SHA-256 and copied into the new run, so that every run directory is whole.
+"""
+
+import importlib.metadata
+import logging
+import secrets
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import ValidationError
+
+from mnist_pipeline import __version__
+from mnist_pipeline.config import Config
+from mnist_pipeline.errors import IntegrityError, PipelineError, UsageError
+from mnist_pipeline.files import canonical_json, open_atomic, sha256_bytes, write_json
+from mnist_pipeline.runs.artifacts import Output
+from mnist_pipeline.schema import Record
+from mnist_pipeline.workspace import RunDirectory, Workspace
+
+logger = logging.getLogger(__name__)
+
+OutputT = TypeVar("OutputT", bound=Output)
+Status = Literal["running", "promoted", "refused", "unchanged", "finished", "failed"]
+
+PACKAGE = Path(__file__).parent
+
+
+class StepRecord(Record):
+    """One finished step."""
+
+    key: str
+    """Digest of everything that the step's files depend on."""
+    output: dict[str, Any]
+    """The step's `Output`; its directory is relative to the workspace."""
+    seconds: float
+    reused_from: str | None
+    """The run that did the work; none: this one."""
+
+
+class RunRecord(Record):
+    """One run: ``run.json``."""
+
+    run_id: str
+    status: Status
+    reason: str | None
+    """Why it failed or was refused; none: it did neither."""
+    started: datetime
+    finished: datetime | None
+    code_version: str
+    """Version of this package."""
+    steps: dict[str, StepRecord]
+
+    @property
+    def reused(self) -> list[str]:
+        return [name for name, step in self.steps.items() if step.reused_from]
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """What a step's result depends on, besides its config and inputs."""
+
+    code: tuple[str, ...]
+    """Files and folders of this package."""
+    packages: tuple[str, ...]
+    """Installed distributions; those that are absent count as absent."""
+
+    def fingerprint(self) -> dict[str, str]:
+        return {"code": code_digest(self.code), **{name: installed_version(name) for name in self.packages}}
+
+
+@cache
+def code_digest(parts: tuple[str, ...] = (".",)) -> str:
+    """Hex SHA-256 of the Python and data files under ``parts`` of this package."""
+    files = {file for part in parts for file in _source_files(PACKAGE / part)}
+    return sha256_bytes(
+        canonical_json({f.relative_to(PACKAGE).as_posix(): sha256_bytes(f.read_bytes()) for f in sorted(files)})
+    )
+
+
+def _source_files(path: Path) -> Iterator[Path]:
+    if path.is_file():
+        yield path
+    else:
+        yield from (file for file in path.rglob("*") if file.is_file() and file.suffix != ".pyc")
+
+
+def installed_version(package: str) -> str:
+    """Version of an installed distribution, or "absent"."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "absent"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run of the pipeline: a handle, whose journal is on disk."""
+
+    workspace: Workspace
+    directory: RunDirectory
+    fresh: bool = False
+    """Reuse nothing."""
+
+    @staticmethod
+    def start(workspace: Workspace, config: Config, *, fresh: bool = False) -> "Run":
+        """Create a run directory with its ``config.json`` and an empty journal."""
+        now = datetime.now(UTC)
+        directory = workspace.run(f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}")
+        directory.path.mkdir(parents=True)
+        write_json(directory.config, config.model_dump(mode="json"))
+        run = Run(workspace, directory, fresh)
+        run._save(
+            RunRecord(
+                run_id=directory.id,
+                status="running",
+                reason=None,
+                started=now,
+                finished=None,
+                code_version=__version__,
+                steps={},
+            )
+        )
+        return run
+
+    @staticmethod
+    def open(workspace: Workspace, run_id: str | None = None) -> "Run":
+        """An existing run; the latest one where no id is given.
+
+        Raises:
+            UsageError: there is no such run.
+        """
+        found = {run.directory.id: run for run in runs(workspace)}
+        if run_id is None and found:
+            return next(iter(found.values()))
+        if run_id not in found:
+            wanted = f"no run {run_id!r}" if run_id else "no run"
+            known = ", ".join(list(found)[:5]) or "none"
+            raise UsageError(
+                f"{wanted} in {workspace.runs}; runs there: {known}; start one with: mnist-pipeline run-all"
+            )
+        return found[run_id]
+
+    @property
+    def record(self) -> RunRecord:
+        """The journal as it is now."""
+        return RunRecord.model_validate_json(self.directory.journal.read_bytes())
+
+    @contextmanager
+    def ending(self) -> Iterator[None]:
+        """Write into the journal that the run failed, and why, if the block raises."""
+        try:
+            yield
+        except BaseException as error:
+            reason = str(error) if isinstance(error, PipelineError) else repr(error)
+            self.finish("failed", reason)
+            raise
+
+    def finish(self, status: Status, reason: str | None = None) -> None:
+        """Write how the run ended, and why."""
+        self._save(self.record.model_copy(update={"status": status, "reason": reason, "finished": datetime.now(UTC)}))
+
+    def peek(self, step: str, kind: type[OutputT]) -> OutputT | None:
+        """What a step of this run returned, its files not verified; None where it has not run."""
+        record = self.record.steps.get(step)
+        return None if record is None else self._load(record, kind)
+
+    def replace(self, step: str, output: Output) -> None:
+        """Enter other files for a finished step: what it made was drawn again."""
+        record = self.record
+        entry = record.steps[step].model_copy(update={"output": self._dump(output)})
+        self._save(record.model_copy(update={"steps": {**record.steps, step: entry}}))
+
+    def output(self, step: str, kind: type[OutputT]) -> OutputT:
+        """What a finished step of this run returned, verified.
+
+        Raises:
+            UsageError: the step has not run.
+            IntegrityError: its files changed.
+        """
+        found = self.peek(step, kind)
+        if found is None:
+            raise UsageError(f"run {self.directory.id} has no finished step {step!r}; run: mnist-pipeline {step}")
+        return found.verify()
+
+    def once(
+        self,
+        step: str,
+        kind: type[OutputT],
+        *,
+        config: Config,
+        inputs: Sequence[Output],
+        sources: Sources,
+        work: Callable[[str], OutputT],
+        check: Callable[[OutputT], None] = lambda _: None,
+    ) -> OutputT:
+        """The output of a step: of an earlier run where nothing that it depends on changed, else of ``work(key)``.
+
+        Args:
+            step: name of the step.
+            kind: class of its output.
+            config: what it does.
+            inputs: what it reads.
+            sources: its code and packages.
+            work: does it; the key names what it depends on.
+            check: raises a `PipelineError` where an earlier output must not be used, besides its own files.
+        """
+        depends = {
+            "step": step,
+            "config": config.model_dump(mode="json"),
+            "inputs": [handle.identity for handle in inputs],
+            "sources": sources.fingerprint(),
+        }
+        key = sha256_bytes(canonical_json(depends))
+        started = time.perf_counter()
+        found = None if self.fresh else self._reuse(step, key, kind, check)
+        output, origin = found or (work(key), None)
+        self.note(step, key, output, time.perf_counter() - started, origin)
+        return output
+
+    def note(self, step: str, key: str, output: Output, seconds: float, reused_from: str | None) -> None:
+        """Enter a finished step into the journal."""
+        entry = StepRecord(key=key, output=self._dump(output), seconds=round(seconds, 3), reused_from=reused_from)
+        record = self.record
+        self._save(record.model_copy(update={"steps": {**record.steps, step: entry}}))
+
+    def _reuse(
+        self, step: str, key: str, kind: type[OutputT], check: Callable[[OutputT], None]
+    ) -> tuple[OutputT, str] | None:
+        for run in runs(self.workspace, mentioning=key):
+            record = run.record.steps.get(step)
+            if record is None or record.key != key:
+                continue
+            try:
+                found = run._load(record, kind).verify()
+                check(found)
+                return self._adopt(found), record.reused_from or run.directory.id
+            except (PipelineError, OSError) as error:
+                logger.warning("step %s of run %s cannot be reused: %s", step, run.directory.id, error)
+        return None
+
+    def _adopt(self, found: OutputT) -> OutputT:
+        """Copy a run's files into this run; what lies outside the runs stays where it is."""
+        if found.directory == self.directory.path or not found.directory.is_relative_to(self.workspace.runs):
+            return found
+        for name in found.files:
+            with (found.directory / name).open("rb") as source, open_atomic(self.directory.path / name) as target:
+                shutil.copyfileobj(source, target)
+        return found.model_copy(update={"directory": self.directory.path})
+
+    def _dump(self, output: Output) -> dict[str, Any]:
+        directory = output.directory.relative_to(self.workspace.root).as_posix()
+        return output.model_dump(mode="json") | {"directory": directory}
+
+    def _load(self, record: StepRecord, kind: type[OutputT]) -> OutputT:
+        output = record.output | {"directory": self.workspace.root / record.output["directory"]}
+        try:
+            return kind.model_validate(output)
+        except ValidationError:
+            raise IntegrityError(
+                f"{self.directory.journal} was written by another version of this program; run the step again"
+            ) from None
+
+    def _save(self, record: RunRecord) -> None:
+        write_json(self.directory.journal, record.model_dump(mode="json"))
+
+
+def runs(workspace: Workspace, *, mentioning: str = "") -> Iterator[Run]:
+    """Every readable run, the latest first; of those only whose journal contains the text ``mentioning``."""
+    if not workspace.runs.is_dir():
+        return
+    for path in sorted(workspace.runs.iterdir(), reverse=True):
+        directory = RunDirectory(path)
+        if path.name.startswith(".") or not directory.journal.is_file():
+            continue
+        try:
+            journal = directory.journal.read_bytes()
+            if mentioning.encode() in journal:
+                RunRecord.model_validate_json(journal)
+                yield Run(workspace, directory)
+        except (ValidationError, OSError) as error:
+            logger.warning("skipping the unreadable run %s: %s", path.name, str(error).splitlines()[0])

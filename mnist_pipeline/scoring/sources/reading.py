@@ -1,0 +1,152 @@
+"""The bytes of one image, from a folder, a list of paths or an object store; and why there are none.
+
+What can pass by itself (an I/O error, a stale handle) is tried again; it is never taken for a broken image.
+"""
+
+import errno
+import os
+import stat
+import struct
+import time
+from collections.abc import Callable, Iterable
+from typing import NamedTuple, Protocol
+
+from mnist_pipeline.errors import UsageError
+from mnist_pipeline.imaging.errors import ImageError
+from mnist_pipeline.scoring.records import Location
+
+AT_ONCE = 4_096
+"""Bytes that one read gives as they were at one moment: a page."""
+PAUSES = (0.05, 0.25, 1.0)
+"""Seconds before each further attempt."""
+TRANSIENT = frozenset({errno.EIO, errno.EAGAIN, errno.EINTR, errno.EBUSY, errno.ETIMEDOUT, errno.ENOMEM, errno.ENFILE})
+TRANSIENT |= {number for name in ("ESTALE", "EREMOTEIO", "ENETDOWN") if (number := getattr(errno, name, None))}
+# A pipe or a device that took the file's place must not block, and a link must not lead out of the folder.
+FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
+
+
+class Signature(NamedTuple):
+    """What tells without reading that a file is still the same."""
+
+    size: int
+    modified_ns: int
+
+
+SIGNATURE = struct.Struct("<qq")
+"""As rows store one."""
+NOTHING = Signature(0, 0)
+"""Of an image that is not there."""
+
+
+class Reader(Protocol):
+    """Reads images by name."""
+
+    def expect(self, names: Iterable[bytes]) -> None:
+        """These are read next, in this order."""
+        ...
+
+    def read(self, name: bytes) -> tuple[bytes, Signature]:
+        """All bytes of one image.
+
+        Raises:
+            ImageError: kinds ``vanished``, ``unreadable``, ``not a file``, ``too large``, ``changed``, ``empty``.
+        """
+        ...
+
+    def signature(self, name: bytes) -> Signature | None:
+        """As it is now, without reading; None where there is no such image."""
+        ...
+
+
+class FileReader:
+    """Reads regular files, below a folder or anywhere."""
+
+    def __init__(self, root: str, max_bytes: int, *, follow_links: bool) -> None:
+        self._base = os.fsencode(root).rstrip(b"/") + b"/"
+        self._max_bytes = max_bytes
+        self._flags = FLAGS if follow_links else FLAGS | NO_FOLLOW
+
+    def expect(self, names: Iterable[bytes]) -> None:
+        """The kernel reads ahead by itself."""
+
+    def read(self, name: bytes) -> tuple[bytes, Signature]:
+        path = name if name.startswith(b"/") else self._base + name
+        try:
+            return self._read_once(path)
+        except (OSError, ImageError):
+            return _patiently(lambda: self._read_once(path))
+
+    def signature(self, name: bytes) -> Signature | None:
+        try:
+            # Not Path: names are bytes, and there are a million of them.
+            status = os.stat(self._path(name), follow_symlinks=not self._flags & NO_FOLLOW)  # noqa: PTH116
+        except OSError:
+            return None
+        return Signature(status.st_size, status.st_mtime_ns)
+
+    def _path(self, name: bytes) -> bytes:
+        return name if name.startswith(b"/") else self._base + name
+
+    def _read_once(self, path: bytes) -> tuple[bytes, Signature]:
+        descriptor = os.open(path, self._flags)
+        try:
+            before = os.fstat(descriptor)
+            if not stat.S_ISREG(before.st_mode):
+                raise ImageError("not a file", "is no regular file")
+            signature = Signature(before.st_size, before.st_mtime_ns)
+            if before.st_size > self._max_bytes:
+                what = f"{before.st_size:,} bytes; at most {self._max_bytes:,} are read"
+                raise ImageError("too large", what, signature)
+            data = os.read(descriptor, before.st_size + 1)
+            # One read gives a small file whole; the kernel may cut off a large one.
+            while 0 < len(data) < before.st_size and (more := os.read(descriptor, before.st_size - len(data))):
+                data += more
+            # What came with one read is of one moment; what took several may be of several.
+            torn = len(data) > AT_ONCE and os.fstat(descriptor).st_mtime_ns != before.st_mtime_ns
+            if len(data) != before.st_size or torn:
+                raise ImageError("changed", "was being written while it was read")
+        finally:
+            os.close(descriptor)
+        if not data:
+            raise ImageError("empty", "holds no bytes", signature)
+        return data, signature
+
+
+def _patiently(read: Callable[[], tuple[bytes, Signature]]) -> tuple[bytes, Signature]:
+    """Call ``read`` again; after a pause once more, where the failure can pass by itself."""
+    for pause in (*PAUSES, None):
+        try:
+            return read()
+        except OSError as error:
+            if error.errno not in TRANSIENT or pause is None:
+                raise _as_image_error(error) from None
+        except ImageError as error:
+            if error.kind != "changed" or pause is None:
+                raise
+        time.sleep(pause)
+    raise AssertionError("unreachable")
+
+
+def _as_image_error(error: OSError) -> ImageError:
+    if error.errno in {errno.ENOENT, errno.ENOTDIR}:
+        return ImageError("vanished", "is not there any more")
+    if error.errno in {errno.ELOOP, errno.ENXIO, errno.ENODEV, errno.EISDIR}:
+        return ImageError("not a file", "is no regular file")
+    return ImageError("unreadable", f"cannot be read: {error.strerror or error}")
+
+
+def open_reader(location: Location, max_bytes: int) -> Reader:
+    """The reader of a location.
+
+    Raises:
+        MissingExtraError: an object store without the ``s3`` extra.
+        UsageError: a kind of URL that is not known.
+    """
+    if location.kind == "prefix":
+        from mnist_pipeline.scoring.sources.objects import ObjectReader
+
+        return ObjectReader(location.root, max_bytes)
+    if not location.root:
+        raise UsageError("the folder's path is empty")
+    return FileReader(location.root, max_bytes, follow_links=location.kind == "list")

@@ -1,0 +1,148 @@
+"""What is counted while rows go by, in constant memory. Pure."""
+
+import hashlib
+import heapq
+from collections import Counter
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mnist_pipeline.rejection.answers import ERROR, OK, REASON_NAMES, STATUS_NAMES, ConfidenceThreshold
+from mnist_pipeline.rejection.rule import UNSURE, apply_threshold
+from mnist_pipeline.scoring.records import ErrorExample
+from mnist_pipeline.scoring.results import Part
+from mnist_pipeline.scoring.writers import Batch, escape_path, is_answered
+
+EXAMPLES = 20
+"""Errors that are named one by one."""
+DOUBTFUL = 48
+"""Least confident images that are shown."""
+REJECTED = 8
+"""Images of each reason that are shown: those that are no digit, though not for lack of confidence."""
+BINS = 20
+"""Of the confidence, from 0 to 1."""
+
+
+@dataclass(frozen=True, order=True, slots=True)
+class Doubtful:
+    """An image whose answer is worth a look; the least confident sorts last."""
+
+    certainty: float
+    """Negative confidence, so that a heap keeps the least confident."""
+    path: str
+    name: bytes
+    status: str
+    digit: int
+
+    @property
+    def confidence(self) -> float:
+        return -self.certainty
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """One of the first images that are no digit for some reason."""
+
+    reason: str
+    path: str
+    name: bytes
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts over all rows so far."""
+
+    threshold: ConfidenceThreshold
+    images: int = 0
+    reused: int = 0
+    statuses: Counter[str] = field(default_factory=Counter)
+    digits: Counter[int] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)
+    error_kinds: Counter[str] = field(default_factory=Counter)
+    examples: list[ErrorExample] = field(default_factory=list)
+    doubtful: list[Doubtful] = field(default_factory=list)
+    rejected: list[Rejected] = field(default_factory=list)
+    confidences: Counter[int] = field(default_factory=Counter)
+    provider: str = ""
+    _listing: "hashlib._Hash" = field(default_factory=hashlib.sha256)
+    _inputs: "hashlib._Hash" = field(default_factory=hashlib.sha256)
+    _signatures: "hashlib._Hash" = field(default_factory=hashlib.sha256)
+
+    @property
+    def listing_sha256(self) -> str:
+        return self._listing.hexdigest()
+
+    @property
+    def inputs_sha256(self) -> str:
+        return self._inputs.hexdigest()
+
+    @property
+    def signatures_sha256(self) -> str:
+        return self._signatures.hexdigest()
+
+    def add(self, part: Part) -> Batch:
+        """Count the rows of the next part; return them as they are to be written."""
+        rows = apply_threshold(part.rows, self.threshold)
+        paths = [escape_path(name) for name in part.names]
+        self.images += len(paths)
+        self.provider = part.provider or self.provider
+        self._listing.update(b"".join(name + b"\0" for name in part.names))
+        self._inputs.update(rows["sha256"].tobytes())
+        self._signatures.update(np.stack([rows["size"], rows["modified_ns"]], axis=1).tobytes())
+        for status, count in enumerate(np.bincount(rows["status"], minlength=len(STATUS_NAMES)).tolist()):
+            self.statuses[STATUS_NAMES[status]] += count
+        for reason, count in enumerate(np.bincount(rows["reason"], minlength=len(REASON_NAMES)).tolist()):
+            if reason and count:
+                self._count_reason(part, paths, np.flatnonzero(rows["reason"] == reason), reason)
+        for row, (kind, message) in sorted(part.errors.items()):
+            self.error_kinds[kind] += 1
+            if len(self.examples) < EXAMPLES:
+                self.examples.append(ErrorExample(path=paths[row], kind=kind, message=message))
+        batch = Batch(paths, rows, {row: f"{kind}: {message}" for row, (kind, message) in part.errors.items()})
+        self._count_answers(part, batch)
+        return batch
+
+    def _count_reason(self, part: Part, paths: list[str], rows: NDArray[np.int64], reason: int) -> None:
+        name = REASON_NAMES[reason]
+        if reason != UNSURE:  # those are among the doubtful
+            room = max(0, REJECTED - self.reasons[name])
+            self.rejected += [Rejected(name, paths[row], part.names[row]) for row in rows[:room].tolist()]
+        self.reasons[name] += len(rows)
+
+    def _count_answers(self, part: Part, batch: Batch) -> None:
+        answered = np.flatnonzero(is_answered(batch.rows))
+        each = np.ascontiguousarray(batch.rows["probabilities"])[answered]
+        confidence, digit = each.max(axis=1, initial=0), each.argmax(axis=1)
+        status = batch.rows["status"][answered]
+        self.digits.update(digit[status == OK].tolist())
+        self.confidences.update(np.minimum(confidence * BINS, BINS - 1).astype(int).tolist())
+        for place in np.argsort(confidence, kind="stable")[:DOUBTFUL].tolist():
+            row = int(answered[place])
+            one = Doubtful(
+                -float(confidence[place]),
+                batch.paths[row],
+                part.names[row],
+                STATUS_NAMES[status[place]],
+                int(digit[place]),
+            )
+            if len(self.doubtful) < DOUBTFUL:
+                heapq.heappush(self.doubtful, one)
+            elif self.doubtful[0] < one:
+                heapq.heapreplace(self.doubtful, one)
+            else:
+                break
+
+    @property
+    def least_confident(self) -> list[Doubtful]:
+        """The least confident first."""
+        return sorted(self.doubtful, key=lambda one: (one.confidence, one.path))
+
+    @property
+    def first_rejected(self) -> list[Rejected]:
+        """At most `REJECTED` of each reason, in the order of the reasons, then of the rows."""
+        return sorted(self.rejected, key=lambda one: REASON_NAMES.index(one.reason))
+
+    @property
+    def errors(self) -> int:
+        return self.statuses[STATUS_NAMES[ERROR]]

@@ -1,0 +1,234 @@
+r"""Rows to files: CSV, JSON lines, Parquet. Equal rows give equal bytes.
+
+How a path is written, in all formats: bytes that are not UTF-8 become ``\xNN`` (two hexadecimal digits), and a
+backslash becomes two, so that `parse_path` finds the very bytes again; everything else, line breaks included, stays.
+In CSV a cell that a spreadsheet could take for a formula, or that begins with an apostrophe, gets an apostrophe in
+front: removing one leading apostrophe gives the text back.
+"""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mnist_pipeline.errors import MissingExtraError, UsageError
+from mnist_pipeline.rejection.answers import ERROR, STATUS_NAMES
+
+FORMATS = (".csv", ".jsonl", ".parquet")
+COLUMNS = ("path", "status", "digit", "confidence", "error")
+CLASS_COLUMNS = tuple(f"p{digit}" for digit in range(10))
+ROW_GROUP = 65_536
+"""Rows of a Parquet row group."""
+# What spreadsheets take for the start of a formula (OWASP, CSV injection); full-width forms as well.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "'", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+_SPECIAL = re.compile(r"""[^\w./ ]""")
+"""Whatever might need more than to be written; most names have none of it."""
+_QUOTED = re.compile(r'[",\r\n]')
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Rows as they are written, in order.
+
+    Attributes:
+        paths: escaped by `escape_path`.
+        rows: `ROW` [n], the confidence threshold applied.
+        errors: row -> "kind: message".
+    """
+
+    paths: Sequence[str]
+    rows: NDArray[np.void]
+    errors: dict[int, str]
+
+
+class Sink(Protocol):
+    """Takes rows in order."""
+
+    def write(self, batch: Batch) -> None:
+        """Append the rows."""
+        ...
+
+    def close(self) -> None:
+        """Complete the file's contents; the file itself stays open."""
+        ...
+
+
+def escape_path(name: bytes) -> str:
+    """A path as text, lossless: see the module."""
+    return name.replace(b"\\", b"\\\\").decode("utf-8", "backslashreplace")
+
+
+def parse_path(text: str) -> bytes:
+    """The bytes that `escape_path` made ``text`` of."""
+    return re.sub(
+        rb"\\(\\|x[0-9a-f]{2})",
+        lambda found: b"\\" if found[1] == b"\\" else bytes([int(found[1][1:], 16)]),
+        text.encode(),
+    )
+
+
+def check_format(output: Path) -> None:
+    """Refuse an extension that is not known, or whose library is not installed.
+
+    Raises:
+        UsageError: the extension is none of `FORMATS`.
+        MissingExtraError: Parquet without pyarrow.
+    """
+    if output.suffix.lower() not in FORMATS:
+        raise UsageError(f"--output {output}: the extension must be one of {', '.join(FORMATS)}")
+    if output.suffix.lower() == ".parquet":
+        import importlib.util
+
+        if importlib.util.find_spec("pyarrow") is None:
+            raise MissingExtraError("Parquet output", "parquet")
+
+
+def open_sink(suffix: str, file: BinaryIO, *, probabilities: bool) -> Sink:
+    """The sink of an extension that `check_format` accepts, writing to an open file."""
+    if suffix.lower() == ".csv":
+        return CsvSink(file, probabilities=probabilities)
+    if suffix.lower() == ".jsonl":
+        return JsonLinesSink(file, probabilities=probabilities)
+    return ParquetSink(file, probabilities=probabilities)
+
+
+def cell(text: str) -> str:
+    """A CSV cell that no spreadsheet takes for a formula, quoted where it must be."""
+    if not _SPECIAL.search(text):
+        return text
+    if text.startswith(_FORMULA):
+        text = f"'{text}"
+    return '"' + text.replace('"', '""') + '"' if _QUOTED.search(text) else text
+
+
+class CsvSink:
+    """RFC 4180 with LF line ends, UTF-8. Probabilities have six decimals; what is not known is empty."""
+
+    def __init__(self, file: BinaryIO, *, probabilities: bool) -> None:
+        self._file = file
+        self._probabilities = probabilities
+        file.write((",".join(COLUMNS + (CLASS_COLUMNS if probabilities else ())) + "\n").encode())
+
+    def write(self, batch: Batch) -> None:
+        lines = []
+        for row, (path, status, digit, confidence, each) in enumerate(
+            _values(batch, probabilities=self._probabilities)
+        ):
+            error = cell(batch.errors[row]) if row in batch.errors else ""
+            answer = f"{digit},{confidence:.6f}" if digit is not None else ","
+            line = f"{cell(path)},{status},{answer},{error}"
+            if each is not None:
+                line += "".join([f",{value:.6f}" for value in each] if digit is not None else "," * len(CLASS_COLUMNS))
+            lines.append(line + "\n")
+        self._file.write("".join(lines).encode())
+
+    def close(self) -> None:
+        pass
+
+
+class JsonLinesSink:
+    """One object a line, UTF-8; what is not known is null."""
+
+    def __init__(self, file: BinaryIO, *, probabilities: bool) -> None:
+        self._file = file
+        self._probabilities = probabilities
+
+    def write(self, batch: Batch) -> None:
+        lines = []
+        for row, (path, status, digit, confidence, each) in enumerate(
+            _values(batch, probabilities=self._probabilities)
+        ):
+            known = digit is not None
+            value: dict[str, Any] = {
+                "path": path,
+                "status": status,
+                "digit": digit,
+                "confidence": round(confidence, 6) if known else None,
+                "error": batch.errors.get(row),
+            }
+            if each is not None:
+                value |= {name: round(p, 6) if known else None for name, p in zip(CLASS_COLUMNS, each, strict=True)}
+            lines.append(json.dumps(value, ensure_ascii=False) + "\n")
+        self._file.write("".join(lines).encode())
+
+    def close(self) -> None:
+        pass
+
+
+class ParquetSink:
+    """Row groups of `ROW_GROUP` rows, compressed with Zstandard; what is not known is null."""
+
+    def __init__(self, file: BinaryIO, *, probabilities: bool) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        self._probabilities = probabilities
+        fields = [
+            ("path", pa.string()),
+            ("status", pa.string()),
+            ("digit", pa.int8()),
+            ("confidence", pa.float32()),
+            ("error", pa.string()),
+        ]
+        fields += [(name, pa.float32()) for name in CLASS_COLUMNS] if probabilities else []
+        self._schema = pa.schema(fields)
+        self._writer = pq.ParquetWriter(file, self._schema, compression="zstd")
+        self._tables: list[Any] = []
+        self._rows = 0
+
+    def write(self, batch: Batch) -> None:
+        import pyarrow as pa
+
+        status, each = batch.rows["status"], batch.rows["probabilities"]
+        unknown = ~is_answered(batch.rows)
+        columns = [
+            pa.array(batch.paths, pa.string()),
+            pa.array(np.array(STATUS_NAMES, object)[status], pa.string()),
+            pa.array(each.argmax(axis=1).astype(np.int8), mask=unknown),
+            pa.array(each.max(axis=1), mask=unknown),
+            pa.array([batch.errors.get(row) for row in range(len(batch.paths))], pa.string()),
+        ]
+        if self._probabilities:
+            columns += [pa.array(np.ascontiguousarray(each[:, digit]), mask=unknown) for digit in range(10)]
+        self._tables.append(pa.table(columns, schema=self._schema))
+        self._rows += len(batch.paths)
+        if self._rows >= ROW_GROUP:
+            self._flush(whole=True)
+
+    def close(self) -> None:
+        self._flush(whole=False)
+        self._writer.close()
+
+    def _flush(self, *, whole: bool) -> None:
+        """Write what is there as row groups; ``whole``: only those that are full."""
+        if not self._tables:
+            return
+        import pyarrow as pa
+
+        table = pa.concat_tables(self._tables).combine_chunks()
+        ready = table.num_rows - table.num_rows % ROW_GROUP if whole else table.num_rows
+        self._writer.write_table(table.slice(0, ready), row_group_size=ROW_GROUP)
+        self._tables = [table.slice(ready)] if ready < table.num_rows else []
+        self._rows = table.num_rows - ready
+
+
+def is_answered(rows: NDArray[np.void]) -> NDArray[np.bool_]:
+    """Which rows, bool [n]: the model was asked, so that there is a most probable digit, whatever became of it."""
+    answered: NDArray[np.bool_] = (rows["status"] != ERROR) & (rows["probabilities"].max(axis=1) > 0)
+    return answered
+
+
+def _values(batch: Batch, *, probabilities: bool) -> "zip[tuple[str, str, int | None, float, list[float] | None]]":
+    """Path, status, digit (None where nothing was answered), confidence and, where wanted, all probabilities."""
+    each = np.ascontiguousarray(batch.rows["probabilities"])
+    digits: list[int | None] = each.argmax(axis=1).tolist()
+    for row in np.flatnonzero(~is_answered(batch.rows)).tolist():
+        digits[row] = None
+    statuses = [STATUS_NAMES[status] for status in batch.rows["status"].tolist()]
+    all_of_them: list[list[float] | None] = each.tolist() if probabilities else [None] * len(digits)
+    return zip(batch.paths, statuses, digits, each.max(axis=1).tolist(), all_of_them, strict=True)
