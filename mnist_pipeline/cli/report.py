@@ -7,10 +7,10 @@ from typing import Annotated
 import typer
 
 from mnist_pipeline.cli import options
+from mnist_pipeline.cli.lookup import find_registry, pick_model
 from mnist_pipeline.cli.options import WORKSPACE
 from mnist_pipeline.cli.terminal import Terminal
 from mnist_pipeline.errors import UsageError
-from mnist_pipeline.registry.lookup import find_registry, pick_model
 
 COMPARE = "compare"
 

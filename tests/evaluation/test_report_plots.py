@@ -183,8 +183,8 @@ def test_png_is_sharp_and_white(evaluation: Evaluation) -> None:
 
 def test_pyplot_is_never_loaded() -> None:
     program = (
-        "import sys; from mnist_pipeline.evaluation import plots; assert 'matplotlib' not in sys.modules\n"
-        "from mnist_pipeline.schema import Batches, History, TrainingSeconds\n"
+        "import sys; from mnist_pipeline.reporting import plots; assert 'matplotlib' not in sys.modules\n"
+        "from mnist_pipeline.runs.history import Batches, History, TrainingSeconds\n"
         "h = History(config={}, layers=[], parameters=0, train_rows=1, validation_rows=0, device='cpu',"
         " best_epochs=[1], validation_accuracy=None, stopped='finished', epochs=[],"
         " batches=Batches(loss=[1.0], accuracy=[0.5]), validations=[],"
