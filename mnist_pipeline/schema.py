@@ -1,11 +1,6 @@
-"""What every stored or configured value is built on: the frozen record, and the words that options take."""
-
-from typing import Literal
+"""What every stored or configured value is built on: the frozen record."""
 
 from pydantic import BaseModel, ConfigDict
-
-Device = Literal["auto", "cpu", "gpu"]
-PreprocessMode = Literal["auto", "mnist", "resize", "none"]
 
 
 class Record(BaseModel):

@@ -13,6 +13,7 @@ from mnist_pipeline.config import (
     TrainConfig,
     build_config,
     parse_assignment,
+    restore_config,
 )
 from mnist_pipeline.errors import UsageError
 
@@ -43,6 +44,18 @@ def test_nested_fields_are_merged_and_not_replaced():
 def test_a_stored_config_is_read_back_unchanged():
     config = build_config({"training": {"preset": "sgd-2018", "learning_rate": 0.2}})
     assert build_config(config.model_dump(mode="json")) == config
+
+
+def test_a_config_of_an_older_version_is_read_without_the_fields_that_are_gone():
+    config = build_config({"training": {"preset": "accurate", "seed": 4}})
+    stored = config.model_dump(mode="json")
+    stored["training"]["kill_after_minutes"] = 60
+    stored["training"]["augmentation"]["mirror"] = True
+    stored["notifying"] = {"url": "http://localhost"}
+    changed = restore_config(stored, {"publishing": {"registry": "elsewhere"}})
+    assert (changed.training, changed.publishing.registry) == (config.training, "elsewhere")
+    with pytest.raises(UsageError, match=r"training\.seed: .* found -1"):
+        restore_config(stored, {"training": {"seed": -1}})
 
 
 @pytest.mark.parametrize(

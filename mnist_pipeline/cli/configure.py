@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mnist_pipeline.cli.options import DeviceName
 from mnist_pipeline.config import PipelineConfig, build_config, merge_layers, parse_assignment
 from mnist_pipeline.errors import UsageError
+from mnist_pipeline.literals import Device
 
 
 def configure(**options: Any) -> PipelineConfig:
@@ -26,7 +26,7 @@ def read_layers(
     dataset: str | None = None,
     source: str | None = None,
     extra_images: Path | None = None,
-    device: DeviceName | None = None,
+    device: Device | None = None,
     training: Mapping[str, Any] | None = None,
     publishing: Mapping[str, Any] | None = None,
     fall_back: bool = True,
@@ -39,7 +39,7 @@ def read_layers(
     Raises:
         UsageError: the file cannot be read, or an assignment is none.
     """
-    where = {"device": device.value if device else None}
+    where = {"device": device}
     fetch = {
         "dataset": dataset,
         "source": source,

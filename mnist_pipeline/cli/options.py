@@ -1,19 +1,11 @@
 """The options that several commands share. Each one that makes sense in a deployment is an environment variable too."""
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-
-class DeviceName(StrEnum):
-    """Where to compute."""
-
-    AUTO = "auto"
-    CPU = "cpu"
-    GPU = "gpu"
-
+from mnist_pipeline import literals
 
 Workspace = Annotated[
     Path,
@@ -33,7 +25,7 @@ Source = Annotated[
     typer.Option("--source", envvar="MNIST_PIPELINE_SOURCE", help="Mirror of the dataset: URL or directory."),
 ]
 Device = Annotated[
-    DeviceName | None,
+    literals.Device | None,
     typer.Option("--device", envvar="MNIST_PIPELINE_DEVICE", help="Where to compute; gpu fails without one."),
 ]
 Seed = Annotated[
@@ -45,10 +37,6 @@ LearningRate = Annotated[float | None, typer.Option("--learning-rate", help="Lea
 MaxMinutes = Annotated[
     float | None,
     typer.Option("--max-minutes", help="Stop fitting after so many minutes, with the best weights so far."),
-]
-TensorBoard = Annotated[
-    bool | None,
-    typer.Option("--tensorboard/--no-tensorboard", help="Write TensorBoard logs into the run's folder as well."),
 ]
 ExtraImages = Annotated[
     Path | None,

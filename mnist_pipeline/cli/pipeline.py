@@ -56,7 +56,6 @@ def train(
     learning_rate: options.LearningRate = None,
     extra_images: options.ExtraImages = None,
     max_minutes: options.MaxMinutes = None,
-    tensorboard: options.TensorBoard = None,
     assignments: options.Set = None,
     file: options.ConfigFile = None,
     fresh: options.Fresh = False,
@@ -84,7 +83,6 @@ def train(
         "batch_size": batch_size,
         "learning_rate": learning_rate,
         "max_minutes": max_minutes,
-        "tensorboard": tensorboard,
         "seed": seed,
     }
     config = configure(
@@ -195,13 +193,13 @@ def _open(
     """A run, and its configuration with the changes."""
     from dataclasses import replace
 
-    from mnist_pipeline.config import build_config
+    from mnist_pipeline.config import restore_config
     from mnist_pipeline.files import read_json
     from mnist_pipeline.runs import Run
     from mnist_pipeline.workspace import Workspace
 
     run = Run.open(Workspace(workspace.resolve()), run_id)
-    return replace(run, fresh=fresh), build_config(read_json(run.directory.config), changes)
+    return replace(run, fresh=fresh), restore_config(read_json(run.directory.config), changes)
 
 
 def _show_presets(terminal: Terminal) -> None:

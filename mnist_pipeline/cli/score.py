@@ -3,7 +3,6 @@
 import os
 import sys
 from contextlib import AbstractContextManager, nullcontext
-from enum import StrEnum
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
@@ -15,21 +14,13 @@ from mnist_pipeline.cli import options
 from mnist_pipeline.cli.options import WORKSPACE
 from mnist_pipeline.cli.terminal import Terminal
 from mnist_pipeline.errors import UsageError
+from mnist_pipeline.literals import PreprocessMode
 
 if TYPE_CHECKING:
     from mnist_pipeline.scoring.records import Location, ScoreSummary
 
 UNSCORED = 4
 ERRORS_SHOWN = 5
-
-
-class PreprocessName(StrEnum):
-    """How images are brought into MNIST's form."""
-
-    AUTO = "auto"
-    MNIST = "mnist"
-    RESIZE = "resize"
-    NONE = "none"
 
 
 def score(
@@ -47,8 +38,8 @@ def score(
     workspace: options.Workspace = WORKSPACE,
     registry: options.Registry = None,
     preprocess: Annotated[
-        PreprocessName, typer.Option("--preprocess", help="auto leaves images in MNIST's form untouched.")
-    ] = PreprocessName.AUTO,
+        PreprocessMode, typer.Option("--preprocess", help="auto leaves images in MNIST's form untouched.")
+    ] = "auto",
     min_confidence: Annotated[
         float | None, typer.Option("--min-confidence", help="Below it, no_digit; the model's own threshold where none.")
     ] = None,
@@ -81,8 +72,8 @@ def score(
     if output is None:
         raise UsageError("say where the rows go: --output FILE.csv, FILE.jsonl or FILE.parquet")
     values = {
-        "preprocess": preprocess.value,
-        "device": device.value if device else "auto",
+        "preprocess": preprocess,
+        "device": device or "auto",
         "workers": workers,
         "min_confidence": min_confidence,
         "probabilities": probabilities,

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from mnist_pipeline.config.layers import merge_layers, parse_assignment
-from mnist_pipeline.config.parsing import build_config, parse_config
+from mnist_pipeline.config.parsing import build_config, parse_config, restore_config
 from mnist_pipeline.config.presets import DEFAULT_PRESET, EXPECTED, MACHINE, PRESET_VALUES, Expected
 from mnist_pipeline.config.schema import (
     AugmentationConfig,
@@ -19,7 +19,7 @@ from mnist_pipeline.config.schema import (
     ScoreConfig,
     TrainConfig,
 )
-from mnist_pipeline.schema import Device, PreprocessMode
+from mnist_pipeline.literals import Device, PreprocessMode
 
 PRESETS: Mapping[str, TrainConfig] = MappingProxyType({name: TrainConfig(preset=name) for name in PRESET_VALUES})
 """Name -> the training that it stands for."""
@@ -48,4 +48,5 @@ __all__ = [
     "merge_layers",
     "parse_assignment",
     "parse_config",
+    "restore_config",
 ]

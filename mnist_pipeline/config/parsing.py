@@ -1,7 +1,7 @@
 """From what was said to a checked configuration, or to one line that names the field."""
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import ValidationError
 
@@ -23,14 +23,32 @@ def build_config(*layers: Mapping[str, Any]) -> PipelineConfig:
     return parse_config(PipelineConfig, merge_layers(*layers))
 
 
-def parse_config(kind: type[ConfigT], values: Mapping[str, Any]) -> ConfigT:
+def restore_config(stored: Mapping[str, Any], changes: Mapping[str, Any]) -> PipelineConfig:
+    """The configuration that an earlier run stored, with changes.
+
+    Fields that this version does not have are left out: the run may be older, and what they decided is done.
+
+    Raises:
+        UsageError: a value is not allowed; names the first one.
+    """
+    return parse_config(PipelineConfig, merge_layers(stored, changes), unknown="ignore")
+
+
+def parse_config(
+    kind: type[ConfigT], values: Mapping[str, Any], *, unknown: Literal["forbid", "ignore"] = "forbid"
+) -> ConfigT:
     """The values as a config of this kind.
+
+    Args:
+        kind: its class.
+        values: by field, nested.
+        unknown: what becomes of fields that the class does not have.
 
     Raises:
         UsageError: a field is unknown or its value is not allowed; names the first one.
     """
     try:
-        return kind.model_validate(values)
+        return kind.model_validate(values, extra=unknown)
     except ValidationError as error:
         raise UsageError(_first_problem(error)) from None
 

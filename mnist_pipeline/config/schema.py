@@ -23,7 +23,7 @@ from pydantic_core import CoreSchema
 
 from mnist_pipeline.config.layers import merge_layers
 from mnist_pipeline.config.presets import DEFAULT_PRESET, PRESET_VALUES
-from mnist_pipeline.schema import Device, PreprocessMode
+from mnist_pipeline.literals import Device, PreprocessMode
 
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -106,9 +106,7 @@ class AugmentationConfig(OfPreset):
 class TrainConfig(OfPreset):
     """One training, completely described."""
 
-    OWN = frozenset(
-        {"preset", "max_minutes", "kill_after_minutes", "precision", "strategy", "tensorboard", "seed", "device"}
-    )
+    OWN = frozenset({"preset", "max_minutes", "precision", "strategy", "seed", "device"})
 
     preset: str = Field(default=DEFAULT_PRESET, json_schema_extra={"enum": list(PRESET_VALUES)})
     """The named training whose values the fields have that are not given; the defaults below are the codelab's."""
@@ -152,14 +150,10 @@ class TrainConfig(OfPreset):
     """Random changes of the training images."""
     max_minutes: float | None = Field(default=None, gt=0)
     """Stop fitting after so many minutes in all, with the best weights so far; none: no limit."""
-    kill_after_minutes: float | None = Field(default=None, gt=0)
-    """Train in a process of its own, which is killed after so many minutes; none: in this process, without a limit."""
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
     """Number format of the computations; weights and the saved model are float32 in each."""
     strategy: Literal["single", "mirrored"] = "single"
     """One device, or every one of its kind with equal shares of each batch (TensorFlow only)."""
-    tensorboard: bool = False
-    """Write TensorBoard logs into the run's folder as well (TensorFlow only)."""
     seed: Seed = 0
     """Seed of weights, order and augmentation."""
     device: Device = "auto"

@@ -14,7 +14,7 @@ from mnist_pipeline.files import sha256_bytes
 from mnist_pipeline.inference.contract import CLASSES, INPUT, OUTPUT, SIDE, ModelMetadata
 from mnist_pipeline.inference.cuda import CUDA, FATAL, gpu_problem, load_onnxruntime
 from mnist_pipeline.inference.safety import MAX_BATCH, MAX_BYTES, check_model_is_safe
-from mnist_pipeline.schema import Device
+from mnist_pipeline.literals import Device
 
 logger = logging.getLogger(__name__)
 

@@ -16,9 +16,9 @@ from mnist_pipeline.imaging.decoding import decode
 from mnist_pipeline.imaging.errors import ImageError
 from mnist_pipeline.imaging.normalising import SIDE, Prepared, has_sprite_form, normalise, resize_only
 from mnist_pipeline.imaging.plain_png import Canvas
+from mnist_pipeline.literals import PreprocessMode
 from mnist_pipeline.rejection.answers import ERROR, NO_DIGIT, OK, REASON_NAMES
 from mnist_pipeline.rejection.novelty import AT_ONCE, Novelty, read_novelty
-from mnist_pipeline.schema import PreprocessMode
 from mnist_pipeline.scoring.records import ROW, ScoringSettings
 from mnist_pipeline.scoring.results import Part
 from mnist_pipeline.scoring.sources.reading import Reader, Signature

@@ -5,8 +5,9 @@ from typing import Literal, Self
 
 import numpy as np
 
+from mnist_pipeline.literals import Device, PreprocessMode
 from mnist_pipeline.rejection.answers import ConfidenceThreshold
-from mnist_pipeline.schema import Device, PreprocessMode, Record
+from mnist_pipeline.schema import Record
 
 ROW = np.dtype(
     [

@@ -2,7 +2,7 @@
 
 import importlib.metadata
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,21 +18,17 @@ from mnist_pipeline.training.backend import import_seconds, load_keras
 from mnist_pipeline.training.checkpoint import Store
 from mnist_pipeline.training.devices import FoundDevice, require_device, training_scope
 from mnist_pipeline.training.guards import check_learned
-from mnist_pipeline.training.isolated import train_isolated
-from mnist_pipeline.training.journal import Journal
 from mnist_pipeline.training.loop import Training
 from mnist_pipeline.training.member import Material
 from mnist_pipeline.training.saving import combine, save_model
 from mnist_pipeline.training.summary import render_summary, summarize
-from mnist_pipeline.training.tensorboard import TensorBoardLog
 from mnist_pipeline.training.weights import weights_digest
 from mnist_pipeline.workspace import RunDirectory
 
 logger = logging.getLogger(__name__)
 
-
 # Fields of the config that change no weight, and may differ between a training and the one that goes on from it.
-TELLS_NOTHING = {"max_minutes", "kill_after_minutes", "tensorboard", "device", "preset"}
+TELLS_NOTHING = {"max_minutes", "device", "preset"}
 
 
 def train_model(
@@ -56,21 +52,6 @@ def train_model(
         TrainingError: the loss became infinite, nothing was learned, or a file could not be written.
         MissingExtraError: Keras is not installed.
     """
-    if config.kill_after_minutes is None:
-        return train_here(config, dataset, run, checkpoints, report_progress, extra=extra)
-    return train_isolated(config, dataset, run, checkpoints, report_progress, config.kill_after_minutes, extra=extra)
-
-
-def train_here(
-    config: TrainConfig,
-    dataset: FetchedDataset,
-    run: RunDirectory,
-    checkpoints: Path,
-    report_progress: ReportProgress = no_progress,
-    *,
-    extra: ExtraImages | None = None,
-) -> TrainedModel:
-    """`train_model` in this process, whatever ``config.kill_after_minutes`` says."""
     with _clear_errors(config, checkpoints):
         return _train(config, dataset, extra, run, checkpoints, report_progress)
 
@@ -91,10 +72,10 @@ def _train(
         extra_images=extra.directory if extra else None,
     )
     material = Material.of(data)
-    with training_scope(device, config.strategy) as devices, _tensorboard(config, run) as on_epoch:
+    with training_scope(device, config.strategy) as devices:
         identity = fingerprint(config, dataset, extra, device, devices)
         training = Training(config, material, device, devices, Store(checkpoints, identity))
-        kept = training.run(report_progress, on_epoch)
+        kept = training.run(report_progress)
     model = combine(config.architecture, kept, config.views)
     accuracy = training.validation_accuracy(model)
     notes = [*training.notes(), *check_learned(accuracy, data.validation.labels)]
@@ -147,19 +128,6 @@ def _clear_errors(config: TrainConfig, checkpoints: Path) -> Iterator[None]:
             f"the device has too little memory for batches of {config.batch_size}; try --batch-size "
             f"{max(1, config.batch_size // 2)}, or --device cpu"
         ) from error
-
-
-@contextmanager
-def _tensorboard(config: TrainConfig, run: RunDirectory) -> Iterator[Callable[[Journal], None] | None]:
-    """Who is told of each epoch: the TensorBoard log, where one is asked for."""
-    if not config.tensorboard:
-        yield None
-        return
-    log = TensorBoardLog(run.path / "tensorboard")
-    try:
-        yield log.write
-    finally:
-        log.close()
 
 
 def _history(

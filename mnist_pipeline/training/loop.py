@@ -3,7 +3,6 @@
 import logging
 import math
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -44,25 +43,18 @@ class Training:
         self._checkpoint = store.load() or Checkpoint(Journal())
         self._resumed = len(self.journal.epochs)
         self._report: ReportProgress = no_progress
-        self._on_epoch: Callable[[Journal], None] = _nobody
 
     @property
     def journal(self) -> Journal:
         return self._checkpoint.journal
 
-    def run(
-        self, report_progress: ReportProgress = no_progress, on_epoch: Callable[[Journal], None] | None = None
-    ) -> list[Arrays]:
+    def run(self, report_progress: ReportProgress = no_progress) -> list[Arrays]:
         """Train what is still to be trained; the kept weights of each member.
-
-        ``on_epoch`` is called with the journal so far: at the beginning, and after each epoch.
 
         Raises:
             TrainingError: a loss became infinite.
         """
         self._report = report_progress
-        self._on_epoch = on_epoch or _nobody
-        self._on_epoch(self.journal)
         if self._resumed:
             logger.info("going on after epoch %d, from %s", self._resumed, self._store.path)
         while len(self._checkpoint.finished) < self.config.members:
@@ -173,11 +165,6 @@ class Training:
     def _keep(self, reached: Checkpoint) -> None:
         self._store.save(reached)
         self._checkpoint = reached
-        self._on_epoch(reached.journal)
-
-
-def _nobody(_: Journal) -> None:
-    """Nobody asked for the journal."""
 
 
 @dataclass(frozen=True, slots=True)

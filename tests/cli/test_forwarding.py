@@ -9,10 +9,12 @@ from typer.testing import CliRunner
 
 from mnist_pipeline.cli import app
 from mnist_pipeline.cli.configure import configure
-from mnist_pipeline.cli.options import DeviceName
 from mnist_pipeline.cli.terminal import Terminal
 from mnist_pipeline.config import PRESETS
+from mnist_pipeline.files import read_json, write_json
 from mnist_pipeline.progress import Progress
+from mnist_pipeline.runs import Run
+from mnist_pipeline.workspace import Workspace
 
 
 def test_named_options_win_over_set_over_the_file_over_the_preset(tmp_path):
@@ -22,7 +24,7 @@ def test_named_options_win_over_set_over_the_file_over_the_preset(tmp_path):
         file=file,
         assignments=["training.epochs=3", "training.batch_size=128"],
         training={"preset": None, "epochs": 4},
-        device=DeviceName.CPU,
+        device="cpu",
         source="/data",
     )
     expected = {"epochs": 4, "batch_size": 128, "learning_rate": 0.5, "device": "cpu"}
@@ -44,6 +46,15 @@ def test_fetch_prints_where_the_dataset_is(tmp_path):
     found = json.loads(result.stdout)
     assert Path(found["directory"]).parent == tmp_path / "datasets"
     assert (Path(found["directory"]) / "images.npy").is_file()
+
+
+@pytest.mark.parametrize("command", ["export", "evaluate", "publish"])
+def test_a_run_of_an_older_version_is_gone_on_with(tmp_path, command):
+    run = Run.start(Workspace(tmp_path), configure(dataset="digits"))
+    stored = read_json(run.directory.config)
+    write_json(run.directory.config, stored | {"training": stored["training"] | {"kill_after_minutes": None}})
+    result = CliRunner().invoke(app, [command, "--workspace", str(tmp_path)])
+    assert f"run {run.directory.id} has no finished step 'fetch'" in result.stderr
 
 
 def test_the_environment_names_workspace_and_source(tmp_path, monkeypatch):

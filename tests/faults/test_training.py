@@ -14,7 +14,6 @@ import pytest
 
 from mnist_pipeline.config import TrainConfig
 from mnist_pipeline.errors import DeviceError, TrainingError
-from mnist_pipeline.progress import Progress
 from mnist_pipeline.runs.artifacts import FetchedDataset, Output
 from mnist_pipeline.training.fit import train_model
 from mnist_pipeline.workspace import RunDirectory
@@ -104,50 +103,6 @@ def test_17_a_file_that_cannot_be_written_is_one_clear_line_and_nothing_half_wri
     assert "mnist_pipeline.errors.TrainingError: training cannot write (File too large" in errors
     assert list((tmp_path / "run").iterdir()) == []
     assert list((tmp_path / "checkpoints").iterdir()) == []
-
-
-ISOLATED = CONFIG.model_copy(update={"epochs": 9_999, "kill_after_minutes": 5.0})
-
-
-def test_26_a_training_that_the_system_kills_is_one_clear_line_and_is_gone_on_from(digits_dataset, run, tmp_path):
-    others = children()
-
-    def kill(progress: Progress) -> None:
-        if progress.activity.startswith("epoch 3/"):
-            [child] = children() - others
-            os.kill(child, signal.SIGKILL)
-
-    with pytest.raises(TrainingError, match=r"killed from outside, most likely for lack of memory; finished epochs"):
-        train_model(ISOLATED, digits_dataset, run, tmp_path / "checkpoints", kill)
-    assert children() <= others
-    assert list(run.path.iterdir()) == []
-    limited = ISOLATED.model_copy(update={"max_minutes": 0.02})
-    records = []
-    trained = train_model(limited, digits_dataset, run, tmp_path / "checkpoints", records.append)
-    assert trained.verify().epochs >= 2
-    assert "went on after epoch" in run.history.read_text()
-    assert records
-    assert all(isinstance(record, Progress) for record in records)
-
-
-def test_26_a_training_beyond_its_hard_limit_is_killed(digits_dataset, run, tmp_path):
-    others = children()
-    config = ISOLATED.model_copy(update={"kill_after_minutes": 0.01})  # before Keras is even loaded
-    with pytest.raises(TrainingError, match=r"killed after 0.01 minutes \(kill_after_minutes\)"):
-        train_model(config, digits_dataset, run, tmp_path / "checkpoints")
-    assert children() <= others
-    assert list(run.path.iterdir()) == []
-
-
-def test_30_what_an_isolated_training_raises_is_raised_here(digits_dataset, run, tmp_path, monkeypatch):
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
-    with pytest.raises(DeviceError, match="device gpu: tensorflow finds no GPU"):
-        train_model(ISOLATED.model_copy(update={"device": "gpu"}), digits_dataset, run, tmp_path / "checkpoints")
-
-
-def children() -> set[int]:
-    """Processes that this one started and that still run; those of other tests may be among them."""
-    return {int(pid) for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()}
 
 
 @pytest.mark.parametrize("after", ["part", "whole"])

@@ -134,21 +134,6 @@ def test_mixed_precision_saves_a_float32_model(train):
     assert training.result.validation_accuracy > 0.5
 
 
-def test_tensorboard_logs_hold_the_curves(train):
-    import tensorflow as tf
-
-    training = train(tensorboard=True, epochs=2)
-    scalars = {}
-    for file in (training.run.path / "tensorboard").iterdir():
-        for record in tf.data.TFRecordDataset(str(file)):
-            event = tf.compat.v1.Event.FromString(record.numpy())
-            for value in event.summary.value:
-                scalars[value.tag, event.step] = float(tf.make_ndarray(value.tensor))
-    epochs = training.history.epochs
-    assert scalars["epoch/val_accuracy", 2] == pytest.approx(epochs[1].val_accuracy)
-    assert [scalars["batch/loss", step] for step in range(1, 37)] == pytest.approx(training.history.batches.loss)
-
-
 def test_a_backend_that_is_not_installed_is_named(monkeypatch):
     from mnist_pipeline.training import backend
 

@@ -62,6 +62,20 @@ def test_a_killed_training_ends_with_the_weights_of_an_undisturbed_one(train, di
     assert len(trained) == 2 * CONFIG.epochs - victim_epoch
 
 
+def test_what_was_fitted_before_a_kill_counts_towards_the_time_limit(train, digits_dataset, tmp_path):
+    config = CONFIG.model_copy(update={"members": 1, "epochs": 1_000})
+    child = start(config, digits_dataset, tmp_path / "run", tmp_path / "checkpoints")
+    next(line for line in child.stdout if line.endswith("whole\n"))
+    child.kill()
+    child.communicate()
+    resumed = train(config, checkpoints=tmp_path / "checkpoints", max_minutes=1e-6)
+    finished = next(int(note.split()[4]) for note in resumed.history.notes if note.startswith("went on after epoch"))
+    assert len(resumed.history.epochs) == finished + 1
+    assert resumed.history.stopped == "max_minutes"
+    batches = -(-config.train_rows // config.batch_size)
+    assert finished * batches < len(resumed.history.batches.loss) < (finished + 1) * batches
+
+
 def test_a_checkpoint_of_another_training_is_left_alone(small, train, caplog):
     other = train(checkpoints=small.checkpoints, epochs=1, seed=99)
     assert "another training" in caplog.text
