@@ -42,7 +42,7 @@ from mnist_pipeline.runs.artifacts import (
 from mnist_pipeline.schema import Record
 from mnist_pipeline.training.devices import require_device
 from mnist_pipeline.training.fit import train_model
-from mnist_pipeline.workspace import Workspace
+from mnist_pipeline.workspace import REPORT_HTML, Workspace
 
 # What each step's files depend on, besides its config and its inputs.
 ONNXRUNTIME = ("onnxruntime-gpu", "onnxruntime")
@@ -204,7 +204,7 @@ def _summary(run: Run, version: PublishedVersion, dataset: FetchedDataset, accur
         dataset=dataset.name,
         fallback=dataset.fallback,
         onnx=version.path,
-        report=version.directory / run.directory.report_html.name,
+        report=version.directory / REPORT_HTML,
         reused=record.reused,
         seconds={name: step.seconds for name, step in record.steps.items()},
     )

@@ -3,6 +3,13 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+MODEL_KERAS = "model.keras"
+MODEL_ONNX = "model.onnx"
+EVALUATION_JSON = "evaluation.json"
+REPORT_HTML = "report.html"
+REPORT_MD = "report.md"
+"""Files of a run that are known by name outside of it: in a published version, in lineage, in a report."""
+
 
 @dataclass(frozen=True, slots=True)
 class RunDirectory:
@@ -25,7 +32,7 @@ class RunDirectory:
 
     @property
     def model_keras(self) -> Path:
-        return self.path / "model.keras"
+        return self.path / MODEL_KERAS
 
     @property
     def history(self) -> Path:
@@ -33,7 +40,7 @@ class RunDirectory:
 
     @property
     def model_onnx(self) -> Path:
-        return self.path / "model.onnx"
+        return self.path / MODEL_ONNX
 
     @property
     def parity(self) -> Path:
@@ -41,7 +48,7 @@ class RunDirectory:
 
     @property
     def evaluation_json(self) -> Path:
-        return self.path / "evaluation.json"
+        return self.path / EVALUATION_JSON
 
     @property
     def evaluation_csv(self) -> Path:
@@ -63,11 +70,11 @@ class RunDirectory:
 
     @property
     def report_html(self) -> Path:
-        return self.path / "report.html"
+        return self.path / REPORT_HTML
 
     @property
     def report_md(self) -> Path:
-        return self.path / "report.md"
+        return self.path / REPORT_MD
 
 
 @dataclass(frozen=True, slots=True)

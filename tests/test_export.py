@@ -23,10 +23,10 @@ from mnist_pipeline.export import export_model
 from mnist_pipeline.export.backend import load_keras
 from mnist_pipeline.export.canonical import canonical_bytes
 from mnist_pipeline.export.conversion import convert, predict
-from mnist_pipeline.export.parity import compare
 from mnist_pipeline.export.step import to_onnx
 from mnist_pipeline.files import sha256_file
 from mnist_pipeline.inference import Classifier, ModelMetadata, check_model_is_safe
+from mnist_pipeline.inference.probabilities import compare
 from mnist_pipeline.runs.artifacts import ExportedModel, FetchedDataset, TrainedModel
 from mnist_pipeline.runs.parity import Parity
 from mnist_pipeline.training.saving import average

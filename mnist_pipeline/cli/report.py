@@ -11,6 +11,7 @@ from mnist_pipeline.cli.lookup import find_registry, pick_model
 from mnist_pipeline.cli.options import WORKSPACE
 from mnist_pipeline.cli.terminal import Terminal
 from mnist_pipeline.errors import UsageError
+from mnist_pipeline.workspace import REPORT_HTML
 
 COMPARE = "compare"
 
@@ -58,7 +59,7 @@ def _version_report(workspace: Path, registry: str | None, name: str | None, ref
     store = find_registry(workspace, registry)
     if not store.models():
         raise UsageError(f"{reference!r} is neither a run nor a version in {workspace}")
-    return store.resolve(pick_model(store, name), reference).directory / "report.html"
+    return store.resolve(pick_model(store, name), reference).directory / REPORT_HTML
 
 
 def _compare(workspace: Path, run_ids: list[str], output: Path | None) -> Path:

@@ -7,18 +7,15 @@ same form (one row of 784 pixels an image, one-hot label bytes, ten classes) is 
 import tomllib
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from mnist_pipeline.config import Name
 from mnist_pipeline.errors import UsageError
 from mnist_pipeline.files import canonical_json, sha256_bytes
+from mnist_pipeline.mnist_form import CLASSES, SIDE
 
-IMAGE_SIDE: Final = 28
-"""Pixels along each edge of an image: the models take no other."""
-CLASSES: Final = 10
-"""Number of classes: the models tell no more and no fewer apart."""
 EMBEDDED_SOURCE = "embedded:scikit-learn"
 """``source`` of the dataset that is installed with scikit-learn and never downloaded."""
 
@@ -73,7 +70,7 @@ class DatasetDescription(_Part):
     """Folder of the files: https URL, file URL or directory; or `EMBEDDED_SOURCE`."""
     class_names: tuple[ClassName, ...] = Field(min_length=CLASSES, max_length=CLASSES)
     """By class index."""
-    image_size: tuple[Literal[28], Literal[28]] = (IMAGE_SIDE, IMAGE_SIDE)
+    image_size: tuple[Literal[28], Literal[28]] = (SIDE, SIDE)
     """Height and width in pixels."""
     rows: Rows
     files: SpriteFiles | None = None

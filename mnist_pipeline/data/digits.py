@@ -18,11 +18,10 @@ import warnings
 import numpy as np
 from numpy.typing import NDArray
 
-from mnist_pipeline.data.description import IMAGE_SIDE
 from mnist_pipeline.data.order import stable_permutation
 from mnist_pipeline.errors import MissingExtraError
+from mnist_pipeline.mnist_form import INK_SIDE, SIDE
 
-INK_SIDE = 20
 """Pixels of the longer edge of a digit's ink (LeCun)."""
 SOURCE_MAXIMUM = 16
 """Value of full ink in the source."""
@@ -62,7 +61,7 @@ def draw_on_canvas(small: NDArray[np.int64]) -> NDArray[np.uint8]:
     height, width = ink.shape
     longer = max(height, width)
     enlarged = _resize(ink, _rounded(height * INK_SIDE, longer), _rounded(width * INK_SIDE, longer))
-    canvas = np.zeros((IMAGE_SIDE, IMAGE_SIDE), np.uint8)
+    canvas = np.zeros((SIDE, SIDE), np.uint8)
     top = _offset(enlarged.sum(axis=1))
     left = _offset(enlarged.sum(axis=0))
     canvas[top : top + enlarged.shape[0], left : left + enlarged.shape[1]] = enlarged
@@ -99,7 +98,7 @@ def _bilinear_weights(source: int, target: int) -> NDArray[np.int64]:
 def _offset(mass: NDArray[np.int64]) -> int:
     """Where along one axis to place the ink, so that its centre of mass is where MNIST has it.
 
-    That is pixel `IMAGE_SIDE` / 2, counted from 0, within half a pixel: half a pixel right of and below the exact
+    That is pixel `SIDE` / 2, counted from 0, within half a pixel: half a pixel right of and below the exact
     middle. The centres of MNIST's train images lie in 13.48..14.50 along both axes, on average at 14.0.
 
     Args:
@@ -109,5 +108,5 @@ def _offset(mass: NDArray[np.int64]) -> int:
     # Twice the centre of mass, counted from the ink's first line.
     moment = int((2 * np.arange(lines) * mass).sum())
     total = int(mass.sum())
-    offset = (IMAGE_SIDE * total - moment + total) // (2 * total)
-    return min(max(offset, 0), IMAGE_SIDE - lines)
+    offset = (SIDE * total - moment + total) // (2 * total)
+    return min(max(offset, 0), SIDE - lines)

@@ -27,6 +27,7 @@ from mnist_pipeline.data.store import (
 from mnist_pipeline.errors import IntegrityError, StorageError
 from mnist_pipeline.files import sha256_bytes, sync_directory, write_bytes
 from mnist_pipeline.files.object_store import ObjectFolder
+from mnist_pipeline.mnist_form import SIDE
 from mnist_pipeline.progress import Progress, ReportProgress, no_progress
 from mnist_pipeline.runs.artifacts import FetchedDataset
 from mnist_pipeline.workspace import Workspace
@@ -109,7 +110,7 @@ def _check(folder: Path, description: DatasetDescription, where: str) -> None:
     except ValueError as error:
         raise IntegrityError(f"{where} holds no arrays: {error}") from error
     shapes = (images.dtype, images.shape, labels.dtype, labels.shape)
-    if shapes != (np.uint8, (description.rows.total, 28, 28), np.uint8, (description.rows.total,)):
+    if shapes != (np.uint8, (description.rows.total, SIDE, SIDE), np.uint8, (description.rows.total,)):
         raise IntegrityError(f"{where} holds arrays of other types and shapes: {shapes}")
     if labels.max(initial=0) >= len(description.class_names):
         raise IntegrityError(f"{where} holds labels up to {labels.max()}, expected classes 0 to 9")

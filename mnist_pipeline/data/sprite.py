@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin
 
-from mnist_pipeline.data.description import CLASSES, IMAGE_SIDE
 from mnist_pipeline.errors import DataError
+from mnist_pipeline.mnist_form import CLASSES, SIDE
 
 PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 PNG_END = b"IEND\xaeB`\x82"
 """The last bytes of every whole PNG."""
-SPRITE_WIDTH = IMAGE_SIDE * IMAGE_SIDE
+SPRITE_WIDTH = SIDE * SIDE
 """Pixels in a row: one image."""
 BLOCK_ROWS = 1_000
 _MODES = {"L", "LA", "RGB", "RGBA", "P"}
@@ -44,7 +44,7 @@ def decode_sprite(file: BinaryIO, rows: int, where: str) -> Iterator[NDArray[np.
         _load(image, where)
         for start in range(0, rows, BLOCK_ROWS):
             block = image.crop((0, start, SPRITE_WIDTH, min(start + BLOCK_ROWS, rows)))
-            yield _grey(block, start, where).reshape(-1, IMAGE_SIDE, IMAGE_SIDE)
+            yield _grey(block, start, where).reshape(-1, SIDE, SIDE)
 
 
 def _open_png(file: BinaryIO, rows: int, where: str) -> PngImagePlugin.PngImageFile:
@@ -62,7 +62,7 @@ def _open_png(file: BinaryIO, rows: int, where: str) -> PngImagePlugin.PngImageF
         width, height = image.size
         raise DataError(
             f"{where} has {width}x{height} pixels, expected {SPRITE_WIDTH}x{rows} "
-            f"({rows:,} images of {IMAGE_SIDE}x{IMAGE_SIDE}, one a row)"
+            f"({rows:,} images of {SIDE}x{SIDE}, one a row)"
         )
     if image.mode not in _MODES or _has_16_bits(image):
         raise DataError(f"{where} has mode {_mode(image)}, expected 8-bit L, RGB, RGBA or P with equal channels")

@@ -20,7 +20,6 @@ from pydantic import ValidationError
 
 from mnist_pipeline.data.checks import DataChecks, check_rows
 from mnist_pipeline.data.description import (
-    IMAGE_SIDE,
     DatasetDescription,
     Rows,
     dataset_digest,
@@ -28,6 +27,7 @@ from mnist_pipeline.data.description import (
 from mnist_pipeline.data.sprite import encode_labels
 from mnist_pipeline.errors import DataError, IntegrityError
 from mnist_pipeline.files import sha256_bytes, sha256_file, sync_directory, temporary_sibling, write_json
+from mnist_pipeline.mnist_form import SIDE
 from mnist_pipeline.progress import Progress, ReportProgress
 from mnist_pipeline.runs.artifacts import FetchedDataset
 from mnist_pipeline.schema import Record
@@ -245,7 +245,7 @@ def _write_images(
     pixels, whole = hashlib.sha256(), hashlib.sha256()
     done = 0
     with path.open("xb") as file:
-        header = {"descr": "|u1", "fortran_order": False, "shape": (rows, IMAGE_SIDE, IMAGE_SIDE)}
+        header = {"descr": "|u1", "fortran_order": False, "shape": (rows, SIDE, SIDE)}
         np.lib.format.write_array_header_1_0(file, header)
         file.flush()
         whole.update(path.read_bytes())

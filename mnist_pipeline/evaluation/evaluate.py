@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from mnist_pipeline.config import EvaluateConfig
 from mnist_pipeline.data.dataset import Dataset, Split
 from mnist_pipeline.data.order import stable_permutation
-from mnist_pipeline.errors import DataError, ExportError
+from mnist_pipeline.errors import DataError
 from mnist_pipeline.evaluation import metrics
 from mnist_pipeline.evaluation.schema import Evaluation, Latency
 from mnist_pipeline.files import open_atomic, write_json, write_text
 from mnist_pipeline.inference import Classifier
+from mnist_pipeline.inference.probabilities import require_probabilities
 from mnist_pipeline.progress import Progress, ReportProgress, no_progress
 from mnist_pipeline.rejection.fitting import MOST_ROWS, SEED
 from mnist_pipeline.rejection.limits import choose_rejection
@@ -32,8 +33,6 @@ LATENCY_BATCHES = (1, 32, 1_024)
 LATENCY_SECONDS = 0.7
 """For each of the batch sizes."""
 LATENCY_CALLS = 200
-SUM_TOLERANCE = 1e-3
-"""Of the ten probabilities of an image, which come in float32."""
 
 
 def evaluate_model(
@@ -53,7 +52,7 @@ def evaluate_model(
         DataError: the dataset has no test rows.
         ExportError: what the model gives are no probabilities.
     """
-    classifier = Classifier.load(exported.directory / run.model_onnx.name, sha256=exported.sha256, device=config.device)
+    classifier = Classifier.load(exported.path, sha256=exported.sha256, device=config.device)
     history = History.model_validate_json(run.history.read_bytes())
     data = Dataset.open(dataset.directory, validation_rows=history.validation_rows)
     probabilities = predict(classifier, data.test, config.batch_size, report_progress)
@@ -95,19 +94,8 @@ def predict(
         done.append(classifier.probabilities(split.images[start : start + batch_size], batch_size))
         report_progress(Progress("evaluate", min(start + batch_size, rows), rows, "images"))
     probabilities = np.concatenate(done)
-    _check_probabilities(probabilities)
+    require_probabilities(probabilities, "the model")
     return probabilities
-
-
-def _check_probabilities(probabilities: NDArray[np.float32]) -> None:
-    # NaN fails every comparison, so what is asked for is the good case.
-    good = (probabilities >= 0).all(axis=1) & (abs(probabilities.sum(axis=1) - 1) <= SUM_TOLERANCE)
-    if not good.all():
-        row = int(np.argmin(good))
-        raise ExportError(
-            f"the model gives no probabilities: test row {row} got {probabilities[row].tolist()}, "
-            "expected numbers >= 0 that add up to 1; train and export it again"
-        )
 
 
 def measure(

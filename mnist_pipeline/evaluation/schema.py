@@ -4,8 +4,7 @@
 Fractions are in [0, 1]; rows count from the first test row.
 """
 
-from typing import Literal
-
+from mnist_pipeline.literals import UsedDevice
 from mnist_pipeline.rejection.schema import Rejection
 from mnist_pipeline.schema import Record
 
@@ -91,7 +90,7 @@ class Evaluation(Record):
     log_loss: float
     """Mean negative log-likelihood, nats; probabilities clipped to [1e-7, 1]."""
     provider: str
-    device: Literal["cpu", "gpu"]
+    device: UsedDevice
     class_names: list[str]
     per_class: list[ClassMetrics]
     confusion_matrix: list[list[int]]

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from mnist_pipeline.data.dataset import to_model_input
 from mnist_pipeline.errors import ExportError, IntegrityError
 from mnist_pipeline.export.backend import load_keras, load_tensorflow, load_tf2onnx, quiet_python
-from mnist_pipeline.inference.contract import CLASSES, INPUT, OUTPUT, SIDE
+from mnist_pipeline.inference.contract import INPUT, OUTPUT
+from mnist_pipeline.mnist_form import CLASSES, SIDE
 
 if TYPE_CHECKING:
     from onnx import ModelProto

@@ -13,9 +13,9 @@ from mnist_pipeline.export.backend import framework_versions
 from mnist_pipeline.export.canonical import canonical_bytes
 from mnist_pipeline.export.conversion import convert, load_keras_model, predict
 from mnist_pipeline.export.folding import fold_reshapes
-from mnist_pipeline.export.parity import compare
 from mnist_pipeline.files import write_bytes, write_json
 from mnist_pipeline.inference import Classifier, ModelMetadata, check_model_is_safe
+from mnist_pipeline.inference.probabilities import compare
 from mnist_pipeline.runs.artifacts import ExportedModel, FetchedDataset, TrainedModel
 from mnist_pipeline.runs.parity import Parity
 from mnist_pipeline.workspace import RunDirectory
@@ -36,7 +36,7 @@ def export_model(
         IntegrityError: model.keras is not the file that the training wrote, or must not be loaded.
         MissingExtraError: TensorFlow or tf2onnx is not installed.
     """
-    model_keras = trained.verify().directory / "model.keras"
+    model_keras = trained.verify().path
     data = Dataset.open(dataset.directory, train_rows=config.parity_images, validation_rows=0)
     model = load_keras_model(model_keras)
     onnx_bytes = to_onnx(model, config.opset, describe(data, trained, run))

@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mnist_pipeline.imaging.components import Component, label
+from mnist_pipeline.mnist_form import INK_SIDE, SIDE
 
-SIDE = 28
-INK_SIDE = 20
 FINE = 4
 """Strokes are measured and drawn on a grid so many times finer than the sprite's."""
 WORK = 128

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, _imaging
 
-SIDE = 28
+from mnist_pipeline.mnist_form import SIDE
+
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _IHDR = struct.pack(">4sIIBBBBB", b"IHDR", SIDE, SIDE, 8, 0, 0, 0, 0)
 _HEADER = SIGNATURE + struct.pack(">I", len(_IHDR) - 4) + _IHDR + struct.pack(">I", zlib.crc32(_IHDR))

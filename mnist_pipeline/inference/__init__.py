@@ -4,12 +4,11 @@ No other room imports onnxruntime.
 """
 
 from mnist_pipeline.inference.classifier import Classifier
-from mnist_pipeline.inference.contract import CLASSES, INPUT, OUTPUT, ModelMetadata
+from mnist_pipeline.inference.contract import INPUT, OUTPUT, ModelMetadata
 from mnist_pipeline.inference.cuda import gpu_problem
 from mnist_pipeline.inference.safety import MAX_BATCH, MAX_BYTES, check_model_is_safe
 
 __all__ = [
-    "CLASSES",
     "INPUT",
     "MAX_BATCH",
     "MAX_BYTES",

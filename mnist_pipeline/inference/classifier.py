@@ -4,17 +4,18 @@ import logging
 import os
 import stat
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mnist_pipeline.errors import DeviceError, IntegrityError, UsageError
 from mnist_pipeline.files import sha256_bytes
-from mnist_pipeline.inference.contract import CLASSES, INPUT, OUTPUT, SIDE, ModelMetadata
+from mnist_pipeline.inference.contract import INPUT, OUTPUT, ModelMetadata
 from mnist_pipeline.inference.cuda import CUDA, FATAL, gpu_problem, load_onnxruntime
 from mnist_pipeline.inference.safety import MAX_BATCH, MAX_BYTES, check_model_is_safe
-from mnist_pipeline.literals import Device
+from mnist_pipeline.literals import Device, UsedDevice
+from mnist_pipeline.mnist_form import CLASSES, SIDE
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +41,7 @@ class Classifier:
         self.sha256 = sha256
         self.metadata = _read_metadata(session)
         self.provider: str = session.get_providers()[0]
-        self.device: Literal["cpu", "gpu"] = "gpu" if self.provider == CUDA else "cpu"
+        self.device: UsedDevice = "gpu" if self.provider == CUDA else "cpu"
 
     @classmethod
     def load(

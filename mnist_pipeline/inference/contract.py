@@ -7,6 +7,7 @@ from typing import Self
 from pydantic import ValidationError
 
 from mnist_pipeline.errors import IntegrityError
+from mnist_pipeline.mnist_form import CLASSES
 from mnist_pipeline.schema import Record
 
 INPUT = "images"
@@ -17,8 +18,6 @@ array as it is; ``cv2.dnn.blobFromImages`` makes float32 [N, 1, 28, 28] of it, w
 """
 OUTPUT = "probabilities"
 """float32 [N, 10]."""
-SIDE = 28
-CLASSES = 10
 BATCH = "N"
 """Name of the free dimension."""
 

@@ -11,8 +11,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from mnist_pipeline.errors import IntegrityError
-from mnist_pipeline.inference.contract import CLASSES, INPUT, OUTPUT, SIDE
+from mnist_pipeline.inference.contract import INPUT, OUTPUT
 from mnist_pipeline.inference.shapes import ShapeError, shapes_at
+from mnist_pipeline.mnist_form import CLASSES, SIDE
 
 if TYPE_CHECKING:
     from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto

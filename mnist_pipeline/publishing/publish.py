@@ -60,7 +60,7 @@ class Candidate(NamedTuple):
 
     @property
     def model(self) -> Path:
-        return self.exported.directory / "model.onnx"
+        return self.exported.path
 
 
 def registry_of(config: PublishConfig, workspace: Workspace) -> Registry:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mnist_pipeline.errors import UsageError
+from mnist_pipeline.workspace import EVALUATION_JSON
 
 if TYPE_CHECKING:
     from mnist_pipeline.registry import Registry
@@ -61,7 +62,7 @@ def find_scoring_model(model: str, name: str | None, workspace: Path, registry: 
         return ScoringModel(path, sha256_file(path))
     store = find_registry(workspace, registry)
     found = store.resolve(pick_model(store, name), model)
-    evaluation = found.directory / "evaluation.json"
+    evaluation = found.directory / EVALUATION_JSON
     threshold = _threshold(read_json(evaluation))
     return ScoringModel(found.path, found.sha256, f"{found.model} {found.version}", threshold, evaluation)
 

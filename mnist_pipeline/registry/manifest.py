@@ -13,12 +13,13 @@ from pydantic import AwareDatetime, Field, StringConstraints, ValidationError
 from mnist_pipeline.errors import IntegrityError, RegistryError, UsageError
 from mnist_pipeline.files import canonical_json, render_json, sha256_bytes
 from mnist_pipeline.schema import Record
+from mnist_pipeline.workspace import EVALUATION_JSON, MODEL_ONNX
 
-MODEL_FILE = "model.onnx"
+MODEL_FILE = MODEL_ONNX
 MANIFEST_FILE = "manifest.json"
 SIGNATURE_FILE = "manifest.json.sig"
 CARD_FILE = "MODEL_CARD.md"
-EVALUATION_FILE = "evaluation.json"
+EVALUATION_FILE = EVALUATION_JSON
 CHAMPION = "champion"
 VERSION_DIGITS = 12
 LEAST_PREFIX = 4

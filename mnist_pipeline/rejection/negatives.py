@@ -7,9 +7,8 @@ in digits, and that they meet in many other ways.
 import numpy as np
 from numpy.typing import NDArray
 
-from mnist_pipeline.inference.contract import SIDE
+from mnist_pipeline.mnist_form import INK_SIDE, SIDE
 
-INK_SIDE = 20
 MIDDLE = SIDE / 2
 """Pixel at which the centre of mass lies."""
 INK = 0.25

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from mnist_pipeline.errors import IntegrityError
-from mnist_pipeline.inference.contract import SIDE
+from mnist_pipeline.mnist_form import SIDE
 from mnist_pipeline.schema import Record
 
 CELL = 4

@@ -27,7 +27,7 @@ from mnist_pipeline.reporting.view import threshold
 from mnist_pipeline.runs.artifacts import FetchedDataset, Output
 from mnist_pipeline.runs.history import History
 from mnist_pipeline.runs.parity import Parity
-from mnist_pipeline.workspace import RunDirectory
+from mnist_pipeline.workspace import REPORT_HTML, REPORT_MD, RunDirectory
 
 RecordT = TypeVar("RecordT", bound=BaseModel)
 
@@ -57,11 +57,11 @@ class Report(Output):
 
     @property
     def html(self) -> Path:
-        return self.directory / "report.html"
+        return self.directory / REPORT_HTML
 
     @property
     def markdown(self) -> Path:
-        return self.directory / "report.md"
+        return self.directory / REPORT_MD
 
     @property
     def confusion_matrix(self) -> Path:
@@ -179,7 +179,7 @@ def render_files(inputs: ReportInputs) -> dict[str, bytes]:
     }
     files = {f"{name}.png": plots.to_png(draw) for name, draw in charts.items()}
     files |= {f"{name}.svg": plots.to_svg(draw, name).encode() for name, draw in charts.items()}
-    return files | {"report.md": render_markdown(inputs).encode(), "report.html": render_html(inputs).encode()}
+    return files | {REPORT_MD: render_markdown(inputs).encode(), REPORT_HTML: render_html(inputs).encode()}
 
 
 def _read(path: Path, kind: type[RecordT], *, required: bool = False) -> RecordT | None:

@@ -20,6 +20,7 @@ from mnist_pipeline.reporting import format as fmt
 from mnist_pipeline.reporting.inputs import CHANGES_SHOWN, MISTAKES_SHOWN, Image, ReportInputs
 from mnist_pipeline.runs.history import Epoch, History, Layer
 from mnist_pipeline.runs.parity import Parity
+from mnist_pipeline.workspace import MODEL_KERAS, MODEL_ONNX
 
 SHADES = 6
 """Levels by which the cells of the confusion matrix are shaded; 0 is not."""
@@ -207,8 +208,8 @@ def lineage(inputs: ReportInputs) -> list[tuple[str, str]]:
     evaluation, parity = inputs.evaluation, inputs.parity
     known = [
         ("dataset", evaluation.dataset_digest),
-        ("model.keras", parity.keras_sha256),
-        ("model.onnx", parity.model_sha256),
+        (MODEL_KERAS, parity.keras_sha256),
+        (MODEL_ONNX, parity.model_sha256),
     ]
     if inputs.comparison is not None:
         known.append((f"champion {inputs.comparison.champion_version}", inputs.comparison.champion_sha256))

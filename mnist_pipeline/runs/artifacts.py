@@ -5,12 +5,14 @@ run's journal stores it, and a later run trusts it only after ``verify``.
 """
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Self
 
 from pydantic import BaseModel, ConfigDict
 
 from mnist_pipeline.errors import IntegrityError
 from mnist_pipeline.files import sha256_file
+from mnist_pipeline.literals import UsedDevice
+from mnist_pipeline.workspace import MODEL_KERAS, MODEL_ONNX
 
 
 class Output(BaseModel):
@@ -90,7 +92,7 @@ class TrainedModel(Output):
 
     preset: str
     parameters: int
-    device: Literal["cpu", "gpu"]
+    device: UsedDevice
     best_epochs: list[int]
     """Of each member the 1-based epoch whose weights were kept."""
     epochs: int
@@ -102,6 +104,10 @@ class TrainedModel(Output):
     """Images of one's own that were fitted besides the train rows."""
     extra_images_digest: str | None = None
     """`ExtraImages.digest` of these; none: there were none."""
+
+    @property
+    def path(self) -> Path:
+        return self.directory / MODEL_KERAS
 
     @property
     def identity(self) -> dict[str, str]:
@@ -116,12 +122,16 @@ class ExportedModel(Output):
     """Largest absolute difference of a probability between Keras and onnxruntime."""
 
     @property
+    def path(self) -> Path:
+        return self.directory / MODEL_ONNX
+
+    @property
     def sha256(self) -> str:
-        return self.files["model.onnx"]
+        return self.files[MODEL_ONNX]
 
     @property
     def identity(self) -> dict[str, str]:
-        return {"model.onnx": self.sha256}
+        return {MODEL_ONNX: self.sha256}
 
 
 class EvaluatedModel(Output):

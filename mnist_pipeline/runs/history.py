@@ -2,6 +2,7 @@
 
 from typing import Any, Literal
 
+from mnist_pipeline.literals import UsedDevice
 from mnist_pipeline.schema import Record
 
 
@@ -65,7 +66,7 @@ class History(Record):
     parameters: int
     train_rows: int
     validation_rows: int
-    device: Literal["cpu", "gpu"]
+    device: UsedDevice
     best_epochs: list[int]
     """Of each member the 1-based epoch whose weights were kept: best validation accuracy, then lowest validation
     loss; its last one where nothing is held out."""

@@ -14,9 +14,10 @@ from mnist_pipeline.errors import IntegrityError
 from mnist_pipeline.files import sha256_bytes
 from mnist_pipeline.imaging.decoding import decode
 from mnist_pipeline.imaging.errors import ImageError
-from mnist_pipeline.imaging.normalising import SIDE, Prepared, has_sprite_form, normalise, resize_only
+from mnist_pipeline.imaging.normalising import Prepared, has_sprite_form, normalise, resize_only
 from mnist_pipeline.imaging.plain_png import Canvas
 from mnist_pipeline.literals import PreprocessMode
+from mnist_pipeline.mnist_form import SIDE
 from mnist_pipeline.rejection.answers import ERROR, NO_DIGIT, OK, REASON_NAMES
 from mnist_pipeline.rejection.novelty import AT_ONCE, Novelty, read_novelty
 from mnist_pipeline.scoring.records import ROW, ScoringSettings

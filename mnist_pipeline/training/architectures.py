@@ -3,6 +3,7 @@
 from itertools import count
 from typing import Any
 
+from mnist_pipeline.mnist_form import CLASSES, SIDE
 from mnist_pipeline.training.backend import load_keras
 from mnist_pipeline.training.plan import derived_seed
 
@@ -11,6 +12,7 @@ from mnist_pipeline.training.plan import derived_seed
 # src/initializers.ts). This scale takes Keras' correction out again.
 TRUNCATED_SD = 0.87962566103423978
 TFJS_SCALE = TRUNCATED_SD**2
+INPUT_SHAPE = (SIDE, SIDE, 1)
 OUTPUT_LAYER = "probabilities"
 
 
@@ -90,7 +92,7 @@ def compact(seed: int, precision: str) -> Any:
         found = layers.BatchNormalization(momentum=0.9, epsilon=1e-5, dtype=precision, name=f"norm_{number}")(found)
         return layers.ReLU(dtype=precision, name=f"relu_{number}")(found)
 
-    images = keras.Input((28, 28, 1), name="images")
+    images = keras.Input(INPUT_SHAPE, name="images")
     found = convolution(images, 1, 32, size=5, strides=2, padding="valid")
     found = convolution(found, 2, 72, strides=2)
     found = convolution(found, 3, 72)
@@ -119,10 +121,10 @@ class _Kernels:
 
 def _probabilities(kernel_initializer: Any) -> Any:
     return load_keras().layers.Dense(
-        10, activation="softmax", kernel_initializer=kernel_initializer, dtype="float32", name=OUTPUT_LAYER
+        CLASSES, activation="softmax", kernel_initializer=kernel_initializer, dtype="float32", name=OUTPUT_LAYER
     )
 
 
 def _sequential(name: str, *layers: Any) -> Any:
     keras = load_keras()
-    return keras.Sequential([keras.Input((28, 28, 1), name="images"), *layers], name=name)
+    return keras.Sequential([keras.Input(INPUT_SHAPE, name="images"), *layers], name=name)

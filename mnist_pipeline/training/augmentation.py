@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_pipeline.config import AugmentationConfig
+from mnist_pipeline.mnist_form import SIDE
 from mnist_pipeline.training.backend import load_keras
 
-SIZE = 28
-MIDDLE = (SIZE - 1) / 2
+MIDDLE = (SIDE - 1) / 2
 ELASTIC_KNOTS = 5
 """Points along each axis whose random displacements make up the elastic change."""
 ELASTIC_WIDTH = 4.0
@@ -56,7 +56,7 @@ def move(images: Any, config: AugmentationConfig, draws: Any) -> Any:
         return warp(images, *changes)
     knots = (count * 2, ELASTIC_KNOTS, ELASTIC_KNOTS)
     field = smooth(keras.random.normal(knots, stddev=config.elastic, dtype="float32", seed=draws))
-    down, right = keras.ops.split(keras.ops.reshape(field, (count, 2, SIZE * SIZE)), 2, axis=1)
+    down, right = keras.ops.split(keras.ops.reshape(field, (count, 2, SIDE * SIDE)), 2, axis=1)
     x, y = sources(*changes)
     return sample(images, x + right[:, 0], y + down[:, 0])
 
@@ -77,7 +77,7 @@ def warp(images: Any, angle: Any, shear: Any, zoom: Any, down: Any, right: Any) 
 
 def sources(angle: Any, shear: Any, zoom: Any, down: Any, right: Any) -> tuple[Any, Any]:
     """Where `warp` reads each pixel of its result: x and y, float32 [N, 784] each."""
-    y, x = np.divmod(np.arange(SIZE * SIZE, dtype=np.float32), SIZE)
+    y, x = np.divmod(np.arange(SIDE * SIDE, dtype=np.float32), SIDE)
     x_of_x, x_of_y, start_x, y_of_x, y_of_y, start_y = _inverse(angle, shear, zoom, down, right)
     return x_of_x * x + x_of_y * y + start_x, y_of_x * x + y_of_y * y + start_y
 
@@ -86,9 +86,9 @@ def sample(images: Any, x: Any, y: Any) -> Any:
     """``images`` [N, 28, 28, 1], read at ``x`` and ``y`` [N, 784]; bilinear, zero outside."""
     ops = load_keras().ops
     # With an empty frame around it, every place outside of an image can be read as the nearest one on its frame.
-    side = SIZE + 3
+    side = SIDE + 3
     framed = ops.reshape(ops.pad(images[..., 0], ((0, 0), (1, 2), (1, 2))), (-1,))
-    x, y = ops.clip(x + 1.0, 0.0, SIZE + 1.0), ops.clip(y + 1.0, 0.0, SIZE + 1.0)
+    x, y = ops.clip(x + 1.0, 0.0, SIDE + 1.0), ops.clip(y + 1.0, 0.0, SIDE + 1.0)
     left, top = ops.floor(x), ops.floor(y)
     first = ops.expand_dims(ops.arange(ops.shape(images)[0], dtype="int32") * side**2, 1)
     place = ops.cast(top * side + left, "int32") + first
@@ -96,7 +96,7 @@ def sample(images: Any, x: Any, y: Any) -> Any:
     top_left, top_right, low_left, low_right = corners
     upper = top_left + (x - left) * (top_right - top_left)
     lower = low_left + (x - left) * (low_right - low_left)
-    return ops.reshape(upper + (y - top) * (lower - upper), (-1, SIZE, SIZE, 1))
+    return ops.reshape(upper + (y - top) * (lower - upper), (-1, SIDE, SIDE, 1))
 
 
 def smooth(knots: Any) -> Any:
@@ -111,8 +111,8 @@ def smooth(knots: Any) -> Any:
 
 def _shares() -> NDArray[np.float32]:
     """What each knot contributes to each pixel of one axis: [28, knots]; the squares of a row sum to 1."""
-    knots = np.linspace(0, SIZE - 1, ELASTIC_KNOTS)
-    weights = np.exp(-0.5 * ((np.arange(SIZE)[:, None] - knots) / ELASTIC_WIDTH) ** 2)
+    knots = np.linspace(0, SIDE - 1, ELASTIC_KNOTS)
+    weights = np.exp(-0.5 * ((np.arange(SIDE)[:, None] - knots) / ELASTIC_WIDTH) ** 2)
     return np.asarray(weights / np.linalg.norm(weights, axis=1, keepdims=True), dtype=np.float32)
 
 

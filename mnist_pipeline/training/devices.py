@@ -3,19 +3,17 @@
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Any
 
-from mnist_pipeline.config import Device
 from mnist_pipeline.errors import DeviceError, UsageError
+from mnist_pipeline.literals import Device, UsedDevice
 from mnist_pipeline.stderr import quiet_stderr
 from mnist_pipeline.training.backend import load_keras
 
 logger = logging.getLogger(__name__)
 
-FoundDevice = Literal["cpu", "gpu"]
 
-
-def require_device(device: Device) -> FoundDevice:
+def require_device(device: Device) -> UsedDevice:
     """The device that a training asked to run on ``device`` takes, tried with a small computation.
 
     Raises:
@@ -35,7 +33,7 @@ def require_device(device: Device) -> FoundDevice:
 
 
 @contextmanager
-def training_scope(device: FoundDevice, strategy: str) -> Iterator[int]:
+def training_scope(device: UsedDevice, strategy: str) -> Iterator[int]:
     """Variables and computations of the block live on ``device``; on all of its kind where the strategy is mirrored.
 
     Yields the number of devices.

@@ -11,12 +11,13 @@ from mnist_pipeline.config import TrainConfig
 from mnist_pipeline.data.dataset import Dataset
 from mnist_pipeline.errors import DeviceError, TrainingError
 from mnist_pipeline.files import canonical_json, sha256_bytes, write_json
+from mnist_pipeline.literals import UsedDevice
 from mnist_pipeline.progress import ReportProgress, no_progress
 from mnist_pipeline.runs.artifacts import ExtraImages, FetchedDataset, Output, TrainedModel
 from mnist_pipeline.runs.history import History, TrainingSeconds
 from mnist_pipeline.training.backend import import_seconds, load_keras
 from mnist_pipeline.training.checkpoint import Store
-from mnist_pipeline.training.devices import FoundDevice, require_device, training_scope
+from mnist_pipeline.training.devices import require_device, training_scope
 from mnist_pipeline.training.guards import check_learned
 from mnist_pipeline.training.loop import Training
 from mnist_pipeline.training.member import Material
@@ -99,7 +100,7 @@ def _train(
 
 
 def fingerprint(
-    config: TrainConfig, dataset: FetchedDataset, extra: ExtraImages | None, device: FoundDevice, devices: int
+    config: TrainConfig, dataset: FetchedDataset, extra: ExtraImages | None, device: UsedDevice, devices: int
 ) -> str:
     """Hex SHA-256 of everything that a checkpoint's numbers depend on, and that a resumed training must share."""
     backend = load_keras().backend.backend()
@@ -135,7 +136,7 @@ def _history(
     training: Training,
     model: Any,
     accuracy: float | None,
-    device: FoundDevice,
+    device: UsedDevice,
     notes: list[str],
 ) -> History:
     journal = training.journal

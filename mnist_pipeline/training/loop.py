@@ -10,10 +10,10 @@ import numpy as np
 
 from mnist_pipeline.config import TrainConfig
 from mnist_pipeline.data.dataset import to_model_input
+from mnist_pipeline.literals import UsedDevice
 from mnist_pipeline.progress import ReportProgress, no_progress
 from mnist_pipeline.runs.history import Epoch, Validation
 from mnist_pipeline.training.checkpoint import Checkpoint, Store
-from mnist_pipeline.training.devices import FoundDevice
 from mnist_pipeline.training.journal import Journal, Stopped, best_epoch
 from mnist_pipeline.training.member import Figures, Material, Member
 from mnist_pipeline.training.plan import Plan, derived_seed
@@ -31,9 +31,7 @@ class Training:
         compile_seconds: what compiling cost in this process.
     """
 
-    def __init__(
-        self, config: TrainConfig, material: Material, device: FoundDevice, devices: int, store: Store
-    ) -> None:
+    def __init__(self, config: TrainConfig, material: Material, device: UsedDevice, devices: int, store: Store) -> None:
         self.config = config
         self.material = material
         self.device = device

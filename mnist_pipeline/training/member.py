@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from mnist_pipeline.config import TrainConfig
 from mnist_pipeline.data.dataset import Dataset, to_model_input, to_one_hot
 from mnist_pipeline.errors import TrainingError
+from mnist_pipeline.literals import UsedDevice
 from mnist_pipeline.training.architectures import build_model
 from mnist_pipeline.training.backend import load_keras
-from mnist_pipeline.training.devices import FoundDevice
 from mnist_pipeline.training.optimizers import build_optimizer, learning_rate
 from mnist_pipeline.training.plan import Plan, Rows, derived_seed
 from mnist_pipeline.training.reporting import BatchReport
@@ -63,7 +63,7 @@ class Figures:
 class Member:
     """A network, its optimizer and the compiled step, on the device of the surrounding scope."""
 
-    def __init__(self, config: TrainConfig, material: Material, plan: Plan, device: FoundDevice) -> None:
+    def __init__(self, config: TrainConfig, material: Material, plan: Plan, device: UsedDevice) -> None:
         from mnist_pipeline.training.trainee import BatchTrace, Trainee
 
         keras = load_keras()
@@ -183,7 +183,7 @@ class Member:
         )
 
 
-def _can_use_xla(config: TrainConfig, device: FoundDevice) -> bool:
+def _can_use_xla(config: TrainConfig, device: UsedDevice) -> bool:
     """Jax has no other way; TensorFlow gains by it on a GPU, but cannot compile the augmentation for it."""
     if load_keras().backend.backend() != "tensorflow":
         return True

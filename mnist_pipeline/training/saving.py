@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mnist_pipeline.files import write_bytes
-from mnist_pipeline.training.architectures import OUTPUT_LAYER, build_model
+from mnist_pipeline.training.architectures import INPUT_SHAPE, OUTPUT_LAYER, build_model
 from mnist_pipeline.training.backend import ignore_array_copy_warning, load_keras
 from mnist_pipeline.training.weights import Arrays
 
@@ -28,7 +28,7 @@ def combine(architecture: str, kept: Sequence[Arrays], views: int = 1) -> Any:
 def average(members: Sequence[Any], views: int = 1) -> Any:
     """One model whose probabilities are the mean of those of ``members`` on the first ``views`` of `SHIFTS`."""
     keras = load_keras()
-    images = keras.Input((28, 28, 1), name="images")
+    images = keras.Input(INPUT_SHAPE, name="images")
     seen = images
     if views > 1:
         seen = keras.ops.concatenate([_shifted(images, *shift) for shift in SHIFTS[:views]], axis=0)

@@ -9,7 +9,6 @@ from PIL import Image, ImageFilter
 
 from mnist_pipeline.imaging.components import label
 from mnist_pipeline.imaging.normalising import (
-    SIDE,
     find_ink,
     has_sprite_form,
     normalise,
@@ -19,6 +18,7 @@ from mnist_pipeline.imaging.normalising import (
     resize_only,
     stroke_width,
 )
+from mnist_pipeline.mnist_form import SIDE
 
 
 def large(image: np.ndarray, factor: int = 6, margin: int = 40) -> np.ndarray:
