@@ -222,9 +222,7 @@ def test_answers_that_are_no_probabilities_are_refused_with_the_row(done, digits
     weights[400, 3] = np.nan
     run, exported = linear_models.export(weights, digits_dataset, tmp_path / "run")
 
-    with pytest.raises(
-        ExportError, match=r"no probabilities for \d+ of 360 images: image \d+ has the smallest nan"
-    ):
+    with pytest.raises(ExportError, match=r"no probabilities for \d+ of 360 images: image \d+ has the smallest nan"):
         evaluate_model(EvaluateConfig(device="cpu"), digits_dataset, exported, run)
     assert not run.evaluation_json.exists()
     assert not run.predictions.exists()

@@ -1,5 +1,7 @@
 """Reports and the disk: a run as other rooms left it, read and drawn."""
 
+import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -8,7 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner, Result
 
+from mnist_pipeline.cli import app
 from mnist_pipeline.config import DEFAULT_PRESET, PipelineConfig
 from mnist_pipeline.data.dataset import Dataset
 from mnist_pipeline.errors import IntegrityError, UsageError
@@ -201,3 +205,63 @@ def test_drawing_loads_no_tensorflow(run: RunDirectory, digits_dataset: FetchedD
     arguments = [sys.executable, "-c", program, str(run.path), str(digits_dataset.directory)]
     done = subprocess.run(arguments, check=True, capture_output=True, text=True)
     assert done.stderr == ""
+
+
+def copy_of(run: RunDirectory, name: str) -> RunDirectory:
+    """Another run of the same workspace, with one mistake less."""
+    other = RunDirectory(run.path.with_name(name))
+    shutil.copytree(run.path, other.path)
+    write_json(other.journal, read_json(run.journal) | {"run_id": name})
+    evaluation = read_json(run.evaluation_json)
+    write_json(other.evaluation_json, evaluation | {"mistakes": evaluation["mistakes"][:-1]})
+    return other
+
+
+def report(workspace: Path, *arguments: str | Path) -> Result:
+    command = ["report", *(str(part) for part in arguments), "--workspace", str(workspace)]
+    return CliRunner().invoke(app, command)
+
+
+def test_the_command_line_sets_two_runs_side_by_side(
+    run: RunDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    other = copy_of(run, "20000101T000000-abcdef")
+    done = report(tmp_path, run.id, "--compare", other.id, "--output", "page.html", "--json")
+    assert (done.exit_code, json.loads(done.stdout)) == (0, {"report": "page.html"}), done.stderr
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert f"<title>{run.id} and {other.id} side by side</title>" in page
+    assert "Images wrong in A and right in B: 1." in page
+    # Without a name the latest run is one of the two, and the page is named after both.
+    done = report(tmp_path, "--compare", other.id)
+    assert (done.exit_code, done.stdout.strip()) == (0, f"compare-{run.id}-{other.id}.html"), done.stderr
+    assert (tmp_path / done.stdout.strip()).read_text(encoding="utf-8") == page
+
+
+def test_a_comparison_replaces_nothing_that_it_was_not_told_to(run: RunDirectory, tmp_path: Path) -> None:
+    other = copy_of(run, "20000101T000000-abcdef")
+    page = tmp_path / "thesis.html"
+    page.write_text("mine", encoding="utf-8")
+    refused = report(tmp_path, run.id, "--compare", other.id, "--output", page)
+    assert refused.exit_code == 2
+    assert refused.stderr == f"error: --output {page} exists; --overwrite replaces it\n"
+    assert page.read_text(encoding="utf-8") == "mine"
+    done = report(tmp_path, run.id, "--compare", other.id, "--output", page, "--overwrite")
+    assert done.exit_code == 0, done.stderr
+    assert "side by side" in page.read_text(encoding="utf-8")
+
+
+def test_what_cannot_be_compared_or_written_is_one_line(run: RunDirectory, tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("", encoding="utf-8")
+    for arguments, code, message in (
+        ([run.id, "--compare", "20000101T000000-abcdef"], 2, "no run '20000101T000000-abcdef' in"),
+        ([run.id, "--compare", run.id, "--output", tmp_path], 2, "is a folder; name a file"),
+        ([run.id, "--compare", run.id, "--output", blocked / "page.html"], 1, "page.html cannot be written: "),
+        ([run.id, "--output", "page.html"], 2, "--output and --overwrite are for --compare RUN"),
+    ):
+        done = report(tmp_path, *arguments)
+        assert (done.exit_code, done.stdout) == (code, ""), done.stderr
+        [line] = done.stderr.splitlines()
+        assert line.startswith("error: ")
+        assert message in line
