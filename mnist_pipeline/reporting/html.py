@@ -7,7 +7,7 @@ nothing else in. Whatever comes from data is escaped by the template engine.
 import base64
 import hashlib
 from collections.abc import Mapping
-from functools import cache, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mnist_pipeline import __version__
@@ -15,28 +15,11 @@ from mnist_pipeline.reporting import format as report_format
 from mnist_pipeline.reporting import plots
 from mnist_pipeline.reporting import view as report_view
 from mnist_pipeline.reporting.comparison import compare
+from mnist_pipeline.reporting.environment import environment
 from mnist_pipeline.reporting.inputs import ReportInputs
-from mnist_pipeline.reporting.markdown import render_markdown
 
 if TYPE_CHECKING:
-    from jinja2 import Environment
     from markupsafe import Markup
-
-__all__ = ["render_comparison_html", "render_html", "render_markdown"]
-
-FORMATS = (
-    "percent",
-    "points",
-    "count",
-    "plain",
-    "decimal",
-    "scientific",
-    "probability",
-    "milliseconds",
-    "seconds",
-    "size",
-    "shape",
-)
 
 
 def render_html(inputs: ReportInputs) -> str:
@@ -89,10 +72,10 @@ def _safe(markup: str) -> "Markup":
 
 
 def _render(template: str, **values: Any) -> str:
-    environment = _environment()
-    style = _minified(environment.get_template("style.css").render())
+    templates = environment(html=True)
+    style = _minified(templates.get_template("style.css").render())
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    text = environment.get_template(template).render(
+    text = templates.get_template(template).render(
         style=_safe(style), style_digest=digest, view=report_view, package_version=__version__, **values
     )
     return text.rstrip() + "\n"
@@ -100,18 +83,3 @@ def _render(template: str, **values: Any) -> str:
 
 def _minified(style: str) -> str:
     return "\n".join(line.strip() for line in style.splitlines() if line.strip())
-
-
-@cache
-def _environment() -> "Environment":
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("mnist_pipeline.reporting"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {name: getattr(report_format, name) for name in FORMATS}
-    return environment

@@ -1,0 +1,39 @@
+"""Where the templates lie, and how they write numbers."""
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+from mnist_pipeline.reporting import format as report_format
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+FORMATS = (
+    "percent",
+    "points",
+    "count",
+    "plain",
+    "decimal",
+    "scientific",
+    "probability",
+    "milliseconds",
+    "seconds",
+    "size",
+    "shape",
+)
+
+
+@cache
+def environment(*, html: bool) -> "Environment":
+    """The templates of this room, with a filter for each kind of number; with ``html`` every text is escaped."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    found = Environment(
+        loader=PackageLoader("mnist_pipeline.reporting"),
+        autoescape=html,  # noqa: S701 - Markdown has rules of its own: `markdown.escape`
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    found.filters |= {name: getattr(report_format, name) for name in FORMATS}
+    return found
