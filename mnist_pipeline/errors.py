@@ -53,4 +53,8 @@ class MissingExtraError(PipelineError):
     """A part of this package was called whose optional dependencies are not installed."""
 
     def __init__(self, what: str, extra: str) -> None:
-        super().__init__(f"{what} needs the '{extra}' extra; install it with: pip install 'mnist-pipeline[{extra}]'")
+        super().__init__(what, extra)  # what it is made of, so that it can be pickled
+
+    def __str__(self) -> str:
+        what, extra = self.args
+        return f"{what} needs the '{extra}' extra; install it with: pip install 'mnist-pipeline[{extra}]'"

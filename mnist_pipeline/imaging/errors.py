@@ -11,7 +11,10 @@ class ImageError(Exception):
     """
 
     def __init__(self, kind: str, message: str, signature: tuple[int, int] | None = None) -> None:
-        super().__init__(message)
+        super().__init__(kind, message, signature)  # what it is made of, so that it can be pickled
         self.kind = kind
         self.message = message
         self.signature = signature
+
+    def __str__(self) -> str:
+        return self.message
