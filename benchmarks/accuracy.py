@@ -48,7 +48,7 @@ def main() -> None:
                 found = measure(preset, seed, dataset, workspace)
                 with results.open("a") as file:
                     file.write(json.dumps(found) + "\n")
-    summary = {preset: summarize([r for r in lines(results) if r["preset"] == preset]) for preset in arguments.presets}
+    summary = {preset: summarise([r for r in lines(results) if r["preset"] == preset]) for preset in arguments.presets}
     sys.stdout.write(json.dumps(summary, indent=2) + "\n")
 
 
@@ -76,7 +76,7 @@ def measure(preset: str, seed: int, dataset: FetchedDataset, workspace: Workspac
     }
 
 
-def summarize(results: list[dict[str, Any]]) -> dict[str, Any]:
+def summarise(results: list[dict[str, Any]]) -> dict[str, Any]:
     """Mean and standard deviation over the seeds."""
     accuracies = [result["accuracy"] for result in results]
     return {

@@ -30,10 +30,10 @@ from mnist_pipeline.runs.artifacts import FetchedDataset
 from mnist_pipeline.runs.history import History
 from mnist_pipeline.training.architectures import build_model
 from mnist_pipeline.training.backend import import_seconds, load_keras
+from mnist_pipeline.training.batching import Batching
 from mnist_pipeline.training.devices import require_device, training_scope
 from mnist_pipeline.training.fit import train_model
-from mnist_pipeline.training.member import Material, Member
-from mnist_pipeline.training.plan import Plan
+from mnist_pipeline.training.network import Network, TrainingData
 from mnist_pipeline.workspace import Workspace
 
 PART = 40 * 512
@@ -66,20 +66,20 @@ def throughput(dataset: FetchedDataset, rounds: int) -> dict[str, object]:
     config = PRESETS["codelab-full"]
     data = Dataset.open(dataset.directory)
     device = require_device("auto")
-    plan = Plan.of(config, len(data.train), seed=0)
+    batching = Batching.of(config, len(data.train), seed=0)
     with training_scope(device, "single"):
-        ours = Member(config, Material.of(data), plan, device)
+        ours = Network(config, TrainingData.of(data), batching, device)
         ours.compile()
         images, labels = to_model_input(data.train.images), to_one_hot(data.train.labels)
         bare = bare_keras(config)
         bare.fit(images[: 2 * config.batch_size], labels[: 2 * config.batch_size], config.batch_size, verbose=0)
         speeds: dict[str, list[float]] = {"ours": [], "keras.Model.fit": []}
         for number in range(1, rounds + 1):
-            rows = plan.order(1 + number % plan.epochs)[:PART]
+            rows = batching.order(1 + number % batching.epochs)[:PART]
             part = images[rows], labels[rows]
-            watch = ours.watch(0, lambda *_: None, math.inf)
+            callback = ours.callback(0, lambda *_: None, math.inf)
             loops = {
-                "ours": partial(ours.fit, rows, watch),
+                "ours": partial(ours.fit, rows, callback),
                 "keras.Model.fit": partial(bare.fit, *part, config.batch_size, verbose=0),
             }
             for name in sorted(loops, reverse=bool(number % 2)):  # neither is always the first
@@ -113,18 +113,18 @@ def seconds_to(config: TrainConfig, dataset: FetchedDataset, target: float) -> d
     data = Dataset.open(dataset.directory, validation_rows=config.validation_rows)
     test, truth = to_model_input(data.test.images), data.test.labels
     device = require_device("auto")
-    plan = Plan.of(config, len(data.train), seed=1)
+    batching = Batching.of(config, len(data.train), seed=1)
     with training_scope(device, "single"):
-        member = Member(config, Material.of(data), plan, device)
-        compiled, fitted, accuracy = member.compile(), 0.0, 0.0
-        for epoch in range(1, plan.epochs + 1):
-            watch = member.watch(plan.batches_before(epoch), lambda *_: None, math.inf)
-            fitted += seconds(member.fit, plan.order(epoch), watch)
-            answers = [np.asarray(member.core(test[i : i + 1_000])).argmax(axis=1) for i in range(0, len(test), 1_000)]
+        network = Network(config, TrainingData.of(data), batching, device)
+        compiled, fitted, accuracy = network.compile(), 0.0, 0.0
+        for epoch in range(1, batching.epochs + 1):
+            callback = network.callback(batching.batches_before(epoch), lambda *_: None, math.inf)
+            fitted += seconds(network.fit, batching.order(epoch), callback)
+            answers = [np.asarray(network.core(test[i : i + 1_000])).argmax(axis=1) for i in range(0, len(test), 1_000)]
             accuracy = float((np.concatenate(answers) == truth).mean())
             if accuracy >= target:
                 return {"seconds": fitted, "epochs": epoch, "accuracy": accuracy, "compile": compiled}
-    return {"seconds": None, "epochs": plan.epochs, "accuracy": accuracy, "compile": compiled}
+    return {"seconds": None, "epochs": batching.epochs, "accuracy": accuracy, "compile": compiled}
 
 
 def whole_fit(config: TrainConfig, dataset: FetchedDataset, workspace: Workspace) -> dict[str, float | None]:

@@ -46,11 +46,11 @@ class FetchConfig(Config):
     source: str | None = None
     """Mirror to read instead of the official source: https URL or file URL of a folder, or a directory."""
     shared: str | None = None
-    """s3://bucket/prefix where machines share decoded datasets; none: each decodes its own."""
+    """s3://bucket/prefix where machines share decoded datasets; None means that each decodes its own."""
     endpoint: str | None = None
-    """URL of that object store's server; none: AWS_ENDPOINT_URL, else Amazon's."""
+    """URL of that object store's server; None means AWS_ENDPOINT_URL, else Amazon's."""
     extra_images: Path | None = None
-    """Folder with a folder of labelled images per class, which join the train rows; none: the dataset alone."""
+    """Folder with a folder of labelled images per class, which join the train rows; None means the dataset alone."""
     fall_back_to_digits: bool = False
     """Where the official source cannot be reached and no source is named: use the embedded digits, loudly."""
     connect_timeout: Seconds = 10
@@ -113,7 +113,7 @@ class TrainConfig(OfPreset):
     architecture: Literal["codelab", "convnet", "dense", "compact"] = "codelab"
     """The network: the codelab's CNN, the two of TensorFlow.js' mnist example, or a modern small CNN."""
     train_rows: int | None = Field(default=None, ge=1)
-    """How many train rows to fit, of those that are not validation rows; none: all."""
+    """How many train rows to fit, of those that are not validation rows; None means all."""
     validation_rows: int = Field(default=5_000, ge=0)
     """How many train rows to hold out; capped at a fifth of the train rows."""
     members: int = Field(default=1, ge=1, le=16)
@@ -139,9 +139,9 @@ class TrainConfig(OfPreset):
     min_batches: int = Field(default=0, ge=0)
     """Go on for more whole epochs until this many batches, so that few rows are enough; 0 where epochs are named."""
     max_batches: int | None = Field(default=None, ge=1)
-    """Stop after this many batches in all; none: after the epochs."""
+    """Stop after this many batches in all; None means after the epochs."""
     validate_every_batches: int | None = Field(default=None, ge=1)
-    """Measure the validation rows every so many batches as well; none: after each epoch."""
+    """Measure the validation rows every so many batches as well; None means after each epoch."""
     label_smoothing: float = Field(default=0, ge=0, lt=1)
     """Share of each label that is spread over all classes."""
     average_batches: int = Field(default=0, ge=0)
@@ -149,7 +149,7 @@ class TrainConfig(OfPreset):
     augmentation: AugmentationConfig = AugmentationConfig()
     """Random changes of the training images."""
     max_minutes: float | None = Field(default=None, gt=0)
-    """Stop fitting after so many minutes in all, with the best weights so far; none: no limit."""
+    """Stop fitting after so many minutes in all, with the best weights so far; None means no limit."""
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
     """Number format of the computations; weights and the saved model are float32 in each."""
     strategy: Literal["single", "mirrored"] = "single"
@@ -225,9 +225,9 @@ class GateConfig(Config):
     max_calibration_error: Fraction = 0.10
     """Largest expected calibration error."""
     max_latency_ms: float | None = Field(default=None, gt=0)
-    """Largest median latency of one image, milliseconds; none: not checked."""
+    """Largest median latency of one image, milliseconds; None means not checked."""
     max_bytes: int | None = Field(default=None, ge=1)
-    """Largest size of the ONNX file; none: not checked."""
+    """Largest size of the ONNX file; None means not checked."""
 
     @field_validator("champion_margin")
     @classmethod
@@ -242,15 +242,15 @@ class PublishConfig(Config):
     """Where the model is published, and the gate before it."""
 
     model: Name | None = None
-    """Name in the registry; none: the dataset's name."""
+    """Name in the registry; None means the dataset's name."""
     gate: GateConfig = GateConfig()
     """What the candidate must reach."""
     registry: str | None = None
-    """Folder or s3://bucket/prefix; none: the workspace's own."""
+    """Folder or s3://bucket/prefix; None means the workspace's own."""
     endpoint: str | None = None
-    """URL of the object store's server; none: AWS_ENDPOINT_URL, else Amazon's."""
+    """URL of the object store's server; None means AWS_ENDPOINT_URL, else Amazon's."""
     sign_key: Path | None = None
-    """PEM file of an Ed25519 private key that signs the manifest; none: not signed."""
+    """PEM file of an Ed25519 private key that signs the manifest; None means not signed."""
 
 
 class ScoreConfig(Config):
@@ -262,9 +262,9 @@ class ScoreConfig(Config):
     device: Device = "auto"
     """Where to run onnxruntime; gpu fails where CUDA does not really load."""
     workers: int | None = Field(default=None, ge=1, le=256)
-    """Processes that read, decode and classify; none: one per usable CPU."""
+    """Processes that read, decode and classify; None means one per usable CPU."""
     min_confidence: Fraction | None = None
-    """Answers less probable than this become no_digit; none: the model's own threshold."""
+    """Answers less probable than this become no_digit; None means the model's own threshold."""
     probabilities: bool = False
     """Write the probability of every class."""
     overwrite: bool = False

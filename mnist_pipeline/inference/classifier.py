@@ -171,7 +171,7 @@ def _open_session(data: bytes, device: Device, threads: int | None, spinning: bo
 
 
 def _open_on_cuda(data: bytes, threads: int | None, spinning: bool) -> tuple[Any, str | None]:
-    """A session that asked for CUDA, and why it must not be used; none where every node runs on CUDA."""
+    """A session that asked for CUDA, and why it must not be used; None where every node runs on CUDA."""
     try:
         session = _create_session(data, [(CUDA, CUDA_OPTIONS), CPU], threads, spinning)
     except IntegrityError as error:

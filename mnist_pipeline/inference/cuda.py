@@ -17,7 +17,7 @@ FATAL = 4
 
 @cache
 def gpu_problem() -> str | None:
-    """Why onnxruntime cannot use CUDA on this machine; none where it can.
+    """Why onnxruntime cannot use CUDA on this machine; None where it can.
 
     Tries the driver, a device, and a model of one node, in this order. Whether a given model runs on
     CUDA in all its nodes only its session knows: `Classifier.provider`.

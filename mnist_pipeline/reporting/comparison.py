@@ -20,7 +20,7 @@ class ClassDifference:
 
 @dataclass(frozen=True, slots=True)
 class ConfigDifference:
-    """A config value that differs, as JSON; none where a run has no such value."""
+    """A config value that differs, as JSON; None where a run has no such value."""
 
     name: str
     a: str | None
@@ -33,7 +33,7 @@ class Difference:
 
     Attributes:
         comparable: both were measured on the same test images; where not, ``fixed``, ``broken``,
-            ``p_value`` and ``per_class`` are empty or none, because they would compare nothing.
+            ``p_value`` and ``per_class`` are empty or None, because they would compare nothing.
         fixed: rows that A gets wrong and B gets right.
         broken: rows that A gets right and B gets wrong.
         p_value: exact two-sided McNemar test (`metrics.mcnemar`).

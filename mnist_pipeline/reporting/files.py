@@ -80,7 +80,7 @@ def load_report_inputs(
     Args:
         run: the run; evaluation.json, history.json and parity.json must be there. gate.json,
             comparison.json, run.json and config.json are told where they are.
-        dataset: the dataset that was evaluated, or its folder; none where it is gone: no images then.
+        dataset: the dataset that was evaluated, or its folder; None where it is gone: no images then.
         model: name in the registry.
         version: the published version.
 

@@ -26,7 +26,7 @@ class StepTime:
     name: str
     seconds: float
     reused_from: str | None
-    """The run that did the work; none: this one."""
+    """The run that did the work; None means this one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +35,11 @@ class RunFacts:
 
     Attributes:
         run_id: name of the run directory.
-        status: how the run ended or "running"; none where its journal is absent.
+        status: how the run ended or "running"; None where its journal is absent.
         started: when it began, with its time zone.
         package_version: of mnist-pipeline, at that time.
         model: name in the registry.
-        version: the published version; none before publishing.
+        version: the published version; None before publishing.
         source: where the bytes of the dataset came from.
         steps: the finished steps, in order.
         config: ``config.json``.
@@ -61,7 +61,7 @@ class RunFacts:
 
     @property
     def seconds(self) -> float | None:
-        """Of the finished steps together, reused ones at what they cost this run; none where none is known."""
+        """Of the finished steps together, reused ones at what they cost this run; None where nothing is known."""
         return sum(step.seconds for step in self.steps) if self.steps else None
 
 
@@ -74,8 +74,8 @@ class ReportInputs:
         evaluation: the one prediction pass.
         history: the training.
         parity: the proof of the export.
-        verdict: the gate's; none where the gate has not run.
-        comparison: candidate and champion; none where there is no champion of the same dataset.
+        verdict: the gate's; None where the gate has not run.
+        comparison: candidate and champion; None where there is no champion of the same dataset.
         images: test row -> uint8 [28, 28], for `shown_rows`; empty where the dataset is not at hand.
         labels: test row -> true class index, for the same rows.
         class_counts: split -> images per class, in the order of the class names; empty where not at hand.

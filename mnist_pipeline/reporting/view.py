@@ -39,11 +39,11 @@ class Digit:
 
     row: int
     source: str | None
-    """PNG data URI; none where the dataset is not at hand."""
+    """PNG data URI; None where the dataset is not at hand."""
     true: str | None
-    """Name of the true class; none where it is not known."""
+    """Name of the true class; None where it is not known."""
     predicted: str | None
-    """Name of the predicted class; none where it is not known."""
+    """Name of the predicted class; None where it is not known."""
     confidence: float | None = None
 
     @property
@@ -66,7 +66,7 @@ def outcome(inputs: ReportInputs) -> Outcome:
 
 
 def fallback_warning(evaluation: Evaluation) -> str | None:
-    """What a reader must know before any number; none where the dataset is the one that was asked for."""
+    """What a reader must know before any number; None where the dataset is the one that was asked for."""
     if not evaluation.fallback:
         return None
     return (
@@ -226,7 +226,7 @@ def champion_sentence(inputs: ReportInputs) -> str:
 
 
 def threshold(evaluation: Evaluation) -> float | None:
-    """The confidence below which scoring answers "no digit"; none where none was chosen."""
+    """The confidence below which scoring answers "no digit"; None where none was chosen."""
     return None if evaluation.rejection is None else evaluation.rejection.threshold
 
 
@@ -260,7 +260,7 @@ def _novelty(rejection: Rejection) -> str:
 
 
 def other_champion_data(inputs: ReportInputs) -> str | None:
-    """Said where the champion learnt from other data than this model; none where both learnt from the same."""
+    """Said where the champion learnt from other data than this model; None where both learnt from the same."""
     comparison = inputs.comparison
     if comparison is None or comparison.champion_dataset_digest == inputs.evaluation.dataset_digest:
         return None

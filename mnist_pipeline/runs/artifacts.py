@@ -103,7 +103,7 @@ class TrainedModel(Output):
     extra_images: int = 0
     """Images of one's own that were fitted besides the train rows."""
     extra_images_digest: str | None = None
-    """`ExtraImages.digest` of these; none: there were none."""
+    """`ExtraImages.digest` of these; None where there were none."""
 
     @property
     def path(self) -> Path:

@@ -5,6 +5,9 @@ from typing import Any, Literal
 from mnist_pipeline.literals import UsedDevice
 from mnist_pipeline.schema import Record
 
+Stopped = Literal["finished", "max_batches", "max_minutes"]
+"""Why a training ended."""
+
 
 class Layer(Record):
     """One row of the model summary."""
@@ -71,8 +74,8 @@ class History(Record):
     """Of each member the 1-based epoch whose weights were kept: best validation accuracy, then lowest validation
     loss; its last one where nothing is held out."""
     validation_accuracy: float | None
-    """Of the saved model, members and views averaged; none where nothing is held out."""
-    stopped: Literal["finished", "max_batches", "max_minutes"]
+    """Of the saved model, members and views averaged; None where nothing is held out."""
+    stopped: Stopped
     epochs: list[Epoch]
     batches: Batches
     validations: list[Validation]

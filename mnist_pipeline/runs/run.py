@@ -45,7 +45,7 @@ class StepRecord(Record):
     """The step's `Output`; its directory is relative to the workspace."""
     seconds: float
     reused_from: str | None
-    """The run that did the work; none: this one."""
+    """The run that did the work; None means this one."""
 
 
 class RunRecord(Record):
@@ -54,7 +54,7 @@ class RunRecord(Record):
     run_id: str
     status: Status
     reason: str | None
-    """Why it failed or was refused; none: it did neither."""
+    """Why it failed or was refused; None where it did neither."""
     started: datetime
     finished: datetime | None
     code_version: str

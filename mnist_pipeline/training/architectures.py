@@ -5,7 +5,7 @@ from typing import Any
 
 from mnist_pipeline.mnist_form import CLASSES, SIDE
 from mnist_pipeline.training.backend import load_keras
-from mnist_pipeline.training.plan import derived_seed
+from mnist_pipeline.training.batching import derived_seed
 
 # Standard deviation of a standard normal variable that is cut off at two standard deviations. Keras divides by it, so
 # that the weights have the variance asked for; TensorFlow.js, which the codelab uses, does not (tfjs-layers,

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from mnist_pipeline.files import canonical_json, open_atomic
 from mnist_pipeline.schema import Record
-from mnist_pipeline.training.journal import Journal
+from mnist_pipeline.training.training_log import TrainingLog
 from mnist_pipeline.training.weights import Arrays
 
 logger = logging.getLogger(__name__)
@@ -22,7 +22,7 @@ class Stored(Record):
     """The text part of the file."""
 
     fingerprint: str
-    journal: Journal
+    log: TrainingLog
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +30,14 @@ class Checkpoint:
     """A training after one of its epochs.
 
     Attributes:
-        journal: what was measured so far.
+        log: what was measured so far.
         finished: kept weights of the members that are done.
         best: weights of the member's best epoch so far; empty before its first epoch.
         state: weights, statistics and seed states of the member in training; empty before its first epoch.
         optimizer: variables of its optimizer.
     """
 
-    journal: Journal
+    log: TrainingLog
     finished: list[Arrays] = field(default_factory=list)
     best: Arrays = field(default_factory=list)
     state: Arrays = field(default_factory=list)
@@ -45,7 +45,7 @@ class Checkpoint:
 
 
 @dataclass(frozen=True, slots=True)
-class Store:
+class CheckpointStore:
     """Where the checkpoint of one very training lies.
 
     Attributes:
@@ -62,7 +62,7 @@ class Store:
 
     def save(self, checkpoint: Checkpoint) -> None:
         """Write it, whole or not at all; the one before it is replaced."""
-        stored = Stored(fingerprint=self.fingerprint, journal=checkpoint.journal)
+        stored = Stored(fingerprint=self.fingerprint, log=checkpoint.log)
         arrays = {"json": np.frombuffer(canonical_json(stored.model_dump(mode="json")), dtype=np.uint8)}
         groups = {"best": checkpoint.best, "state": checkpoint.state, "optimizer": checkpoint.optimizer}
         groups |= {f"member{i}": weights for i, weights in enumerate(checkpoint.finished)}
@@ -87,7 +87,7 @@ class Store:
             return None
         members = 1 + max((int(name.split("/")[0][6:]) for name in arrays if name.startswith("member")), default=-1)
         return Checkpoint(
-            journal=stored.journal,
+            log=stored.log,
             finished=[_group(arrays, f"member{i}") for i in range(members)],
             best=_group(arrays, "best"),
             state=_group(arrays, "state"),

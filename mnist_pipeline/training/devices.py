@@ -57,7 +57,7 @@ def training_scope(device: UsedDevice, strategy: str) -> Iterator[int]:
 
 
 def _gpu_problem() -> str | None:
-    """Why no GPU can be used; none where one computes what it should."""
+    """Why no GPU can be used; None where one computes what it should."""
     keras = load_keras()
     try:
         with quiet_stderr():

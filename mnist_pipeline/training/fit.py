@@ -16,20 +16,20 @@ from mnist_pipeline.progress import ReportProgress, no_progress
 from mnist_pipeline.runs.artifacts import ExtraImages, FetchedDataset, Output, TrainedModel
 from mnist_pipeline.runs.history import History, TrainingSeconds
 from mnist_pipeline.training.backend import import_seconds, load_keras
-from mnist_pipeline.training.checkpoint import Store
+from mnist_pipeline.training.checkpoint import CheckpointStore
 from mnist_pipeline.training.devices import require_device, training_scope
 from mnist_pipeline.training.guards import check_learned
 from mnist_pipeline.training.loop import Training
-from mnist_pipeline.training.member import Material
+from mnist_pipeline.training.network import TrainingData
 from mnist_pipeline.training.saving import combine, save_model
-from mnist_pipeline.training.summary import render_summary, summarize
+from mnist_pipeline.training.summary import render_summary, summarise
 from mnist_pipeline.training.weights import weights_digest
 from mnist_pipeline.workspace import RunDirectory
 
 logger = logging.getLogger(__name__)
 
 # Fields of the config that change no weight, and may differ between a training and the one that goes on from it.
-TELLS_NOTHING = {"max_minutes", "device", "preset"}
+WITHOUT_EFFECT_ON_WEIGHTS = {"max_minutes", "device", "preset"}
 
 
 def train_model(
@@ -72,10 +72,10 @@ def _train(
         validation_rows=config.validation_rows,
         extra_images=extra.directory if extra else None,
     )
-    material = Material.of(data)
+    rows = TrainingData.of(data)
     with training_scope(device, config.strategy) as devices:
         identity = fingerprint(config, dataset, extra, device, devices)
-        training = Training(config, material, device, devices, Store(checkpoints, identity))
+        training = Training(config, rows, device, devices, CheckpointStore(checkpoints, identity))
         kept = training.run(report_progress)
     model = combine(config.architecture, kept, config.views)
     accuracy = training.validation_accuracy(model)
@@ -105,7 +105,7 @@ def fingerprint(
     """Hex SHA-256 of everything that a checkpoint's numbers depend on, and that a resumed training must share."""
     backend = load_keras().backend.backend()
     parts = {
-        "config": config.model_dump(mode="json", exclude=TELLS_NOTHING),
+        "config": config.model_dump(mode="json", exclude=WITHOUT_EFFECT_ON_WEIGHTS),
         "dataset": [dataset.digest, extra.digest if extra else None],
         "device": [device, devices],
         "backend": backend,
@@ -139,20 +139,20 @@ def _history(
     device: UsedDevice,
     notes: list[str],
 ) -> History:
-    journal = training.journal
+    log = training.log
     return History(
         config=config.model_dump(mode="json"),
-        layers=summarize(model),
+        layers=summarise(model),
         parameters=model.count_params(),
-        train_rows=training.material.train,
-        validation_rows=training.material.validation,
+        train_rows=training.data.train,
+        validation_rows=training.data.validation,
         device=device,
         best_epochs=training.best_epochs(),
         validation_accuracy=accuracy,
-        stopped=journal.stopped or "finished",
-        epochs=journal.epochs,
-        batches=journal.batches,
-        validations=journal.validations,
-        seconds=TrainingSeconds(imports=import_seconds(), compile=training.compile_seconds, fit=journal.fit_seconds),
+        stopped=log.stopped or "finished",
+        epochs=log.epochs,
+        batches=log.batches,
+        validations=log.validations,
+        seconds=TrainingSeconds(imports=import_seconds(), compile=training.compile_seconds, fit=log.fit_seconds),
         notes=notes,
     )

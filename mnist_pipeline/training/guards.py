@@ -11,7 +11,7 @@ CONFIDENCE = 0.99
 
 
 def check_learned(accuracy: float | None, labels: NDArray[np.uint8]) -> list[str]:
-    """Notes on what the accuracy on the held-out ``labels`` cannot tell; none where it tells enough.
+    """Notes on what the accuracy on the held-out ``labels`` cannot tell; empty where it tells enough.
 
     Raises:
         TrainingError: the accuracy is no better than chance.

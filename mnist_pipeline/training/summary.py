@@ -6,7 +6,7 @@ from typing import Any
 from mnist_pipeline.runs.history import Layer
 
 
-def summarize(model: Any) -> list[Layer]:
+def summarise(model: Any) -> list[Layer]:
     """One row for each layer that computes, in order; those of an ensemble's members by ``member/layer``."""
     return [
         Layer(

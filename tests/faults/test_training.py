@@ -83,12 +83,12 @@ def test_30_a_missing_gpu_is_recorded_where_none_was_asked_for(digits_dataset, t
 def test_30_a_device_without_memory_asks_for_smaller_batches(digits_dataset, run, tmp_path, monkeypatch):
     import tensorflow as tf
 
-    from mnist_pipeline.training.member import Member
+    from mnist_pipeline.training.network import Network
 
     def fit(*_):
         raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor with shape[64,24,24,8]")
 
-    monkeypatch.setattr(Member, "fit", fit)
+    monkeypatch.setattr(Network, "fit", fit)
     with pytest.raises(DeviceError, match="too little memory for batches of 64; try --batch-size 32"):
         train_model(CONFIG, digits_dataset, run, tmp_path / "checkpoints")
 

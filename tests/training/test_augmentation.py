@@ -8,7 +8,7 @@ from mnist_pipeline.config import AugmentationConfig
 from mnist_pipeline.data.dataset import Dataset, to_model_input
 from mnist_pipeline.training.architectures import build_model
 from mnist_pipeline.training.augmentation import augment, sample, smooth, sources, warp
-from mnist_pipeline.training.trainee import Trainee
+from mnist_pipeline.training.training_model import TrainingModel
 
 
 @pytest.fixture(scope="module")
@@ -131,8 +131,8 @@ def test_draws_differ_between_images_and_between_steps(images):
 
 def test_training_sees_what_evaluation_sees_when_nothing_is_augmented(images):
     core = build_model("codelab", seed=1)
-    trainee = Trainee(core, images, AugmentationConfig(rotation=9), seed=2)
+    model = TrainingModel(core, images, AugmentationConfig(rotation=9), seed=2)
     rows = np.array([5, 0, 63], np.int32)
     expected = core.predict(to_model_input(images[rows]), verbose=0)
-    assert np.asarray(trainee(rows, training=False)) == pytest.approx(expected, abs=1e-6)
-    assert np.abs(np.asarray(trainee(rows, training=True)) - expected).max() > 1e-4
+    assert np.asarray(model(rows, training=False)) == pytest.approx(expected, abs=1e-6)
+    assert np.abs(np.asarray(model(rows, training=True)) - expected).max() > 1e-4

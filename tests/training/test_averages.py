@@ -7,20 +7,20 @@ import pytest
 from mnist_pipeline.config import AugmentationConfig
 from mnist_pipeline.data.dataset import Dataset, to_model_input
 from mnist_pipeline.training.architectures import build_model
-from mnist_pipeline.training.trainee import Trainee
+from mnist_pipeline.training.training_model import TrainingModel
 
 
 def test_each_step_adds_its_share_and_the_first_ones_more():
     core = build_model("codelab", seed=1)
-    trainee = Trainee(core, np.zeros((4, 28, 28), np.uint8), AugmentationConfig(), seed=2, average_batches=5)
+    model = TrainingModel(core, np.zeros((4, 28, 28), np.uint8), AugmentationConfig(), seed=2, average_batches=5)
     expected = 0.0
     for step in range(60):
         core.set_weights([np.full(weight.shape, step, np.float32) for weight in core.get_weights()])
-        trainee(np.arange(4, dtype=np.int32), training=True)
-        trainee(np.arange(4, dtype=np.int32), training=False)
+        model(np.arange(4, dtype=np.int32), training=True)
+        model(np.arange(4, dtype=np.int32), training=False)
         expected += (step - expected) * max(1 / 5, 9 / (step + 9))
-    assert [average.shape for average in trainee.averages] == [weight.shape for weight in core.weights]
-    for average in trainee.averages:
+    assert [average.shape for average in model.averages] == [weight.shape for weight in core.weights]
+    for average in model.averages:
         assert np.asarray(average) == pytest.approx(np.full(average.shape, expected), rel=1e-5)
     assert expected == pytest.approx(59 - 4, abs=0.1)  # behind by (1 - share) / share steps
 

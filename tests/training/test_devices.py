@@ -8,7 +8,7 @@ import pytest
 from mnist_pipeline.errors import DeviceError
 from mnist_pipeline.stderr import quiet_stderr
 from mnist_pipeline.training import devices
-from mnist_pipeline.training.reporting import Reporter
+from mnist_pipeline.training.progress import ProgressReporter
 
 
 def test_the_cpu_needs_no_trying(monkeypatch):
@@ -51,13 +51,13 @@ def test_chatter_is_held_back_and_everything_else_is_passed_on(capfd):
 
 def test_progress_is_throttled_and_tells_what_is_left(monkeypatch):
     from mnist_pipeline.config import TrainConfig
-    from mnist_pipeline.training import reporting
-    from mnist_pipeline.training.plan import Plan
+    from mnist_pipeline.training import progress
+    from mnist_pipeline.training.batching import Batching
 
     now = 100.0
-    monkeypatch.setattr(reporting.time, "monotonic", lambda: now)
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now)
     seen = []
-    reporter = Reporter(seen.append, Plan.of(TrainConfig(batch_size=10, epochs=2), 100, seed=0), 1, 1)
+    reporter = ProgressReporter(seen.append, Batching.of(TrainConfig(batch_size=10, epochs=2), 100, seed=0), 1, 1)
     for trained in range(1, 15):
         reporter.batches(trained, {"loss": 1.0, "accuracy": 0.5})
         now += 0.0625

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from mnist_pipeline.config import AugmentationConfig, TrainConfig
-from mnist_pipeline.training.checkpoint import Checkpoint, Store
-from mnist_pipeline.training.journal import Journal
+from mnist_pipeline.training.checkpoint import Checkpoint, CheckpointStore
+from mnist_pipeline.training.training_log import TrainingLog
 
 WORKER = Path(__file__).with_name("worker.py")
 # Everything that has a state: moments of two kinds, a schedule, augmentation, dropout, statistics, averages, members.
@@ -92,20 +92,22 @@ def test_a_finished_training_is_not_trained_again(train):
 
 @pytest.fixture
 def store(tmp_path):
-    return Store(tmp_path, "mine")
+    return CheckpointStore(tmp_path, "mine")
 
 
 @pytest.fixture
 def stored(store):
     state = [np.arange(6, dtype=np.float32).reshape(2, 3), np.array(7, dtype=np.int64)]
-    written = Checkpoint(Journal(fit_seconds=1.5), [[np.ones(2)], [np.zeros(3)]], [np.full(4, 2.5)], state, state[:1])
+    written = Checkpoint(
+        TrainingLog(fit_seconds=1.5), [[np.ones(2)], [np.zeros(3)]], [np.full(4, 2.5)], state, state[:1]
+    )
     store.save(written)
     return written
 
 
 def test_a_checkpoint_comes_back_as_it_was(stored, store):
     found = store.load()
-    assert found.journal == stored.journal
+    assert found.log == stored.log
     for name in ("best", "state", "optimizer"):
         for a, b in zip(getattr(found, name), getattr(stored, name), strict=True):
             assert (a == b).all()

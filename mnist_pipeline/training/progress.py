@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 
 from mnist_pipeline.progress import Progress, ReportProgress
 from mnist_pipeline.runs.history import Epoch
-from mnist_pipeline.training.plan import Plan
+from mnist_pipeline.training.batching import Batching
 
 BatchReport = Callable[[int, Mapping[str, float]], None]
 """Called with the number of batches trained so far and the running means of the epoch."""
@@ -13,12 +13,12 @@ INTERVAL = 0.1
 """Least seconds between two reports."""
 
 
-class Reporter:
+class ProgressReporter:
     """Reports one member's training: its batches, throttled, and each of its epochs."""
 
-    def __init__(self, report_progress: ReportProgress, plan: Plan, member: int, members: int) -> None:
+    def __init__(self, report_progress: ReportProgress, batching: Batching, member: int, members: int) -> None:
         self._report_progress = report_progress
-        self._plan = plan
+        self._batching = batching
         self._earlier, self._members = member - 1, members
         self._name = f"member {member}/{members}, " if members > 1 else ""
         self._last = -INTERVAL
@@ -32,8 +32,8 @@ class Reporter:
         if now - self._last < INTERVAL:
             return
         self._last = now
-        epoch = (trained - 1) // self._plan.batches_per_epoch + 1
-        self._send(epoch, trained - self._plan.batches_before(epoch), {**figures, **self._left(now, trained)})
+        epoch = (trained - 1) // self._batching.batches_per_epoch + 1
+        self._send(epoch, trained - self._batching.batches_before(epoch), {**figures, **self._left(now, trained)})
 
     def epoch(self, measured: Epoch, place: int) -> None:
         """The member's 1-based epoch ``place`` is done."""
@@ -47,13 +47,13 @@ class Reporter:
         if self._started is None or trained == self._started[1]:
             return {}
         since, first = self._started
-        return {"seconds_left": (now - since) / (trained - first) * (self._plan.batches - trained)}
+        return {"seconds_left": (now - since) / (trained - first) * (self._batching.batches - trained)}
 
     def _send(self, epoch: int, done: int, figures: Mapping[str, float]) -> None:
-        activity = f"{self._name}epoch {epoch}/{self._plan.epochs}"
-        trained = self._earlier * self._plan.batches + self._plan.batches_before(epoch) + done
-        overall = trained / (self._members * self._plan.batches)
+        activity = f"{self._name}epoch {epoch}/{self._batching.epochs}"
+        trained = self._earlier * self._batching.batches + self._batching.batches_before(epoch) + done
+        overall = trained / (self._members * self._batching.batches)
         self._report_progress(Progress(activity, done, self._size(epoch), "batches", figures, overall))
 
     def _size(self, epoch: int) -> int:
-        return min(self._plan.batches_per_epoch, self._plan.batches - self._plan.batches_before(epoch))
+        return min(self._batching.batches_per_epoch, self._batching.batches - self._batching.batches_before(epoch))

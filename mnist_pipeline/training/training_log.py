@@ -1,16 +1,21 @@
 """What was measured while a training ran, as a value that grows by making a new one. Pure."""
 
-from typing import Literal, Self
+from typing import NamedTuple, Self
 
 from pydantic import Field
 
-from mnist_pipeline.runs.history import Batches, Epoch, Validation
+from mnist_pipeline.runs.history import Batches, Epoch, Stopped, Validation
 from mnist_pipeline.schema import Record
 
-Stopped = Literal["finished", "max_batches", "max_minutes"]
+
+class Metrics(NamedTuple):
+    """Means over some rows."""
+
+    loss: float
+    accuracy: float
 
 
-class Journal(Record):
+class TrainingLog(Record):
     """A training so far."""
 
     epochs: list[Epoch] = Field(default_factory=list)
@@ -18,21 +23,24 @@ class Journal(Record):
     validations: list[Validation] = Field(default_factory=list)
     fit_seconds: float = 0
     stopped: Stopped | None = None
-    """Why it ended; none while it goes on."""
+    """Why it ended; None while it goes on."""
 
-    def and_batches(self, loss: list[float], accuracy: list[float]) -> Self:
-        batches = Batches(loss=[*self.batches.loss, *loss], accuracy=[*self.batches.accuracy, *accuracy])
-        return self.model_copy(update={"batches": batches})
+    def with_batches(self, batches: list[Metrics]) -> Self:
+        loss, accuracy = [batch.loss for batch in batches], [batch.accuracy for batch in batches]
+        longer = Batches(loss=[*self.batches.loss, *loss], accuracy=[*self.batches.accuracy, *accuracy])
+        return self.model_copy(update={"batches": longer})
 
-    def and_validation(self, validation: Validation) -> Self:
+    def with_validation(self, measured: Metrics) -> Self:
+        """The validation rows were measured after the last of the batches."""
+        validation = Validation(batch=len(self.batches.loss), loss=measured.loss, accuracy=measured.accuracy)
         return self.model_copy(update={"validations": [*self.validations, validation]})
 
-    def and_epoch(self, epoch: Epoch) -> Self:
+    def with_epoch(self, epoch: Epoch) -> Self:
         return self.model_copy(
             update={"epochs": [*self.epochs, epoch], "fit_seconds": self.fit_seconds + epoch.seconds}
         )
 
-    def and_stopped(self, reason: Stopped) -> Self:
+    def with_stopped(self, reason: Stopped) -> Self:
         return self.model_copy(update={"stopped": reason})
 
     def of_member(self, member: int) -> list[Epoch]:

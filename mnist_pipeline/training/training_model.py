@@ -1,4 +1,4 @@
-"""The Keras side of a training: the model around the model, the trace of its batches, and the watch over them.
+"""The Keras side of a training: the model around the model, the metrics of its batches, and the callback of its fits.
 
 This module imports Keras when it is imported: import it inside functions, after `backend.load_keras`.
 Only the Keras 3 API is used, so that each of its backends trains.
@@ -7,7 +7,7 @@ Only the Keras 3 API is used, so that each of its backends trains.
 import math
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras  # noqa: TID253 - the classes below derive from Keras'; see the module's docstring
 import numpy as np
@@ -16,19 +16,20 @@ from numpy.typing import NDArray
 from mnist_pipeline.config import AugmentationConfig
 from mnist_pipeline.errors import TrainingError
 from mnist_pipeline.training.augmentation import augment
-from mnist_pipeline.training.reporting import BatchReport
+from mnist_pipeline.training.progress import BatchReport
+from mnist_pipeline.training.training_log import Metrics
 
 ops = keras.ops
 
 
-class Trainee(keras.Model):  # type: ignore[misc]  # Keras comes without types
+class TrainingModel(keras.Model):  # type: ignore[misc]  # Keras comes without types
     """Row numbers in, probabilities out: gathers, scales and augments the images on the device, then asks ``core``.
 
     Attributes:
         core: float32 [N, 28, 28, 1] in [0, 1] -> float32 [N, 10]; all that is kept of a training.
         images: uint8 [rows, 28, 28] on the device.
         averages: moving averages of the core's weights, statistics included, in the order of ``get_weights``;
-            none where ``average_batches`` is 0.
+            empty where ``average_batches`` is 0.
     """
 
     def __init__(
@@ -39,7 +40,7 @@ class Trainee(keras.Model):  # type: ignore[misc]  # Keras comes without types
         seed: int,
         average_batches: int = 0,
     ) -> None:
-        super().__init__(name="trainee")
+        super().__init__(name="training_model")
         self.core = core
         self.images = self.add_weight(
             name="images",
@@ -90,17 +91,10 @@ class Trainee(keras.Model):  # type: ignore[misc]  # Keras comes without types
         return [v for v in (*self.trainable_variables, *self.non_trainable_variables) if v is not self.images]
 
 
-class BatchFigures(NamedTuple):
-    """Means over one batch."""
-
-    loss: float
-    accuracy: float
-
-
-class BatchTrace(keras.metrics.Metric):  # type: ignore[misc]  # Keras comes without types
+class BatchMetrics(keras.metrics.Metric):  # type: ignore[misc]  # Keras comes without types
     """Loss and accuracy of every single batch since the last reset, recorded inside the compiled step.
 
-    Keras' own figures are running means over the epoch, and with several steps an execution it
+    Keras' own are running means over the epoch, and with several steps an execution it
     shows only the last of them.
     """
 
@@ -124,15 +118,15 @@ class BatchTrace(keras.metrics.Metric):  # type: ignore[misc]  # Keras comes wit
     def result(self) -> Any:
         return ops.convert_to_tensor(self.count)
 
-    def figures(self, batches: int) -> list[BatchFigures]:
+    def per_batch(self, batches: int) -> list[Metrics]:
         """The first ``batches`` batches since the last reset."""
         sums = self.sums.numpy()[:batches].astype(np.float64)
         with np.errstate(invalid="ignore"):
             means = sums[:, :2] / sums[:, 2:]
-        return [BatchFigures(float(loss), float(accuracy)) for loss, accuracy in means]
+        return [Metrics(float(loss), float(accuracy)) for loss, accuracy in means]
 
 
-class Watch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras comes without types
+class FitCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras comes without types
     """Looks after one call of ``fit``: reports it, stops it at its deadline, and at the first infinite loss.
 
     Attributes:
@@ -145,7 +139,7 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras comes with
         self,
         first_batch: int,
         report: BatchReport,
-        trace: BatchTrace,
+        batch_metrics: BatchMetrics,
         learning_rate: Callable[[int], float],
         deadline: float,
     ) -> None:
@@ -155,32 +149,32 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras comes with
         self.trained = 0
         self.timed_out = self._diverged = False
         self._report = report
-        self._trace = trace
+        self._batch_metrics = batch_metrics
         self._learning_rate = learning_rate
         self._deadline = deadline
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
         found = logs or {}
         # Not ``batch``: with several steps an execution, Keras counts steps that the data did not fill.
-        self.trained = int(found[self._trace.name])
-        figures = {name: float(found[name]) for name in ("loss", "accuracy")}
-        if not math.isfinite(figures["loss"]):
+        self.trained = int(found[self._batch_metrics.name])
+        running = {name: float(found[name]) for name in ("loss", "accuracy")}
+        if not math.isfinite(running["loss"]):
             self._diverged = self.model.stop_training = True
             return
-        self._report(self.first_batch + self.trained, figures)
+        self._report(self.first_batch + self.trained, running)
         if time.monotonic() >= self._deadline:
             self.timed_out = True
             self.model.stop_training = True
 
-    def check(self) -> None:
-        """After the call of ``fit``: only then does each backend let the trace be read.
+    def raise_if_diverged(self) -> None:
+        """After the call of ``fit``: only then does each backend let the metric be read.
 
         Raises:
             TrainingError: the loss became infinite or not a number.
         """
         if not self._diverged:
             return
-        losses = [batch.loss for batch in self._trace.figures(self.trained)]
+        losses = [batch.loss for batch in self._batch_metrics.per_batch(self.trained)]
         place = next((i for i, loss in enumerate(losses) if not math.isfinite(loss)), len(losses) - 1)
         step = self.first_batch + place
         raise TrainingError(

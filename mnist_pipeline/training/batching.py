@@ -14,7 +14,7 @@ Rows = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class Batching:
     """The batches of one training.
 
     Attributes:
@@ -23,7 +23,7 @@ class Plan:
             each epoch leaves out others.
         batch_size: rows in a batch; the last batch of an epoch may be smaller.
         batches: in all.
-        validate_every: batches between two validations inside an epoch; none: after each epoch only.
+        validate_every: batches between two validations inside an epoch; None means after each epoch only.
         seed: decides the order, together with the epoch's number.
     """
 
@@ -35,8 +35,8 @@ class Plan:
     seed: int
 
     @classmethod
-    def of(cls, config: TrainConfig, population: int, seed: int, devices: int = 1) -> "Plan":
-        """The plan of one member whose batches are shared out to so many devices.
+    def of(cls, config: TrainConfig, population: int, seed: int, devices: int = 1) -> "Batching":
+        """The batches of one member, which are shared out to so many devices.
 
         Raises:
             UsageError: ``config.batch_size`` cannot be shared out equally.

@@ -14,20 +14,21 @@ from mnist_pipeline.errors import TrainingError
 from mnist_pipeline.literals import UsedDevice
 from mnist_pipeline.training.architectures import build_model
 from mnist_pipeline.training.backend import load_keras
+from mnist_pipeline.training.batching import Batching, Rows, derived_seed
 from mnist_pipeline.training.optimizers import build_optimizer, learning_rate
-from mnist_pipeline.training.plan import Plan, Rows, derived_seed
-from mnist_pipeline.training.reporting import BatchReport
+from mnist_pipeline.training.progress import BatchReport
+from mnist_pipeline.training.training_log import Metrics
 from mnist_pipeline.training.weights import Arrays
 
 # Batches that run without Python in between; more than a few gain nothing on the CPU and make the progress jerky.
 STEPS_PER_EXECUTION = {"cpu": 8, "gpu": 64}
 VALIDATION_BATCH = 500
-WEIGHTS, DRAWS = range(2)
+WEIGHTS, AUGMENTATION = range(2)
 """Uses of a member's seed."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Material:
+class TrainingData:
     """The rows to learn from, and behind them the rows to validate with.
 
     Attributes:
@@ -41,10 +42,10 @@ class Material:
     train: int
 
     @classmethod
-    def of(cls, data: Dataset) -> "Material":
-        images = np.concatenate([data.train.images, data.validation.images])
-        labels = np.concatenate([data.train.labels, data.validation.labels])
-        return cls(images, to_one_hot(labels), len(data.train))
+    def of(cls, dataset: Dataset) -> "TrainingData":
+        images = np.concatenate([dataset.train.images, dataset.validation.images])
+        labels = np.concatenate([dataset.train.labels, dataset.validation.labels])
+        return cls(images, to_one_hot(labels), len(dataset.train))
 
     @property
     def validation(self) -> int:
@@ -52,49 +53,41 @@ class Material:
         return len(self.images) - self.train
 
 
-@dataclass(frozen=True, slots=True)
-class Figures:
-    """Means over some rows."""
-
-    loss: float
-    accuracy: float
-
-
-class Member:
+class Network:
     """A network, its optimizer and the compiled step, on the device of the surrounding scope."""
 
-    def __init__(self, config: TrainConfig, material: Material, plan: Plan, device: UsedDevice) -> None:
-        from mnist_pipeline.training.trainee import BatchTrace, Trainee
+    def __init__(self, config: TrainConfig, data: TrainingData, batching: Batching, device: UsedDevice) -> None:
+        from mnist_pipeline.training.training_model import BatchMetrics, TrainingModel
 
         keras = load_keras()
         self.config = config
-        self.material = material
-        self.plan = plan
-        self.core = build_model(config.architecture, derived_seed(plan.seed, WEIGHTS), config.precision)
-        images = material.images[: material.train]
-        draws = derived_seed(plan.seed, DRAWS)
-        self.trainee = Trainee(self.core, images, config.augmentation, draws, config.average_batches)
+        self.data = data
+        self.batching = batching
+        self.core = build_model(config.architecture, derived_seed(batching.seed, WEIGHTS), config.precision)
+        images = data.images[: data.train]
+        seed = derived_seed(batching.seed, AUGMENTATION)
+        self.model = TrainingModel(self.core, images, config.augmentation, seed, config.average_batches)
         self._averaged = build_model(config.architecture, 0, config.precision) if config.average_batches else None
-        self.trace = BatchTrace(
-            min(plan.validate_every or plan.batches_per_epoch, plan.batches), config.label_smoothing
+        self.batch_metrics = BatchMetrics(
+            min(batching.validate_every or batching.batches_per_epoch, batching.batches), config.label_smoothing
         )
-        self.trainee.compile(
-            optimizer=build_optimizer(config, plan.batches),
+        self.model.compile(
+            optimizer=build_optimizer(config, batching.batches),
             loss=keras.losses.CategoricalCrossentropy(label_smoothing=config.label_smoothing),
-            metrics=["accuracy", self.trace],
+            metrics=["accuracy", self.batch_metrics],
             # Keras' loop over several steps cannot hold the replicas of a mirrored step.
             steps_per_execution=STEPS_PER_EXECUTION[device] if config.strategy == "single" else 1,
             jit_compile=_can_use_xla(config, device),
         )
-        self.trainee.optimizer.build(self.trainee.trainable_variables)
+        self.model.optimizer.build(self.model.trainable_variables)
 
     def snapshot(self) -> tuple[Arrays, Arrays]:
         """Copies of the network's state and of the optimizer's."""
-        return _values(self.trainee.state), _values(self.trainee.optimizer.variables)
+        return _values(self.model.state), _values(self.model.optimizer.variables)
 
     def restore(self, state: Arrays, optimizer: Arrays) -> None:
         """Go on from a `snapshot`."""
-        for variables, arrays in ((self.trainee.state, state), (self.trainee.optimizer.variables, optimizer)):
+        for variables, arrays in ((self.model.state, state), (self.model.optimizer.variables, optimizer)):
             for variable, array in zip(variables, arrays, strict=True):
                 variable.assign(array)
 
@@ -106,65 +99,65 @@ class Member:
         """Compile the training step; changes nothing that training sees. Returns seconds."""
         started = time.perf_counter()
         state, optimizer = self.snapshot()
-        size, rest = self.plan.batch_size, self.plan.rows % self.plan.batch_size
-        self._fit(np.arange(min(size + rest, self.plan.rows)), [])
+        size, rest = self.batching.batch_size, self.batching.rows % self.batching.batch_size
+        self._fit(np.arange(min(size + rest, self.batching.rows)), [])
         self.validate()
         self.restore(state, optimizer)
         return time.perf_counter() - started
 
-    def watch(self, first_batch: int, report: BatchReport, deadline: float) -> Any:
-        """A `trainee.Watch` for one call of `fit`."""
-        from mnist_pipeline.training.trainee import Watch
+    def callback(self, first_batch: int, report: BatchReport, deadline: float) -> Any:
+        """A `training_model.FitCallback` for one call of `fit`."""
+        from mnist_pipeline.training.training_model import FitCallback
 
-        return Watch(first_batch, report, self.trace, self.learning_rate, deadline)
+        return FitCallback(first_batch, report, self.batch_metrics, self.learning_rate, deadline)
 
     def learning_rate(self, step: int) -> float:
         """Of the 0-based ``step``."""
-        return learning_rate(self.config, self.plan.batches, step)
+        return learning_rate(self.config, self.batching.batches, step)
 
-    def fit(self, rows: Rows, watch: Any) -> list[Figures]:
-        """Train on the train rows in this order; figures of each batch.
+    def fit(self, rows: Rows, callback: Any) -> list[Metrics]:
+        """Train on the train rows in this order; metrics of each batch.
 
         Raises:
             TrainingError: the loss became infinite or not a number.
         """
-        self._fit(rows, [watch])
-        watch.check()
-        return [Figures(batch.loss, batch.accuracy) for batch in self.trace.figures(watch.trained)]
+        self._fit(rows, [callback])
+        callback.raise_if_diverged()
+        return self.batch_metrics.per_batch(callback.trained)
 
-    def validate(self) -> Figures | None:
+    def validate(self) -> Metrics | None:
         """Means over the validation rows; None where there are none.
 
         Raises:
             TrainingError: the loss is infinite or not a number.
         """
-        if not self.material.validation:
+        if not self.data.validation:
             return None
         # Batch by batch through the bare network: nothing is compiled for it, and a mirrored one needs no equal shares.
-        starts = range(self.material.train, len(self.material.images), VALIDATION_BATCH)
+        starts = range(self.data.train, len(self.data.images), VALIDATION_BATCH)
         kept = self._kept()
         parts = [self._validate(kept, start) for start in starts]
-        loss, right = np.sum(parts, axis=0) / self.material.validation
+        loss, right = np.sum(parts, axis=0) / self.data.validation
         if not math.isfinite(loss):
-            step = int(self.trainee.optimizer.iterations)
+            step = int(self.model.optimizer.iterations)
             raise TrainingError(
                 f"the validation loss became {loss:g} after step {step} at learning rate "
                 f"{self.learning_rate(step - 1):g}; lower the learning rate"
             )
-        return Figures(float(loss), float(right))
+        return Metrics(float(loss), float(right))
 
     def _kept(self) -> Any:
         """The network with the weights that would be kept now."""
         if self._averaged is None:
             return self.core
-        self._averaged.set_weights(_values(self.trainee.averages))
+        self._averaged.set_weights(_values(self.model.averages))
         return self._averaged
 
     def _validate(self, network: Any, start: int) -> tuple[float, float]:
         """Summed losses and number of right answers of one batch of validation rows."""
         keras = load_keras()
         rows = slice(start, start + VALIDATION_BATCH)
-        images, truth = to_model_input(self.material.images[rows]), self.material.one_hot[rows]
+        images, truth = to_model_input(self.data.images[rows]), self.data.one_hot[rows]
         probabilities = keras.ops.convert_to_numpy(network(images, training=False))
         losses = keras.losses.categorical_crossentropy(
             truth, probabilities, label_smoothing=self.config.label_smoothing
@@ -173,10 +166,10 @@ class Member:
         return float(keras.ops.sum(losses)), float(right.sum())
 
     def _fit(self, rows: Rows, callbacks: list[Any]) -> None:
-        self.trainee.fit(
+        self.model.fit(
             rows.astype(np.int32),
-            self.material.one_hot[rows],
-            batch_size=self.plan.batch_size,
+            self.data.one_hot[rows],
+            batch_size=self.batching.batch_size,
             shuffle=False,
             verbose=0,
             callbacks=callbacks,
