@@ -1,17 +1,17 @@
-"""Fit the network that knows what looks like a digit (`inference.novelty`), on train rows alone. Pure."""
+"""Fit the network that knows what looks like a digit (`rejection.novelty`), on train rows alone. Pure."""
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mnist_pipeline.rejection.negatives import strangers
+from mnist_pipeline.rejection.negatives import draw_negatives
 from mnist_pipeline.rejection.novelty import ANSWERS, AT_ONCE, FEATURES, Floats, describe
 
 HIDDEN = 64
 MOST_ROWS = 10_000
 """Train rows that are worth looking at; more gain little."""
 LEAST_ROWS = 500
-STRANGERS = 2
-"""Pictures that are no digit, for each digit."""
+NEGATIVES_PER_DIGIT = 2
+"""How many pictures that are no digit, for each digit."""
 KINDS = 12
 EPOCHS = 12
 BATCH = 512
@@ -33,11 +33,14 @@ def fit_network(images: NDArray[np.uint8], labels: NDArray[np.uint8]) -> tuple[F
     if len(images) < LEAST_ROWS:
         return None
     random = np.random.default_rng(SEED)
-    others = strangers(
-        (images / np.float32(255)).astype(np.float32), labels, max(1, STRANGERS * len(images) // KINDS), random
+    negatives = draw_negatives(
+        (images / np.float32(255)).astype(np.float32),
+        labels,
+        max(1, NEGATIVES_PER_DIGIT * len(images) // KINDS),
+        random,
     )
-    seen = np.concatenate([_described(images), _described(others * np.float32(255))])
-    answers = np.concatenate([labels.astype(np.int64), np.full(len(others), ANSWERS - 1)])
+    seen = np.concatenate([_described(images), _described(negatives * np.float32(255))])
+    answers = np.concatenate([labels.astype(np.int64), np.full(len(negatives), ANSWERS - 1)])
     mean, spread = seen.mean(axis=0), seen.std(axis=0) + np.float32(0.01)
     into, out = _train((seen - mean) / spread, answers, random)
     # The standardisation becomes a part of the first layer.

@@ -22,7 +22,7 @@ KINDS_OF_STROKES = ((2, 0.8), (3, 0.8), (4, 0.8), (5, 0.7), (3, 0.2), (4, 0.2))
 Pictures = NDArray[np.float32]
 
 
-def strangers(digits: Pictures, labels: NDArray[np.uint8], each: int, random: np.random.Generator) -> Pictures:
+def draw_negatives(digits: Pictures, labels: NDArray[np.uint8], each: int, random: np.random.Generator) -> Pictures:
     """float32 [about 11 * each, 28, 28] in MNIST's form: turned, cut, joined and crossed digits, and strokes.
 
     Args:

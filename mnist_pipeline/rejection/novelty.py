@@ -1,7 +1,7 @@
 """Whether a 28x28 image looks like any digit at all: a small network beside the classifier. Pure.
 
 A classifier divides all its probability between ten digits, so that it can be sure of a letter. This network was shown
-digits, and pictures that are none (`evaluation.novelty` fits it), and says how strange an image is.
+digits, and pictures that are none (`rejection.fitting` fits it), and says how strange an image is.
 
 What it looks at are the directions of edges, counted in cells, as in histograms of oriented gradients (Dalal and
 Triggs, CVPR 2005): strokes that meet in ways in which no digit's do stand out there more than among pixels.

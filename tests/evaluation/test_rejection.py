@@ -10,7 +10,7 @@ from mnist_pipeline.data.dataset import Dataset
 from mnist_pipeline.errors import IntegrityError
 from mnist_pipeline.rejection.fitting import LEAST_ROWS, fit_network
 from mnist_pipeline.rejection.limits import UNSURE_SHARE, choose_rejection
-from mnist_pipeline.rejection.negatives import draw_strokes, in_form, strangers
+from mnist_pipeline.rejection.negatives import draw_negatives, draw_strokes, in_form
 from mnist_pipeline.rejection.novelty import FEATURES, Novelty, describe, read_novelty
 
 LIKE_DIGITS = "OIlSZBgqoisz"
@@ -70,15 +70,15 @@ def test_strokes_turned_and_joined_digits_are_strange(chosen, data):
     digits = data.validation.images.astype(np.float32) / 255
     for name, pictures in {
         "strokes": in_form(draw_strokes(300, 4, 0.8, random)),
-        "all kinds": strangers(digits, data.validation.labels, 50, random),
+        "all kinds": draw_negatives(digits, data.validation.labels, 50, random),
     }.items():
         strangeness = chosen.novelty.strangeness(np.rint(pictures * 255).astype(np.uint8))
         assert (strangeness > chosen.novelty.threshold).mean() > 0.7, name
 
 
-def test_strangers_have_mnists_form(data):
+def test_negatives_have_mnists_form(data):
     digits = data.train.images.astype(np.float32) / 255
-    pictures = strangers(digits, data.train.labels, 40, np.random.default_rng(1))
+    pictures = draw_negatives(digits, data.train.labels, 40, np.random.default_rng(1))
     assert len(pictures) > 0.95 * 12 * 40
     assert 0 <= pictures.min() <= pictures.max() <= 1
     mass = pictures.sum(axis=(1, 2))
