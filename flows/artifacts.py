@@ -18,7 +18,7 @@ from prefect.artifacts import (
 from mnist_pipeline.evaluation.schema import Evaluation
 from mnist_pipeline.progress import Progress, ReportProgress
 from mnist_pipeline.runs.history import History
-from mnist_pipeline.steps import Summary
+from mnist_pipeline.runs.summary import Summary
 from mnist_pipeline.workspace import RunDirectory
 
 UPDATE_SECONDS = 2.0

@@ -23,12 +23,11 @@ from mnist_pipeline.runs.artifacts import (
     ExportedModel,
     ExtraImages,
     FetchedDataset,
-    Output,
-    PublishedModel,
     TrainedModel,
 )
+from mnist_pipeline.runs.summary import Summary
 
-OutputT = TypeVar("OutputT", bound=Output)
+ResultT = TypeVar("ResultT")
 step = task(cache_policy=NO_CACHE, persist_result=False)
 
 
@@ -73,15 +72,15 @@ def publish(
     exported: ExportedModel,
     evaluated: EvaluatedModel,
     run: Run,
-) -> State[PublishedModel]:
-    """Judge the candidate, publish it, and promote it where the gate lets it."""
+) -> State[Summary]:
+    """Judge the candidate, publish it where it is new, and promote it where the gate lets it."""
     return _finished(run, "publish", steps.publish(config, dataset, trained, exported, evaluated, run))
 
 
-def _finished(run: Run, step_name: str, output: OutputT) -> State[OutputT]:
+def _finished(run: Run, step_name: str, result: ResultT) -> State[ResultT]:
     """The task's final state, which tells in the Prefect UI where a reused result came from."""
     origin = run.record.steps[step_name].reused_from
     if origin is None:
-        return Completed(data=output)
+        return Completed(data=result)
     message = "a verified copy was there" if origin == "cache" else f"the work of run {origin}"
-    return Completed(name="Reused", message=message, data=output)
+    return Completed(name="Reused", message=message, data=result)

@@ -21,8 +21,9 @@ from mnist_pipeline.config import (
     PublishConfig,
     TrainConfig,
 )
-from mnist_pipeline.runs import Run, Status
+from mnist_pipeline.runs import Run
 from mnist_pipeline.runs.artifacts import ExtraImages, FetchedDataset
+from mnist_pipeline.runs.summary import Summary
 from mnist_pipeline.runs.training_lock import only_training
 from mnist_pipeline.workspace import Workspace
 
@@ -38,7 +39,7 @@ def run_all(
     evaluation: EvaluateConfig = DEFAULT.evaluation,
     publishing: PublishConfig = DEFAULT.publishing,
     fresh: bool = False,
-) -> State[steps.Summary]:
+) -> State[Summary]:
     """From the sprite to a published version.
 
     Args:
@@ -65,7 +66,7 @@ def retrain(
     evaluation: EvaluateConfig = DEFAULT.evaluation,
     publishing: PublishConfig = DEFAULT.publishing,
     force: bool = False,
-) -> State[steps.Summary]:
+) -> State[Summary]:
     """As run-all, where something changed: the data, the config, the code or its packages.
 
     Args:
@@ -81,9 +82,8 @@ def retrain(
     config = PipelineConfig(fetch=fetch, training=training, export=export, evaluation=evaluation, publishing=publishing)
     with _started(config, workspace, fresh=force) as run:
         dataset, extra = _obtain(config, run)
-        champion = steps.champion_version(config.publishing, dataset, run)
-        unchanged = None if force else steps.summarise_unchanged(config.publishing, dataset, extra, run)
-        return _ended(unchanged or _make(config, dataset, extra, run, champion))
+        unchanged = None if force else steps.find_unchanged(config.publishing, dataset, extra, run)
+        return _ended(unchanged or _make(config, dataset, extra, run))
 
 
 @contextmanager
@@ -104,27 +104,16 @@ def _obtain(config: PipelineConfig, run: Run) -> tuple[FetchedDataset, ExtraImag
     return dataset, tasks.collect(folder, dataset, run).result() if folder else None
 
 
-def _make(
-    config: PipelineConfig,
-    dataset: FetchedDataset,
-    extra: ExtraImages | None,
-    run: Run,
-    champion: str | None = None,
-) -> steps.Summary:
-    """A candidate, judged and published; where that is the ``champion`` of before, nothing changed."""
+def _make(config: PipelineConfig, dataset: FetchedDataset, extra: ExtraImages | None, run: Run) -> Summary:
+    """A candidate, judged and published."""
     trained = tasks.train(config.training, dataset, extra, run).result()
     exported = tasks.export(config.export, dataset, trained, run).result()
     evaluated = tasks.evaluate(config.evaluation, dataset, exported, run).result()
-    published = tasks.publish(config.publishing, dataset, trained, exported, evaluated, run).result()
-    status: Status = "refused"
-    if published.promoted:
-        status = "unchanged" if published.version == champion else "promoted"
-    run.finish(status, "; ".join(published.reasons) or None)
-    summary = steps.summarise(config.publishing, run)
+    summary = tasks.publish(config.publishing, dataset, trained, exported, evaluated, run).result()
     artifacts.show_run(run.directory, summary)
     return summary
 
 
-def _ended(summary: steps.Summary) -> State[steps.Summary]:
+def _ended(summary: Summary) -> State[Summary]:
     """The flow's final state; its message is what the Prefect UI lists and what notifications tell."""
     return Completed(data=summary, message=summary.sentence)

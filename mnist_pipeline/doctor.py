@@ -12,7 +12,7 @@ from mnist_pipeline.data.download import unreachable
 from mnist_pipeline.errors import PipelineError
 from mnist_pipeline.files import write_bytes
 from mnist_pipeline.inference import gpu_problem
-from mnist_pipeline.runs import installed_version
+from mnist_pipeline.runs.fingerprint import installed_version
 from mnist_pipeline.schema import Record
 from mnist_pipeline.training.devices import require_device
 from mnist_pipeline.workspace import Workspace

@@ -2,7 +2,8 @@
 
 Each step takes a frozen config, the handles of what it reads and the run that it belongs to,
 and returns a frozen handle. No step knows the next one. A step whose config, inputs, code and
-packages are those of an earlier run is not done again (`runs.Run.once`).
+packages are those of an earlier run is not done again (`runs.Run.once`); but for the last one:
+what is to be said of a candidate depends on today's champion, so every run judges its own (`publishing`).
 """
 
 import shutil
@@ -26,11 +27,11 @@ from mnist_pipeline.files.object_store import ObjectFolder
 from mnist_pipeline.inference import gpu_problem
 from mnist_pipeline.labels.extra_images import collect_extra_images
 from mnist_pipeline.progress import ReportProgress, no_progress
-from mnist_pipeline.publishing.publish import Candidate, publish_model, registry_of, unchanged_champion
+from mnist_pipeline.publishing.publish import Candidate, publish_model, unchanged_champion
 from mnist_pipeline.registry import PublishedVersion
 from mnist_pipeline.registry.signing import load_private_key
 from mnist_pipeline.reporting.files import Report, write_report
-from mnist_pipeline.runs import Run, Sources
+from mnist_pipeline.runs import Outcome, Run
 from mnist_pipeline.runs.artifacts import (
     EvaluatedModel,
     ExportedModel,
@@ -39,21 +40,18 @@ from mnist_pipeline.runs.artifacts import (
     PublishedModel,
     TrainedModel,
 )
-from mnist_pipeline.schema import Record
+from mnist_pipeline.runs.fingerprint import ONNXRUNTIME, Sources
+from mnist_pipeline.runs.summary import Summary
+from mnist_pipeline.training.checkpoint import remove_abandoned
 from mnist_pipeline.training.devices import require_device
 from mnist_pipeline.training.fit import train_model
 from mnist_pipeline.workspace import REPORT_HTML, Workspace
 
 # What each step's files depend on, besides its config and its inputs.
-ONNXRUNTIME = ("onnxruntime-gpu", "onnxruntime")
-DATA = ("data/dataset.py", "data/order.py")
+DATA = ("data", "mnist_form.py")
 TRAINING = Sources((*DATA, "training"), ("tensorflow", "keras", "numpy"))
-EXPORT = Sources((*DATA, "export", "inference"), ("tensorflow", "keras", "tf2onnx", "onnx", *ONNXRUNTIME))
-EVALUATION = Sources(
-    (*DATA, "evaluation", "rejection", "inference"),
-    ("numpy", *ONNXRUNTIME),
-)
-PUBLISHING = Sources(("evaluation", "inference", "registry", "publishing", "reporting"), ("numpy", *ONNXRUNTIME))
+EXPORT = Sources((*DATA, "export", "inference"), ("tensorflow", "keras", "tf2onnx", "onnx", "numpy", *ONNXRUNTIME))
+EVALUATION = Sources((*DATA, "evaluation", "inference", "rejection"), ("onnx", "numpy", *ONNXRUNTIME))
 
 
 def fetch(config: FetchConfig, run: Run, report_progress: ReportProgress = no_progress) -> FetchedDataset:
@@ -94,6 +92,7 @@ def train(
 
     def work(key: str) -> TrainedModel:
         checkpoints = run.workspace.checkpoints / key
+        remove_abandoned(run.workspace.checkpoints, wanted=checkpoints)
         trained = train_model(config, dataset, run.directory, checkpoints, report_progress, extra=extra)
         shutil.rmtree(checkpoints, ignore_errors=True)
         return trained
@@ -118,13 +117,20 @@ def evaluate(
     run: Run,
     report_progress: ReportProgress = no_progress,
 ) -> EvaluatedModel:
-    """Measure the ONNX model on every test row."""
+    """Measure the ONNX model on every test row, on the device that is there now."""
 
     def work(_: str) -> EvaluatedModel:
         return evaluate_model(config, dataset, exported, run.directory, report_progress)
 
+    device = "cpu" if config.device == "cpu" or gpu_problem() else "gpu"
     return run.once(
-        "evaluate", EvaluatedModel, config=config, inputs=[dataset, exported], sources=EVALUATION, work=work
+        "evaluate",
+        EvaluatedModel,
+        config=config,
+        inputs=[dataset, exported],
+        sources=EVALUATION,
+        work=work,
+        circumstances={"device": device, "fallback": dataset.fallback},
     )
 
 
@@ -135,95 +141,78 @@ def publish(
     exported: ExportedModel,
     evaluated: EvaluatedModel,
     run: Run,
-) -> PublishedModel:
-    """Judge the candidate, publish it as a version, and promote it where the gate lets it."""
-
-    def work(_: str) -> PublishedModel:
-        return publish_model(config, Candidate(dataset, trained, exported, evaluated), run)
-
-    def still_published(found: PublishedModel) -> None:
-        registry_of(config, run.workspace).resolve(found.model, found.version)
-
-    inputs = [dataset, exported, evaluated]
-    return run.once(
-        "publish",
-        PublishedModel,
-        config=config,
-        inputs=inputs,
-        sources=PUBLISHING,
-        work=work,
-        check=still_published,
+) -> Summary:
+    """Judge the candidate, publish it where it is new, promote it where the gate lets it; so the run ends."""
+    started = time.perf_counter()
+    release = publish_model(config, Candidate(dataset, trained, exported, evaluated), run)
+    publisher = release.version.manifest.lineage.run
+    new = publisher == run.directory.id
+    nothing_new = release.outcome == "unchanged" and run.record.steps["evaluate"].reused_from and not new
+    origin = publisher if nothing_new else None
+    run.note("publish", release.version.sha256, release.output, time.perf_counter() - started, origin)
+    run.finish(release.outcome, "; ".join(release.verdict.reasons) or None)
+    return _summarise(
+        run,
+        release.outcome,
+        release.version,
+        dataset,
+        accuracy=evaluated.accuracy,
+        champion=release.champion,
+        report=release.version.directory / REPORT_HTML if new else release.report.html,
+        reasons=release.verdict.reasons,
     )
 
 
-class Summary(Record):
-    """How a run ended, for people and scripts: what ``run-all --json`` prints."""
-
-    run_id: str
-    status: str
-    model: str
-    version: str
-    promoted: bool
-    reasons: list[str]
-    accuracy: float
-    dataset: str
-    fallback: bool
-    onnx: Path
-    report: Path
-    reused: list[str]
-    seconds: dict[str, float]
-    """Step -> seconds, of this run."""
-
-    @property
-    def sentence(self) -> str:
-        """How it ended, why, and where to look."""
-        why = "".join(f"; {reason}" for reason in self.reasons) if self.status == "refused" else ""
-        found = f"{self.status}: {self.model} {self.version}, accuracy {self.accuracy:.2%}{why}"
-        return f"{found}; report: {self.report}"
-
-
-def summarise(config: PublishConfig, run: Run) -> Summary:
-    """The summary of a run whose steps are all finished."""
-    dataset = run.output("fetch", FetchedDataset)
-    evaluated = run.output("evaluate", EvaluatedModel)
-    published = run.output("publish", PublishedModel)
-    version = registry_of(config, run.workspace).resolve(published.model, published.version)
-    return _summary(run, version, dataset, evaluated.accuracy)
-
-
-def _summary(run: Run, version: PublishedVersion, dataset: FetchedDataset, accuracy: float) -> Summary:
-    record, gate = run.record, version.manifest.gate
-    return Summary(
-        run_id=record.run_id,
-        status=record.status,
-        model=version.model,
-        version=version.version,
-        promoted=gate.promoted,
-        reasons=gate.reasons,
-        accuracy=accuracy,
-        dataset=dataset.name,
-        fallback=dataset.fallback,
-        onnx=version.path,
-        report=version.directory / REPORT_HTML,
-        reused=record.reused,
-        seconds={name: step.seconds for name, step in record.steps.items()},
-    )
-
-
-def champion_version(config: PublishConfig, dataset: FetchedDataset, run: Run) -> str | None:
-    """The version that a candidate of this dataset has to beat; none: there is no champion."""
-    return registry_of(config, run.workspace).champion(config.model or dataset.name)
-
-
-def summarise_unchanged(
+def find_unchanged(
     config: PublishConfig, dataset: FetchedDataset, extra: ExtraImages | None, run: Run
 ) -> Summary | None:
-    """The summary of a run that has nothing to do, because its champion would be trained again; None where it has."""
+    """End a run that has nothing to do, because its champion would be trained again; None where it has."""
     champion = unchanged_champion(config, dataset, extra, run)
     if champion is None:
         return None
     run.finish("unchanged")
-    return _summary(run, champion, dataset, champion.manifest.metrics.accuracy)
+    return _summarise(
+        run,
+        "unchanged",
+        champion,
+        dataset,
+        accuracy=champion.manifest.metrics.accuracy,
+        champion=champion.version,
+        report=champion.directory / REPORT_HTML,
+        reasons=[],
+    )
+
+
+def _summarise(
+    run: Run,
+    outcome: Outcome,
+    version: PublishedVersion,
+    dataset: FetchedDataset,
+    *,
+    accuracy: float,
+    champion: str | None,
+    report: Path,
+    reasons: list[str],
+) -> Summary:
+    """The summary of a run that has ended."""
+    record = run.record
+    return Summary(
+        run_id=record.run_id,
+        status=outcome,
+        model=version.model,
+        version=version.version,
+        promoted=outcome == "promoted",
+        reasons=reasons,
+        champion=champion,
+        published_by=version.manifest.lineage.run,
+        accuracy=accuracy,
+        dataset=dataset.name,
+        fallback=dataset.fallback,
+        onnx=version.path,
+        report=report,
+        reused=record.reused,
+        seconds={name: step.seconds for name, step in record.steps.items()},
+    )
 
 
 def check_first(config: PipelineConfig) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib.util
+import shutil
 import signal
 import sys
 import threading
@@ -154,12 +155,7 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Path], Loopback
 def object_server() -> Iterator[Any]:
     """An S3-speaking server on loopback with the bucket ``bucket`` (`object_server.ObjectServer`)."""
     pytest.importorskip("moto")
-    spec = importlib.util.spec_from_file_location("object_server", Path(__file__).with_name("object_server.py"))
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
+    module = _load("object_server")
     with pytest.MonkeyPatch.context() as patch:
         for name, value in (("ACCESS_KEY_ID", "test"), ("SECRET_ACCESS_KEY", "test"), ("REGION", "us-east-1")):
             patch.setenv(f"AWS_{name}", value)
@@ -171,10 +167,25 @@ def object_server() -> Iterator[Any]:
 @pytest.fixture(scope="session")
 def linear_models() -> ModuleType:
     """Small models that learn without TensorFlow, and runs that hold them (`linear_models.py`)."""
-    spec = importlib.util.spec_from_file_location("linear_models", Path(__file__).with_name("linear_models.py"))
+    return _load("linear_models")
+
+
+@pytest.fixture
+def candidates(digits_dataset: FetchedDataset, linear_models: ModuleType, tmp_path: Path) -> Any:
+    """A workspace with the digits, whose runs stand before the gate (`candidates.Candidates`)."""
+    workspace = Workspace(tmp_path / "workspace")
+    folder = shutil.copytree(digits_dataset.directory, workspace.datasets / digits_dataset.directory.name)
+    dataset = digits_dataset.model_copy(update={"directory": folder})
+    return _load("candidates").Candidates(workspace, dataset, linear_models)
+
+
+def _load(name: str) -> ModuleType:
+    """A module beside this file."""
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
     assert spec
     assert spec.loader
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up
     spec.loader.exec_module(module)
     return module
 

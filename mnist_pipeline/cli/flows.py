@@ -110,7 +110,7 @@ def _run(terminal: Terminal, flow: str, config: "PipelineConfig", workspace: Pat
 
     with terminal.progress() as report_progress, listening(report_progress):
         summary: Any = getattr(training, flow)(workspace.resolve(), **dict(config), **options)
-    show_summary(terminal, summary.model_dump(mode="json"))
+    show_summary(terminal, summary)
     if summary.status == "refused":
         raise typer.Exit(REFUSED)
 

@@ -50,14 +50,16 @@ def show(
     store = find_registry(workspace, registry)
     found = store.resolve(pick_model(store, name), reference)
     manifest = found.manifest
+    aliases = sorted(alias for alias, version in store.aliases(found.model).items() if version == found.version)
     terminal.result(
-        manifest.model_dump(mode="json") | {"path": str(found.path)},
+        manifest.model_dump(mode="json") | {"aliases": aliases, "path": str(found.path)},
         f"{manifest.model} {manifest.version}, published {manifest.created:%Y-%m-%d %H:%M} UTC",
         f"accuracy   {manifest.metrics.accuracy:.2%} on {manifest.metrics.samples} test images",
-        f"gate       {'passed' if manifest.gate.promoted else 'refused: ' + '; '.join(manifest.gate.reasons)}",
+        f"aliases    {', '.join(aliases) or 'none'}",
+        f"gate       then {'passed' if manifest.gate.promoted else 'refused: ' + '; '.join(manifest.gate.reasons)}",
         f"dataset    {manifest.lineage.dataset} {manifest.lineage.dataset_digest[:12]}",
         f"run        {manifest.lineage.run}, preset {manifest.lineage.preset}, seed {manifest.lineage.seed}",
-        f"champion before it: {manifest.lineage.parent or 'none'}",
+        f"champion   then {manifest.lineage.parent or 'none'}",
         f"model      {found.path}",
         *(f"  {file}  sha256 {entry.sha256}  {entry.bytes} bytes" for file, entry in manifest.files.items()),
     )

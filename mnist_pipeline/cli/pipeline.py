@@ -180,10 +180,9 @@ def publish(
 
     run, config = _open(workspace, run_id, False, {"publishing": given({"registry": registry, "sign_key": sign_key})})
     made = steps.fetched(run), steps.trained(run), steps.exported(run), steps.evaluated(run)
-    published = steps.publish(config.publishing, *made, run)
-    run.finish("promoted" if published.promoted else "refused", "; ".join(published.reasons) or None)
-    show_summary(terminal, steps.summarise(config.publishing, run).model_dump(mode="json"))
-    if not published.promoted:
+    summary = steps.publish(config.publishing, *made, run)
+    show_summary(terminal, summary)
+    if summary.status == "refused":
         raise typer.Exit(REFUSED)
 
 

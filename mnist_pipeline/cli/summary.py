@@ -1,22 +1,25 @@
 """How a run ended, for people."""
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 from mnist_pipeline.cli.terminal import Terminal
+
+if TYPE_CHECKING:
+    from mnist_pipeline.runs.summary import Summary
 
 REFUSED = 3
 """Exit code of a run whose candidate the gate refused."""
 
 
-def show_summary(terminal: Terminal, summary: Mapping[str, Any]) -> None:
-    """Print a `steps.Summary`."""
-    reused = ", ".join(summary["reused"]) or "nothing"
+def show_summary(terminal: Terminal, summary: "Summary") -> None:
+    """Print how a run ended."""
+    reused = ", ".join(summary.reused) or "nothing"
     terminal.result(
-        summary,
-        f"{summary['status']}: {summary['model']} {summary['version']}, accuracy {summary['accuracy']:.2%}",
-        *(f"refused because: {reason}" for reason in summary["reasons"]),
-        f"model   {summary['onnx']}",
-        f"report  {summary['report']}",
-        f"run     {summary['run_id']}, reused: {reused}",
+        summary.model_dump(mode="json"),
+        f"{summary.status}: {summary.model} {summary.version}, accuracy {summary.accuracy:.2%}",
+        *(f"refused because: {reason}" for reason in summary.reasons),
+        *([summary.remark] if summary.remark else []),
+        f"model   {summary.onnx}",
+        f"report  {summary.report}",
+        f"run     {summary.run_id}, reused: {reused}",
     )

@@ -21,7 +21,8 @@ def compare_with_champion(
 ) -> Comparison:
     """Run the champion on the test rows, on the candidate's device; write comparison.json.
 
-    The candidate's answers are those of its one prediction pass (``run.predictions``).
+    The candidate's answers are those of its one prediction pass (``run.predictions``); so are the champion's,
+    where it is the candidate.
 
     Raises:
         DataError: the candidate was evaluated on another dataset.
@@ -39,10 +40,11 @@ def compare_with_champion(
     data = Dataset.open(dataset.directory)
     candidate = stored_answers(run, evaluation, data.test.labels)
     classifier = Classifier.load(champion_model, sha256=champion_sha256, device=evaluation.device)
+    itself = champion_sha256 == evaluation.model_sha256
     comparison = compare(
         data.test.labels,
         candidate,
-        predict(classifier, data.test).argmax(axis=1),
+        candidate if itself else predict(classifier, data.test).argmax(axis=1),
         names=data.class_names,
         champion_version=champion_version,
         champion_sha256=champion_sha256,

@@ -13,6 +13,8 @@ Against the champion, on the same test images, a candidate is
   costs everybody who must know which one runs;
 - worse, otherwise: it is refused. The margin forgives noise, never a loss that the test can see.
 
+Where the candidate is the champion itself, there is nothing to compare.
+
 A champion that was chosen among many candidates on the same test images owes part of its accuracy
 to chance. The floors are there for the model; the comparison only says which of two to keep.
 """
@@ -32,6 +34,7 @@ def judge(
     comparison: Comparison | None,
     onnx_bytes: int,
     infrastructure: Check,
+    withdrawal: Check | None = None,
 ) -> Verdict:
     """All checks of the candidate.
 
@@ -41,18 +44,20 @@ def judge(
         parity: of the export.
         comparison: with the champion on the same rows; None where there is no champion.
         onnx_bytes: size of model.onnx.
-        infrastructure: whether a fresh process could use the staged model.
+        infrastructure: whether a fresh process could use the model where users load it.
+        withdrawal: that a person decided against this candidate; None where nobody did.
     """
     checks = [
         _accuracy(config, evaluation),
         _worst_class(config, evaluation),
         _same_dataset(evaluation, comparison),
-        _champion(config, comparison),
+        _champion(config, evaluation, comparison),
         _parity(parity),
         _calibration(config, evaluation),
         *_latency(config, evaluation),
         *_size(config, onnx_bytes),
         infrastructure,
+        *([withdrawal] if withdrawal else []),
     ]
     return Verdict(promoted=all(check.passed for check in checks), checks=checks)
 
@@ -106,11 +111,10 @@ def _same_dataset(evaluation: Evaluation, comparison: Comparison | None) -> Chec
     return Check(name="same dataset", value=None, threshold=None, passed=same, sentence=sentence)
 
 
-def _champion(config: GateConfig, comparison: Comparison | None) -> Check:
-    if comparison is None:
-        return Check(
-            name="champion", value=None, threshold=None, passed=True, sentence="There is no champion to compare with."
-        )
+def _champion(config: GateConfig, evaluation: Evaluation, comparison: Comparison | None) -> Check:
+    if comparison is None or comparison.champion_sha256 == evaluation.model_sha256:
+        nobody = "There is no champion to compare with." if comparison is None else "It is the champion itself."
+        return Check(name="champion", value=None, threshold=None, passed=True, sentence=nobody)
     standing = _standing(config, comparison)
     follows = {
         "better": "better",

@@ -1,37 +1,55 @@
-"""Gate and publish: stage the candidate, prove it where users will load it, judge, commit, promote.
+"""Gate and publish: prove the candidate where users will load it, judge it, commit it, promote it.
 
 The order matters. Nothing is visible before the version is whole; the alias moves last, and only
 after a fresh process has loaded the very bytes that users will load.
+
+Every run judges its candidate anew, whatever was said of it before: a verdict is about the champion and the
+thresholds of its day. What is in a version stays what was said when it was published; today's verdict is in the
+run. So it ends:
+
+| candidate | champion today | a person took its place away | the gate | ends as |
+| --- | --- | --- | --- | --- |
+| new | none, or another | no | passes | published, promoted |
+| new | none, or another | no | refuses | published, refused |
+| new | another | from one made alike | refuses | published, refused: who, when, why |
+| published before | itself | - | passes | unchanged |
+| published before | itself | - | refuses, by thresholds that changed | refused, and champion as before |
+| published before | none, or another | no | passes | promoted, whatever the gate said before |
+| published before | none, or another | no | refuses | refused, whatever the gate said before |
+| published before | another | yes | refuses | refused: who, when, why |
+
+A person decides with ``models rollback`` and ``models promote``, and no run undoes that: what lost its place to a
+person's decision comes back by another one. Where another run moves the champion between verdict and promotion,
+nothing is promoted (`RegistryError`), and the same command judges anew.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from mnist_pipeline import __version__
 from mnist_pipeline.config import PublishConfig
 from mnist_pipeline.data.dataset import Dataset
 from mnist_pipeline.evaluation.metrics import golden_rows
 from mnist_pipeline.evaluation.schema import Check, Comparison, Evaluation, Verdict
-from mnist_pipeline.files import read_json, write_bytes, write_json
+from mnist_pipeline.files import write_json
 from mnist_pipeline.publishing.compare import compare_with_champion
 from mnist_pipeline.publishing.gate import judge
+from mnist_pipeline.publishing.lineage import describe_lineage, find_withdrawal
 from mnist_pipeline.publishing.validate import validate_in_fresh_process
 from mnist_pipeline.registry import (
+    CHAMPION,
     Facts,
     GateSummary,
     Lineage,
-    Manifest,
     Metrics,
     PublishedVersion,
     Registry,
-    Stage,
-    digest_of,
     open_registry,
 )
 from mnist_pipeline.reporting.files import Report, write_report
-from mnist_pipeline.runs import Run, code_digest, installed_version
+from mnist_pipeline.runs import Outcome, Run
 from mnist_pipeline.runs.artifacts import (
     EvaluatedModel,
     ExportedModel,
@@ -41,13 +59,12 @@ from mnist_pipeline.runs.artifacts import (
     TrainedModel,
 )
 from mnist_pipeline.runs.parity import Parity
-from mnist_pipeline.workspace import Workspace
+from mnist_pipeline.workspace import RunDirectory, Workspace
 
 GOLDEN_IMAGES = 64
-"""Test images whose stored predictions a fresh process must reproduce from the staged model."""
+"""Test images whose stored predictions a fresh process must reproduce from the published model."""
 GOLDEN_TOLERANCE = 1e-5
 """Largest accepted difference of a probability between two processes on one device."""
-FRAMEWORKS = ("tensorflow", "keras", "tf2onnx", "onnx", "onnxruntime-gpu", "onnxruntime", "numpy")
 
 
 class Candidate(NamedTuple):
@@ -63,169 +80,176 @@ class Candidate(NamedTuple):
         return self.exported.path
 
 
-def registry_of(config: PublishConfig, workspace: Workspace) -> Registry:
-    """The registry that the config names, else the workspace's own."""
-    return open_registry(config.registry or workspace.models, cache=workspace.model_cache, endpoint=config.endpoint)
+class Release(NamedTuple):
+    """How a candidate ended."""
+
+    outcome: Outcome
+    version: PublishedVersion
+    champion: str | None
+    """The champion's version afterwards; None where there is none."""
+    verdict: Verdict
+    """Of today."""
+    report: Report
+    """Of the run, with today's verdict."""
+
+    @property
+    def output(self) -> PublishedModel:
+        """What the run's journal keeps."""
+        directory = RunDirectory(self.report.directory)
+        beside = [path for path in (directory.gate, directory.comparison) if path.is_file()]
+        return PublishedModel(
+            directory=directory.path,
+            files=self.report.files | PublishedModel.digests(*beside),
+            model=self.version.model,
+            version=self.version.version,
+            promoted=self.outcome == "promoted",
+            reasons=self.verdict.reasons,
+        )
 
 
-def publish_model(config: PublishConfig, candidate: Candidate, run: Run) -> PublishedModel:
-    """Publish the candidate as a version; it becomes champion if the gate lets it.
-
-    A candidate that is published already is left as it is, and is not judged again.
+def publish_model(config: PublishConfig, candidate: Candidate, run: Run) -> Release:
+    """Judge the candidate against today's champion; publish it where it is new; promote it if the gate lets it.
 
     Raises:
         RegistryError: the registry cannot be written, or another run moved the champion meanwhile.
         IntegrityError: the ONNX file must not be loaded, or a published file is damaged.
     """
-    registry = registry_of(config, run.workspace)
+    registry = open_registry_of(config, run.workspace)
     model = config.model or candidate.dataset.name
-    with registry.stage(model, candidate.model) as stage:
-        if stage.existing is None:
-            published = _publish_new(config, candidate, registry, stage, run)
-        else:
-            published = registry.resolve(model, stage.version)
-            write_bytes(run.directory.gate, (published.directory / run.directory.gate.name).read_bytes())
-    _promote(registry, published.manifest, run)
-    report = write_report(run.directory, candidate.dataset, model=model, version=published.version)
-    return _output(published, report, run)
-
-
-def _publish_new(
-    config: PublishConfig, candidate: Candidate, registry: Registry, stage: Stage, run: Run
-) -> PublishedVersion:
-    champion = _champion(registry, stage.model)
-    verdict = _judge(config, candidate, champion, stage, run)
-    write_json(run.directory.gate, verdict.model_dump(mode="json"))
-    report = write_report(run.directory, candidate.dataset, model=stage.model, version=stage.version)
-    for path in (run.directory.evaluation_json, run.directory.parity, run.directory.gate, report.html):
-        stage.add(path.name, path.read_bytes())
-    facts = _facts(candidate, verdict, champion, run)
-    return registry.commit(stage, facts, reason=_sentence(verdict), sign_key=config.sign_key)
-
-
-def _judge(
-    config: PublishConfig, candidate: Candidate, champion: PublishedVersion | None, stage: Stage, run: Run
-) -> Verdict:
-    evaluation = Evaluation.model_validate_json(run.directory.evaluation_json.read_bytes())
-    return judge(
-        config.gate,
-        evaluation,
-        parity=Parity.model_validate_json(run.directory.parity.read_bytes()),
-        comparison=_compare(candidate, champion, run),
-        onnx_bytes=candidate.model.stat().st_size,
-        infrastructure=_validate(candidate, evaluation, stage, run),
-    )
-
-
-def frameworks() -> dict[str, str]:
-    """Package -> version, of those that a model depends on and that are installed."""
-    installed = {name: installed_version(name) for name in FRAMEWORKS}
-    return {name: version for name, version in installed.items() if version != "absent"}
+    trial = _Trial(config, candidate, registry, model, find_champion(registry, model), run)
+    version = registry.published(model, candidate.exported.sha256)
+    if version:
+        verdict, report = trial.judge(version.version, version.path)
+    else:
+        with registry.stage(model, candidate.model) as stage:
+            verdict, report = trial.judge(stage.version, stage.model_path)
+            for path in (run.directory.evaluation_json, run.directory.parity, run.directory.gate, report.html):
+                stage.add(path.name, path.read_bytes())
+            reason = _reason(verdict)
+            version = registry.commit(stage, trial.facts(verdict), reason=reason, sign_key=config.sign_key)
+    outcome = trial.promote(version, verdict)
+    champion = version.version if outcome == "promoted" else trial.parent
+    return Release(outcome, version, champion, verdict, report)
 
 
 def unchanged_champion(
     config: PublishConfig, dataset: FetchedDataset, extra: ExtraImages | None, run: Run
 ) -> PublishedVersion | None:
     """The champion, where a training now would start from the very data, config, code and packages that made it."""
-    registry = registry_of(config, run.workspace)
-    champion = _champion(registry, config.model or dataset.name)
-    if champion is None:
-        return None
-    made_of, now = champion.manifest.lineage, read_json(run.directory.config)
-    same = (
-        made_of.dataset_digest == dataset.digest
-        and made_of.extra_images_digest == (extra.digest if extra else None)
-        and made_of.config_digest == digest_of(now)
-        and made_of.code_digest == code_digest()
-        and made_of.frameworks == frameworks()
-    )
-    return champion if same else None
+    champion = find_champion(open_registry_of(config, run.workspace), config.model or dataset.name)
+    images, digest = (extra.images, extra.digest) if extra else (0, None)
+    now = describe_lineage(dataset, run, extra_images=images, extra_images_digest=digest, parent=None)
+    return champion if champion and champion.manifest.lineage.made_alike(now) else None
 
 
-def _champion(registry: Registry, model: str) -> PublishedVersion | None:
+def open_registry_of(config: PublishConfig, workspace: Workspace) -> Registry:
+    """The registry that the config names, else the workspace's own."""
+    return open_registry(config.registry or workspace.models, cache=workspace.model_cache, endpoint=config.endpoint)
+
+
+def find_champion(registry: Registry, model: str) -> PublishedVersion | None:
+    """The champion, every file verified; None where there is none."""
     return registry.resolve(model) if registry.champion(model) else None
 
 
-def _compare(candidate: Candidate, champion: PublishedVersion | None, run: Run) -> Comparison | None:
-    if champion is None:
-        return None
-    return compare_with_champion(candidate.dataset, run.directory, champion.path, champion.version, champion.sha256)
+@dataclass(frozen=True, slots=True)
+class _Trial:
+    """A candidate, and whom it stands against."""
+
+    config: PublishConfig
+    candidate: Candidate
+    registry: Registry
+    model: str
+    champion: PublishedVersion | None
+    run: Run
+
+    @property
+    def parent(self) -> str | None:
+        return self.champion.version if self.champion else None
+
+    @property
+    def lineage(self) -> Lineage:
+        dataset, trained = self.candidate.dataset, self.candidate.trained
+        return describe_lineage(
+            dataset,
+            self.run,
+            extra_images=trained.extra_images,
+            extra_images_digest=trained.extra_images_digest,
+            parent=self.parent,
+        )
+
+    def judge(self, version: str, path: Path) -> tuple[Verdict, Report]:
+        """Today's verdict; comparison.json, gate.json and the report in the run tell it.
+
+        Args:
+            version: what the candidate is or will be called.
+            path: the model file where users load it, or will.
+        """
+        directory = self.run.directory
+        evaluation = Evaluation.model_validate_json(directory.evaluation_json.read_bytes())
+        verdict = judge(
+            self.config.gate,
+            evaluation,
+            parity=Parity.model_validate_json(directory.parity.read_bytes()),
+            comparison=self._compare(),
+            onnx_bytes=self.candidate.model.stat().st_size,
+            infrastructure=self._validate(evaluation, path),
+            withdrawal=find_withdrawal(self.registry, self.model, version, self.lineage, self.champion),
+        )
+        write_json(directory.gate, verdict.model_dump(mode="json"))
+        return verdict, write_report(directory, self.candidate.dataset, model=self.model, version=version)
+
+    def facts(self, verdict: Verdict) -> Facts:
+        """What the manifest states."""
+        found = self.candidate.evaluated
+        return Facts(
+            lineage=self.lineage,
+            metrics=Metrics(accuracy=found.accuracy, samples=found.samples, provider=found.provider),
+            gate=GateSummary(promoted=verdict.promoted, reasons=verdict.reasons),
+        )
+
+    def promote(self, version: PublishedVersion, verdict: Verdict) -> Outcome:
+        """Move the alias where the gate lets it, and only away from the champion that the candidate stood against."""
+        if not verdict.promoted:
+            return "refused"
+        if version.version == self.parent:
+            return "unchanged"
+        reason = f"gate passed, accuracy {self.candidate.evaluated.accuracy:.2%}"
+        run = self.run.directory.id
+        self.registry.promote(self.model, version.version, reason=reason, run=run, expected=self.parent)
+        # Another run may have promoted the very same version in this moment.
+        moves = [change for change in self.registry.history(self.model) if change.alias == CHAMPION]
+        return "promoted" if any(change.run == run for change in moves) else "unchanged"
+
+    def _compare(self) -> Comparison | None:
+        directory, champion = self.run.directory, self.champion
+        if champion is None:
+            directory.comparison.unlink(missing_ok=True)
+            return None
+        dataset = self.candidate.dataset
+        return compare_with_champion(dataset, directory, champion.path, champion.version, champion.sha256)
+
+    def _validate(self, evaluation: Evaluation, path: Path) -> Check:
+        test = Dataset.open(self.candidate.dataset.directory).test
+        rows = golden_rows(test.labels, GOLDEN_IMAGES, seed=0)
+        stored = np.load(self.run.directory.predictions, allow_pickle=False)
+        found = validate_in_fresh_process(
+            path,
+            self.candidate.exported.sha256,
+            test.images[rows],
+            stored[rows],
+            device=evaluation.device,
+            tolerance=GOLDEN_TOLERANCE,
+        )
+        return Check(
+            name="infrastructure",
+            value=found.max_abs_difference,
+            threshold=GOLDEN_TOLERANCE,
+            passed=found.passed,
+            sentence=found.sentence,
+        )
 
 
-def _validate(candidate: Candidate, evaluation: Evaluation, stage: Stage, run: Run) -> Check:
-    test = Dataset.open(candidate.dataset.directory).test
-    rows = golden_rows(test.labels, GOLDEN_IMAGES, seed=0)
-    stored = np.load(run.directory.predictions, allow_pickle=False)
-    found = validate_in_fresh_process(
-        stage.model_path,
-        stage.sha256,
-        test.images[rows],
-        stored[rows],
-        device=evaluation.device,
-        tolerance=GOLDEN_TOLERANCE,
-    )
-    return Check(
-        name="infrastructure",
-        value=found.max_abs_difference,
-        threshold=GOLDEN_TOLERANCE,
-        passed=found.passed,
-        sentence=found.sentence,
-    )
-
-
-def _facts(candidate: Candidate, verdict: Verdict, champion: PublishedVersion | None, run: Run) -> Facts:
-    config = read_json(run.directory.config)
-    return Facts(
-        lineage=Lineage(
-            dataset=candidate.dataset.name,
-            dataset_digest=candidate.dataset.digest,
-            extra_images=candidate.trained.extra_images,
-            extra_images_digest=candidate.trained.extra_images_digest,
-            config_digest=digest_of(config),
-            code_version=__version__,
-            code_digest=code_digest(),
-            frameworks=frameworks(),
-            run=run.directory.id,
-            preset=candidate.trained.preset,
-            seed=config["training"]["seed"],
-            parent=champion.version if champion else None,
-        ),
-        metrics=Metrics(
-            accuracy=candidate.evaluated.accuracy,
-            samples=candidate.evaluated.samples,
-            provider=candidate.evaluated.provider,
-        ),
-        gate=GateSummary(promoted=verdict.promoted, reasons=verdict.reasons),
-    )
-
-
-def _promote(registry: Registry, manifest: Manifest, run: Run) -> None:
-    """Move the alias to a version that the gate let through, once: a person's later rollback stands."""
-    moves = registry.history(manifest.model)
-    if not manifest.gate.promoted or any(c.action == "promote" and c.after == manifest.version for c in moves):
-        return
-    registry.promote(
-        manifest.model,
-        manifest.version,
-        reason=f"gate passed, accuracy {manifest.metrics.accuracy:.2%}",
-        run=run.directory.id,
-        expected=manifest.lineage.parent,
-    )
-
-
-def _sentence(verdict: Verdict) -> str:
+def _reason(verdict: Verdict) -> str:
     refusing = ", ".join(check.name for check in verdict.checks if not check.passed)
     return f"gate refused: {refusing}" if refusing else "gate passed"
-
-
-def _output(published: PublishedVersion, report: Report, run: Run) -> PublishedModel:
-    beside = [path for path in (run.directory.gate, run.directory.comparison) if path.is_file()]
-    manifest = published.manifest
-    return PublishedModel(
-        directory=run.directory.path,
-        files=report.files | PublishedModel.digests(*beside),
-        model=manifest.model,
-        version=manifest.version,
-        promoted=manifest.gate.promoted,
-        reasons=manifest.gate.reasons,
-    )

@@ -56,6 +56,8 @@ Expected calibration error {{ evaluation.expected_calibration_error | fixed }}.
 {%- endfor %}
 {% endif %}
 ## Verdict of the gate
+
+When this version was published. Whether it is champion now: `mnist-pipeline models show {{ version }}`.
 {% if gate.promoted %}
 Every check passed.
 {% else %}

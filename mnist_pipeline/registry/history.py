@@ -10,7 +10,7 @@ import datetime as dt
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from hashlib import sha256
 from typing import Literal
 
@@ -41,7 +41,7 @@ class Publication(Record):
     bytes: int
     """Size of model.onnx."""
     promoted: bool
-    """The gate let it become champion."""
+    """The gate let it become champion, when it was published."""
 
 
 class Change(Record):
@@ -61,7 +61,7 @@ class Change(Record):
     after: str | None = Field(alias="to")
     who: str
     run: str | None
-    """The pipeline run that made the change; none: a person did."""
+    """The pipeline run that made the change; None where a person did."""
     reason: str
     publication: Publication | None = None
     """Of a publish."""
@@ -75,9 +75,10 @@ class History:
     check: str
     """Checksum in the last line; empty where there is no line."""
 
-    @classmethod
-    def parse(cls, data: bytes, where: str) -> "History":
-        """Read history.jsonl; bytes behind the last newline are ignored.
+    @staticmethod
+    @lru_cache(maxsize=8)
+    def parse(data: bytes, where: str) -> "History":
+        """Read history.jsonl; bytes behind the last newline are ignored. The same bytes are parsed once.
 
         Raises:
             IntegrityError: a line is not what was written; names it.
@@ -93,7 +94,7 @@ class History:
             except ValidationError:
                 raise _damaged(where, number) from None
             check = match[1].decode()
-        return cls(tuple(changes), check)
+        return History(tuple(changes), check)
 
     def plus(self, changes: Iterable[Change]) -> "History":
         """This history as it will read once ``changes`` are appended."""
@@ -127,6 +128,19 @@ class History:
     def moves(self, alias: str) -> list[Change]:
         """The changes of one alias, oldest first."""
         return [change for change in self.changes if change.alias == alias]
+
+    @cached_property
+    def withdrawn(self) -> dict[str, Change]:
+        """Version -> the move by which a person took the champion's place from it.
+
+        Only of versions that have not been champion since, or whose place no run took after that.
+        """
+        found: dict[str, Change] = {}
+        for change in self.moves(CHAMPION):
+            found = {version: move for version, move in found.items() if version not in (change.before, change.after)}
+            if change.before and change.run is None:
+                found[change.before] = change
+        return found
 
     def at(self, when: dt.datetime, alias: str = CHAMPION) -> Change | None:
         """The change that made ``alias`` what it was at ``when`` (that instant included)."""

@@ -138,7 +138,21 @@ class Lineage(Record):
     preset: str
     seed: int
     parent: str | None
-    """Champion when the candidate was judged; none: there was no champion."""
+    """Champion when the version was published; None where there was none."""
+
+    def made_alike(self, other: "Lineage") -> bool:
+        """Whether both were made of the same data, configuration, code and packages."""
+        return _ingredients(self) == _ingredients(other)
+
+
+def _ingredients(lineage: Lineage) -> tuple[object, ...]:
+    return (
+        lineage.dataset_digest,
+        lineage.extra_images_digest,
+        lineage.config_digest,
+        lineage.code_digest,
+        lineage.frameworks,
+    )
 
 
 class Metrics(Record):
@@ -151,10 +165,13 @@ class Metrics(Record):
 
 
 class GateSummary(Record):
-    """What the gate said. The checks themselves are in gate.json."""
+    """What the gate said when the version was published; the checks themselves are in gate.json.
+
+    Which version is champion is not told here but by the aliases: a person may have decided otherwise since.
+    """
 
     promoted: bool
-    """The gate let the candidate become champion."""
+    """The gate let it become champion, on that day."""
     reasons: list[str]
     """Why it refused; empty where it did not."""
 

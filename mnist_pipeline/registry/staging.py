@@ -96,17 +96,13 @@ class Stage:
         version: what it will be called.
         sha256: hex digest of the model file.
         model_path: the model file, read from where users will load it.
-        existing: the manifest, where this version is published already; `commit` then changes nothing.
     """
 
-    def __init__(
-        self, *, model: str, version: str, sha256: str, folder: Path, model_path: Path, existing: Manifest | None
-    ) -> None:
+    def __init__(self, *, model: str, version: str, sha256: str, folder: Path, model_path: Path) -> None:
         self.model = model
         self.version = version
         self.sha256 = sha256
         self.model_path = model_path
-        self.existing = existing
         self.folder = folder
 
     def add(self, name: str, content: bytes | str) -> None:

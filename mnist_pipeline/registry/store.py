@@ -101,7 +101,7 @@ class VersionSummary(Record):
     bytes: int
     """Size of model.onnx."""
     promoted: bool
-    """The gate let it become champion."""
+    """The gate let it become champion when it was published; ``aliases`` tell whether it is."""
     aliases: list[str]
 
 
@@ -148,6 +148,10 @@ class Registry:
         """Every change, oldest first."""
         return read_history(self.storage, model).changes
 
+    def withdrawn(self, model: str) -> dict[str, Change]:
+        """Version -> the move by which a person took the champion's place from it; see `History.withdrawn`."""
+        return dict(read_history(self.storage, model).withdrawn)
+
     def at(self, model: str, when: dt.datetime, alias: str = CHAMPION) -> Change | None:
         """The change that made ``alias`` what it was at ``when``; None where it was not set yet.
 
@@ -174,6 +178,17 @@ class Registry:
         """
         manifest = self.manifest(model, reference)
         return PublishedVersion(manifest, self.storage.fetch(manifest))
+
+    def published(self, model: str, model_sha256: str) -> PublishedVersion | None:
+        """The version of this very model file, every file verified; None where it is not published.
+
+        Raises:
+            UsageError: the name is malformed.
+            RegistryError: the version's name is taken by another model.
+            IntegrityError: a file is not what was published; names it.
+        """
+        manifest = self._existing(model, content_version(model_sha256), model_sha256)
+        return PublishedVersion(manifest, self.storage.fetch(manifest)) if manifest else None
 
     def verify(self, model: str, reference: str | None = None, *, public_key: Path | None = None) -> list[Finding]:
         """Hash everything again; what is not as it was published.
@@ -206,12 +221,12 @@ class Registry:
         check_model_is_safe(data)
         sha256 = entry_of(data).sha256
         version = content_version(sha256)
-        existing = self._existing(model, version, sha256)
+        self._existing(model, version, sha256)
         with staged_folder(self.storage, model) as folder:
             with writing(self.storage.location):
                 write_bytes(folder / MODEL_FILE, data)
                 path = self.storage.place_model(model, version, folder)
-            yield Stage(model=model, version=version, sha256=sha256, folder=folder, model_path=path, existing=existing)
+            yield Stage(model=model, version=version, sha256=sha256, folder=folder, model_path=path)
 
     def commit(
         self,

@@ -75,7 +75,7 @@ class ReportInputs:
         history: the training.
         parity: the proof of the export.
         verdict: the gate's; None where the gate has not run.
-        comparison: candidate and champion; None where there is no champion of the same dataset.
+        comparison: candidate and champion; None where there was no champion, or the gate has not run.
         images: test row -> uint8 [28, 28], for `shown_rows`; empty where the dataset is not at hand.
         labels: test row -> true class index, for the same rows.
         class_counts: split -> images per class, in the order of the class names; empty where not at hand.

@@ -25,9 +25,10 @@ from mnist_pipeline.workspace import MODEL_KERAS, MODEL_ONNX
 SHADES = 6
 """Levels by which the cells of the confusion matrix are shaded; 0 is not."""
 
-Outcome = Literal["promoted", "refused", "open"]
+# Whether it is champion is not for a page to say: it is drawn before the alias moves, and stays when a person moves it.
+Outcome = Literal["passed", "refused", "open"]
 HEADLINES: Mapping[Outcome, str] = {
-    "promoted": "Promoted to champion",
+    "passed": "Passed the gate",
     "refused": "Refused",
     "open": "Not judged yet",
 }
@@ -62,7 +63,7 @@ class Shown:
 def outcome(inputs: ReportInputs) -> Outcome:
     if inputs.verdict is None:
         return "open"
-    return "promoted" if inputs.verdict.promoted else "refused"
+    return "passed" if inputs.verdict.promoted else "refused"
 
 
 def fallback_warning(evaluation: Evaluation) -> str | None:
@@ -217,12 +218,15 @@ def lineage(inputs: ReportInputs) -> list[tuple[str, str]]:
 
 
 NO_DIGIT = "\N{LEFT DOUBLE QUOTATION MARK}no digit\N{RIGHT DOUBLE QUOTATION MARK}"
-NO_CHAMPION = "There was no champion of this dataset to compare with."
 
 
 def champion_sentence(inputs: ReportInputs) -> str:
     """Of the comparison, or why there is none."""
-    return NO_CHAMPION if inputs.comparison is None else change_sentence(inputs.comparison)
+    if inputs.comparison is not None:
+        return change_sentence(inputs.comparison)
+    if inputs.verdict is None:
+        return "Not compared yet."
+    return "There was no champion to compare with."
 
 
 def threshold(evaluation: Evaluation) -> float | None:

@@ -144,11 +144,11 @@ class EvaluatedModel(Output):
 
 
 class PublishedModel(Output):
-    """What was published: the run's report and gate.json, and the version in the registry."""
+    """How a candidate ended: the run's report, gate.json and comparison.json, and the version in the registry."""
 
     model: str
     version: str
     promoted: bool
-    """The gate let this candidate become champion."""
+    """The champion's alias moved to this version in this run."""
     reasons: list[str]
     """Why the gate refused; empty where it did not."""

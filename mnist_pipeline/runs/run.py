@@ -5,17 +5,15 @@ packages) stands in the journal of any run of the workspace is not done again: i
 verified by SHA-256 and copied into the new run, so that every run directory is whole.
 """
 
-import importlib.metadata
 import logging
 import secrets
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
-from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, TypeVar
 
 from pydantic import ValidationError
@@ -25,15 +23,17 @@ from mnist_pipeline.config import Config
 from mnist_pipeline.errors import IntegrityError, PipelineError, UsageError
 from mnist_pipeline.files import canonical_json, open_atomic, sha256_bytes, write_json
 from mnist_pipeline.runs.artifacts import Output
+from mnist_pipeline.runs.fingerprint import Sources
 from mnist_pipeline.schema import Record
 from mnist_pipeline.workspace import RunDirectory, Workspace
 
 logger = logging.getLogger(__name__)
 
 OutputT = TypeVar("OutputT", bound=Output)
-Status = Literal["running", "promoted", "refused", "unchanged", "finished", "failed"]
-
-PACKAGE = Path(__file__).parent
+Outcome = Literal["promoted", "refused", "unchanged"]
+"""What became of a candidate: the champion's alias moved to it in this very run; the gate refused it; or it was
+champion before the run and stays it."""
+Status = Literal["running", "finished", "failed"] | Outcome
 
 
 class StepRecord(Record):
@@ -64,43 +64,6 @@ class RunRecord(Record):
     @property
     def reused(self) -> list[str]:
         return [name for name, step in self.steps.items() if step.reused_from]
-
-
-@dataclass(frozen=True, slots=True)
-class Sources:
-    """What a step's result depends on, besides its config and inputs."""
-
-    code: tuple[str, ...]
-    """Files and folders of this package."""
-    packages: tuple[str, ...]
-    """Installed distributions; those that are absent count as absent."""
-
-    def fingerprint(self) -> dict[str, str]:
-        return {"code": code_digest(self.code), **{name: installed_version(name) for name in self.packages}}
-
-
-@cache
-def code_digest(parts: tuple[str, ...] = (".",)) -> str:
-    """Hex SHA-256 of the Python and data files under ``parts`` of this package."""
-    files = {file for part in parts for file in _source_files(PACKAGE / part)}
-    return sha256_bytes(
-        canonical_json({f.relative_to(PACKAGE).as_posix(): sha256_bytes(f.read_bytes()) for f in sorted(files)})
-    )
-
-
-def _source_files(path: Path) -> Iterator[Path]:
-    if path.is_file():
-        yield path
-    else:
-        yield from (file for file in path.rglob("*") if file.is_file() and file.suffix != ".pyc")
-
-
-def installed_version(package: str) -> str:
-    """Version of an installed distribution, or "absent"."""
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return "absent"
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,9 +124,11 @@ class Run:
         """Write into the journal that the run failed, and why, if the block raises."""
         try:
             yield
+        except KeyboardInterrupt:
+            self.finish("failed", "interrupted")
+            raise
         except BaseException as error:
-            reason = str(error) if isinstance(error, PipelineError) else repr(error)
-            self.finish("failed", reason)
+            self.finish("failed", str(error) if isinstance(error, PipelineError) else repr(error))
             raise
 
     def finish(self, status: Status, reason: str | None = None) -> None:
@@ -202,7 +167,7 @@ class Run:
         inputs: Sequence[Output],
         sources: Sources,
         work: Callable[[str], OutputT],
-        check: Callable[[OutputT], None] = lambda _: None,
+        circumstances: Mapping[str, str | bool] = MappingProxyType({}),
     ) -> OutputT:
         """The output of a step: of an earlier run where nothing that it depends on changed, else of ``work(key)``.
 
@@ -213,17 +178,18 @@ class Run:
             inputs: what it reads.
             sources: its code and packages.
             work: does it; the key names what it depends on.
-            check: raises a `PipelineError` where an earlier output must not be used, besides its own files.
+            circumstances: what else its result tells of.
         """
         depends = {
             "step": step,
             "config": config.model_dump(mode="json"),
             "inputs": [handle.identity for handle in inputs],
             "sources": sources.fingerprint(),
+            "circumstances": dict(circumstances),
         }
         key = sha256_bytes(canonical_json(depends))
         started = time.perf_counter()
-        found = None if self.fresh else self._reuse(step, key, kind, check)
+        found = None if self.fresh else self._reuse(step, key, kind)
         output, origin = found or (work(key), None)
         self.note(step, key, output, time.perf_counter() - started, origin)
         return output
@@ -234,16 +200,13 @@ class Run:
         record = self.record
         self._save(record.model_copy(update={"steps": {**record.steps, step: entry}}))
 
-    def _reuse(
-        self, step: str, key: str, kind: type[OutputT], check: Callable[[OutputT], None]
-    ) -> tuple[OutputT, str] | None:
+    def _reuse(self, step: str, key: str, kind: type[OutputT]) -> tuple[OutputT, str] | None:
         for run in runs(self.workspace, mentioning=key):
             record = run.record.steps.get(step)
             if record is None or record.key != key:
                 continue
             try:
                 found = run._load(record, kind).verify()
-                check(found)
                 return self._adopt(found), record.reused_from or run.directory.id
             except (PipelineError, OSError) as error:
                 logger.warning("step %s of run %s cannot be reused: %s", step, run.directory.id, error)

@@ -11,11 +11,9 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-import PIL
-
 from mnist_pipeline.errors import IntegrityError
-from mnist_pipeline.files import canonical_json, sha256_bytes, sha256_file
+from mnist_pipeline.files import canonical_json, sha256_bytes
+from mnist_pipeline.runs.fingerprint import ONNXRUNTIME, Sources
 from mnist_pipeline.scoring.records import ScoringSettings, Section, Shard
 from mnist_pipeline.scoring.sources.listing import END
 
@@ -23,21 +21,16 @@ LEAST = 4
 """A shard holds at least a fourth of the average."""
 MOST = 4
 """A shard holds at most four times the average."""
-_CODE = ("imaging", "rejection", "inference", "scoring/classify.py", "scoring/sources")
+SOURCES = Sources(
+    ("imaging", "inference", "mnist_form.py", "rejection", "scoring"), ("numpy", "pillow", "onnx", *ONNXRUNTIME)
+)
+"""What an image's row depends on, besides its bytes and the settings: who decodes it and who classifies it."""
 
 
 @cache
 def preprocessing_version() -> str:
-    """What the 28x28 pixels of an image depend on, beside its bytes: this code and the libraries that decode."""
-    package = Path(__file__).parents[1]
-    files = sorted({file for name in _CODE for file in _python_files(package / name)})
-    code = {file.relative_to(package).as_posix(): sha256_file(file) for file in files}
-    digest = sha256_bytes(canonical_json([code, PIL.__version__, np.__version__]))
-    return f"1-{digest[:12]}"
-
-
-def _python_files(path: Path) -> Iterator[Path]:
-    yield from [path] if path.is_file() else path.rglob("*.py")
+    """Changes where the code or a package changes that an image's row depends on."""
+    return f"1-{sha256_bytes(canonical_json(SOURCES.fingerprint()))[:12]}"
 
 
 def cut(

@@ -1,8 +1,12 @@
 """What an interrupted training leaves, so that the next one goes on: one file, whole or absent."""
 
 import logging
+import shutil
+import time
 import zipfile
+from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +20,9 @@ from mnist_pipeline.training.training_log import TrainingLog
 from mnist_pipeline.training.weights import Arrays
 
 logger = logging.getLogger(__name__)
+
+ABANDONED = timedelta(days=30)
+"""Whoever interrupts a training comes back to it sooner, or has changed so much that it starts anew."""
 
 
 class Stored(Record):
@@ -93,6 +100,23 @@ class CheckpointStore:
             state=_group(arrays, "state"),
             optimizer=_group(arrays, "optimizer"),
         )
+
+
+def remove_abandoned(folder: Path, wanted: Path) -> None:
+    """Delete the checkpoints of trainings that nobody went on with for `ABANDONED`.
+
+    To be called by who holds the workspace's training lock: no other training writes one meanwhile.
+
+    Args:
+        folder: holds a folder for each unfinished training.
+        wanted: the folder of the training that is about to go on, however old its checkpoint is.
+    """
+    oldest = time.time() - ABANDONED.total_seconds()
+    with suppress(OSError):  # tidying up keeps nobody from training
+        for path in folder.iterdir():
+            if path != wanted and max(entry.stat().st_mtime for entry in (path, *path.rglob("*"))) < oldest:
+                logger.info("removing the checkpoint of a training that was abandoned: %s", path)
+                shutil.rmtree(path)
 
 
 def _group(arrays: dict[str, NDArray[Any]], name: str) -> Arrays:

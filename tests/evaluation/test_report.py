@@ -193,7 +193,7 @@ def test_what_is_absent_is_said(bare_inputs: ReportInputs) -> None:
     assert "Not the dataset that was asked for." in header
     assert "“digits” stood in for it" in header
     for sentence in (
-        "There was no champion of this dataset to compare with.",
+        "There was no champion to compare with.",
         "The dataset is not at hand: no image can be shown.",
         "Epoch 2 was kept without a test of overfitting: no validation rows were held out.",
         "Not measured.",

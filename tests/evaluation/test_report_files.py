@@ -135,7 +135,7 @@ def test_a_report_can_be_drawn_elsewhere(run: RunDirectory, tmp_path: Path) -> N
     before = sorted(run.path.iterdir())
     report = write_report(run, None, directory=tmp_path / "elsewhere")
     assert sorted(run.path.iterdir()) == before
-    assert report.markdown.read_text(encoding="utf-8").startswith("# Promoted to champion")
+    assert report.markdown.read_text(encoding="utf-8").startswith("# Passed the gate")
     assert "The dataset is not at hand" in report.html.read_text(encoding="utf-8")
 
 

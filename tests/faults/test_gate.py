@@ -14,7 +14,6 @@ from mnist_pipeline.evaluation.schema import Check, Evaluation, Verdict
 from mnist_pipeline.publishing.compare import compare_with_champion
 from mnist_pipeline.publishing.gate import judge
 from mnist_pipeline.runs.artifacts import FetchedDataset
-from mnist_pipeline.runs.parity import Parity
 
 CHAMPION = "20261101-7be1c04d"
 SOUND = Check(name="infrastructure", value=0.0, threshold=1e-5, passed=True, sentence="A fresh process agrees.")
@@ -34,30 +33,13 @@ def candidacy(digits_dataset: FetchedDataset, linear_models: ModuleType, tmp_pat
         return judge(
             GateConfig(min_accuracy=0.85, min_class_accuracy=0.6, max_calibration_error=0.5, promote_ties=True),
             Evaluation.model_validate_json(run.evaluation_json.read_bytes()),
-            parity=_proven(candidate.sha256),
+            parity=linear_models.proven(candidate.sha256),
             comparison=comparison,
             onnx_bytes=run.model_onnx.stat().st_size,
             infrastructure=SOUND,
         )
 
     return data, sound, stand
-
-
-def _proven(sha256: str) -> Parity:
-    return Parity(
-        images=1_000,
-        max_abs_difference=0,
-        mean_abs_difference=0,
-        argmax_differences=0,
-        tolerance=1e-5,
-        passed=True,
-        provider="CPUExecutionProvider",
-        opset=17,
-        nodes=5,
-        bytes=32_000,
-        model_sha256=sha256,
-        keras_sha256="a1" * 32,
-    )
 
 
 def test_a_training_on_shuffled_labels_is_refused_with_every_reason(candidacy, linear_models):

@@ -36,6 +36,11 @@ class Sink:
     def url(self) -> str:
         return f"json://127.0.0.1:{self.server.server_port}/"
 
+    @property
+    def told(self) -> list[dict[str, Any]]:
+        """Messages that nobody has waited for, so far."""
+        return list(self._told.queue)
+
     def wait_for(self, *words: str) -> dict[str, Any]:
         """The next message that has all of the words in title or text; others are dropped."""
         while True:

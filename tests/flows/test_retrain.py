@@ -39,6 +39,7 @@ def extra(workspace, tmp_path) -> Path:
 def test_nothing_changed_is_said_and_nothing_is_done(prefect, finished, workspace):
     found = prefect.run("retrain", *CONFIG, "--workspace", str(workspace))
     assert (found["status"], found["version"]) == ("unchanged", finished[1]["version"])
+    assert (found["promoted"], found["champion"]) == (False, finished[1]["version"])
     assert list(found["seconds"]) == ["fetch"]
     assert found["accuracy"] == finished[1]["accuracy"]
     history = (workspace / "models" / "digits" / "history.jsonl").read_text().splitlines()
@@ -117,8 +118,8 @@ def test_a_command_tells_as_a_deployment_does(prefect, workspace):
 
 def test_a_notification_that_cannot_be_sent_changes_nothing(prefect, finished, workspace):
     told = replace(prefect, environment=prefect.environment | {"MNIST_PIPELINE_NOTIFY_URL": "json://127.0.0.1:1/"})
-    process = told.start("run-all", *SMALL, "--workspace", str(workspace))
+    process = told.start("run-all", *SMALL, "--workspace", str(workspace), "--set", "publishing.model=other")
     out, errors = process.communicate(timeout=300)
     assert process.returncode == 0, errors
-    assert f"promoted: digits {finished[1]['version']}" in out
+    assert f"promoted: other {finished[1]['version']}" in out
     assert "warning: the notification could not be sent" in errors

@@ -61,7 +61,8 @@ def test_keras_and_onnx_have_the_same_accuracy(finished):
 def test_the_same_command_again_reuses_every_step(prefect, finished, workspace):
     again = prefect.run("run-all", *SMALL, "--workspace", str(workspace))
     assert again["reused"] == STEPS
-    assert again["version"] == finished[1]["version"]
+    assert (again["status"], again["promoted"]) == ("unchanged", False)
+    assert again["version"] == again["champion"] == finished[1]["version"]
     assert again["run_id"] != finished[1]["run_id"]
     assert (workspace / "runs" / again["run_id"] / "report.html").is_file()
     assert len((workspace / "models" / "digits" / "history.jsonl").read_text().splitlines()) == 2

@@ -95,6 +95,39 @@ def test_rollbacks_undo_promotions_from_the_last_to_the_first(promoted: str, wal
     assert walked == walk
 
 
+@pytest.mark.parametrize(
+    ("moves", "withdrawn"),
+    [
+        ([], ""),
+        (["run A", "run B"], ""),
+        (["run A", "run B", "anna A"], "B"),
+        (["run A", "run B", "anna A", "run C"], "B"),
+        (["run A", "run B", "anna A", "anna B"], "A"),
+        (["run A", "run B", "anna A", "run B"], ""),
+        (["run A", "run B", "anna A", "anna B", "run C"], "A"),
+        (["run A", "run B", "anna A", "anna B", "run C", "anna B", "anna A"], "BC"),
+        (["run A", "anna B", "anna C", "anna A"], "BC"),
+    ],
+)
+def test_withdrawn_is_whose_place_a_person_took_last(moves: list[str], withdrawn: str) -> None:
+    history = EMPTY
+    for move in moves:
+        who, version = move.split()
+        change = Change(
+            time=dt.datetime(2026, 1, 1, tzinfo=dt.UTC),
+            action="promote",
+            alias="champion",
+            before=history.aliases.get("champion"),
+            after=version,
+            who=who,
+            run=None if who == "anna" else "20260101-abcdef",
+            reason="r",
+        )
+        history = history.plus([change, change.model_copy(update={"alias": "other", "before": "X"})])
+    assert set(history.withdrawn) == set(withdrawn)
+    assert all((change.before, change.who) == (version, "anna") for version, change in history.withdrawn.items())
+
+
 def test_a_rollback_passes_over_pruned_versions() -> None:
     history = promotions(*"ABC")
     pruned = history.changes[0].model_copy(update={"action": "prune", "before": "B", "after": None})

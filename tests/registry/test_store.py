@@ -51,12 +51,15 @@ def test_publishing_again_changes_nothing(registry, publish, tmp_path):
     assert [change.action for change in registry.history("mnist")] == ["publish"]
 
 
-def test_a_stage_tells_that_its_version_exists(registry, publish, samples, tmp_path):
+def test_a_model_file_is_found_by_its_digest_once_it_is_published(registry, publish, samples):
+    digests = [sha256(samples.model_bytes(seed)).hexdigest() for seed in (1, 2)]
     published = publish(1)
-    with registry.stage("mnist", samples.write_model(tmp_path, 1)) as stage:
-        assert stage.existing == published.manifest
-    with registry.stage("mnist", samples.write_model(tmp_path, 2)) as stage:
-        assert stage.existing is None
+    assert [registry.published("mnist", digest) for digest in digests] == [published, None]
+    with pytest.raises(RegistryError, match="is already another model"):
+        registry.published("mnist", digests[0][:12] + digests[1][12:])
+    (published.directory / "report.html").write_text("spoilt")
+    with pytest.raises(IntegrityError, match=r"report\.html has SHA-256"):
+        registry.published("mnist", digests[0])
 
 
 def test_an_abandoned_stage_leaves_nothing(registry, samples, tmp_path):

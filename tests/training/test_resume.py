@@ -1,16 +1,18 @@
 """A training that was killed goes on from its last finished epoch, to the same weights."""
 
+import os
 import random
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from mnist_pipeline.config import AugmentationConfig, TrainConfig
-from mnist_pipeline.training.checkpoint import Checkpoint, CheckpointStore
+from mnist_pipeline.training.checkpoint import Checkpoint, CheckpointStore, remove_abandoned
 from mnist_pipeline.training.training_log import TrainingLog
 
 WORKER = Path(__file__).with_name("worker.py")
@@ -129,3 +131,22 @@ def test_a_broken_checkpoint_is_passed_over(store, caplog):
 def test_a_checkpoint_cannot_carry_code(store):
     np.savez(store.path, json=np.array([object()], dtype=object))
     assert store.load() is None
+
+
+def test_checkpoints_that_nobody_went_on_with_are_removed_and_no_others(tmp_path):
+    now = time.time()
+    for name, days in (("abandoned", 31), ("recent", 29), ("wanted", 400)):
+        file = tmp_path / name / "training.npz"
+        file.parent.mkdir()
+        file.write_bytes(b"")
+        for path in (file, file.parent):
+            os.utime(path, (now, now - days * 86_400))
+    renewed = tmp_path / "renewed" / "training.npz"
+    renewed.parent.mkdir()
+    renewed.write_bytes(b"")
+    os.utime(renewed.parent, (now, now - 400 * 86_400))
+
+    remove_abandoned(tmp_path, wanted=tmp_path / "wanted")
+
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["recent", "renewed", "wanted"]
+    remove_abandoned(tmp_path / "nothing", wanted=tmp_path)

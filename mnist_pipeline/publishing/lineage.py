@@ -1,0 +1,78 @@
+"""What a candidate is made of, and what was decided before of versions that were made alike."""
+
+from contextlib import suppress
+
+from mnist_pipeline import __version__
+from mnist_pipeline.errors import RegistryError
+from mnist_pipeline.evaluation.schema import Check
+from mnist_pipeline.files import read_json
+from mnist_pipeline.registry import Change, Lineage, PublishedVersion, Registry, digest_of
+from mnist_pipeline.runs import Run
+from mnist_pipeline.runs.artifacts import FetchedDataset
+from mnist_pipeline.runs.fingerprint import ONNXRUNTIME, code_digest, installed_version
+
+FRAMEWORKS = ("tensorflow", "keras", "tf2onnx", "onnx", *ONNXRUNTIME, "numpy")
+
+
+def describe_lineage(
+    dataset: FetchedDataset, run: Run, *, extra_images: int, extra_images_digest: str | None, parent: str | None
+) -> Lineage:
+    """Of what the run makes its candidate now.
+
+    Args:
+        dataset: the data.
+        run: its config.json is the configuration.
+        extra_images: images that are fitted besides the dataset's train rows.
+        extra_images_digest: theirs; None where there are none.
+        parent: today's champion.
+    """
+    config = read_json(run.directory.config)
+    return Lineage(
+        dataset=dataset.name,
+        dataset_digest=dataset.digest,
+        extra_images=extra_images,
+        extra_images_digest=extra_images_digest,
+        config_digest=digest_of(config),
+        code_version=__version__,
+        code_digest=code_digest(),
+        frameworks=frameworks(),
+        run=run.directory.id,
+        preset=config["training"]["preset"],
+        seed=config["training"]["seed"],
+        parent=parent,
+    )
+
+
+def frameworks() -> dict[str, str]:
+    """Package -> version, of those that a model depends on and that are installed."""
+    installed = {name: installed_version(name) for name in FRAMEWORKS}
+    return {name: version for name, version in installed.items() if version != "absent"}
+
+
+def find_withdrawal(
+    registry: Registry, model: str, version: str, lineage: Lineage, champion: PublishedVersion | None
+) -> Check | None:
+    """A person's decision against this version, or against one that was made alike, as a check that fails.
+
+    None where there is none, and where the champion is the candidate itself or was made alike too.
+    """
+    withdrawn = registry.withdrawn(model)
+    if version in withdrawn:
+        return _withdrawn("This version", version, withdrawn[version])
+    if champion and (champion.version == version or champion.manifest.lineage.made_alike(lineage)):
+        return None
+    for other, change in withdrawn.items():
+        with suppress(RegistryError):  # it was pruned
+            if registry.manifest(model, other).lineage.made_alike(lineage):
+                alike = f"Version {other}, made of the same data, configuration, code and packages,"
+                return _withdrawn(alike, other, change)
+    return None
+
+
+def _withdrawn(which: str, version: str, change: Change) -> Check:
+    sentence = (
+        f"{which} was champion until {change.who} put {change.after} in its place on {change.time:%Y-%m-%d %H:%M} UTC "
+        f"({change.reason}), and no run undoes that; to bring it back: "
+        f"mnist-pipeline models promote {version} --reason TEXT."
+    )
+    return Check(name="person's decision", value=None, threshold=None, passed=False, sentence=sentence)

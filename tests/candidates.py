@@ -1,0 +1,85 @@
+"""Runs that stand before the gate: trained (by `linear_models`), exported and evaluated, without TensorFlow."""
+
+import shutil
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+from unittest.mock import patch
+
+from mnist_pipeline import steps
+from mnist_pipeline.config import EvaluateConfig, GateConfig, PipelineConfig, PublishConfig, build_config
+from mnist_pipeline.data.dataset import Dataset
+from mnist_pipeline.evaluation import evaluate
+from mnist_pipeline.files import read_json, write_json
+from mnist_pipeline.registry import Registry
+from mnist_pipeline.runs import Run
+from mnist_pipeline.runs.artifacts import EvaluatedModel, ExportedModel, FetchedDataset, Output, TrainedModel
+from mnist_pipeline.runs.summary import Summary
+from mnist_pipeline.workspace import Workspace
+
+LENIENT = GateConfig(min_accuracy=0.2, min_class_accuracy=0.0, max_calibration_error=1.0)
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """A workspace with its registry, and the data and models to fill it."""
+
+    workspace: Workspace
+    dataset: FetchedDataset
+    linear_models: ModuleType
+
+    @property
+    def registry(self) -> Registry:
+        return Registry(self.workspace.models)
+
+    @property
+    def champion(self) -> str | None:
+        return self.registry.champion("digits")
+
+    def train(self, fitting: int, *, seed: int = 1, gate: GateConfig = LENIENT) -> Run:
+        """A run whose model is fitted for so many steps: the more, the better. The seed stands for a configuration."""
+        config = PipelineConfig(publishing=PublishConfig(gate=gate))
+        run = Run.start(self.workspace, build_config(config.model_dump(mode="json"), {"training": {"seed": seed}}))
+        train = Dataset.open(self.dataset.directory).train
+        weights = self.linear_models.fit(train.images, train.labels, fitting)
+        _, exported = self.linear_models.export(weights, self.dataset, run.directory.path, validation_rows=0)
+        write_json(run.directory.parity, self.linear_models.proven(exported.sha256).model_dump(mode="json"))
+        with patch.object(evaluate, "LATENCY_SECONDS", 0.0):  # nothing here is about latency
+            evaluated = evaluate.evaluate_model(EvaluateConfig(device="cpu"), self.dataset, exported, run.directory)
+        self._note(run, exported, evaluated, None)
+        return run
+
+    def again(self, earlier: Run, *, gate: GateConfig = LENIENT) -> Run:
+        """Another run of the same configuration, which reuses all that came before the gate."""
+        config = read_json(earlier.directory.config)
+        run = Run.start(self.workspace, build_config(config, {"publishing": {"gate": gate.model_dump(mode="json")}}))
+        for name in earlier.output("evaluate", EvaluatedModel).files:
+            shutil.copy(earlier.directory.path / name, run.directory.path)
+        for path in (earlier.directory.model_onnx, earlier.directory.parity, earlier.directory.history):
+            shutil.copy(path, run.directory.path)
+        outputs = (earlier.output("export", ExportedModel), earlier.output("evaluate", EvaluatedModel))
+        self._note(run, *outputs, earlier.directory.id)
+        return run
+
+    def publish(self, run: Run, **changes: Any) -> Summary:
+        """The last step of a run, with changes of how to publish."""
+        made = steps.trained(run), steps.exported(run), steps.evaluated(run)
+        config = build_config(read_json(run.directory.config), {"publishing": changes})
+        return steps.publish(config.publishing, self.dataset, *made, run)
+
+    def _note(self, run: Run, exported: Output, evaluated: Output, origin: str | None) -> None:
+        directory = run.directory.path
+        run.note("fetch", self.dataset.digest, self.dataset, 0.0, "cache")
+        trained = TrainedModel(
+            directory=directory,
+            files={},
+            preset="linear",
+            parameters=7_840,
+            device="cpu",
+            best_epochs=[1],
+            epochs=1,
+            validation_accuracy=None,
+            weights_sha256="0" * 64,
+        )
+        for step, output in (("train", trained), ("export", exported), ("evaluate", evaluated)):
+            run.note(step, step, output.model_copy(update={"directory": directory}), 0.0, origin)

@@ -1,0 +1,80 @@
+"""`publish`, `models` and `runs` tell one truth about who is champion, and end with the code of what happened."""
+
+import json
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from mnist_pipeline.config import PipelineConfig
+from mnist_pipeline.runs import Run
+from mnist_pipeline.runs.artifacts import ExportedModel
+from mnist_pipeline.runs.training_lock import only_training
+
+GOOD, BETTER = 20, 60
+
+
+def command(*arguments: str, code: int = 0) -> str:
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "mnist_pipeline", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stdout
+
+
+def test_publishing_again_tells_who_is_champion_today(candidates):
+    place = ["--workspace", str(candidates.workspace.root)]
+
+    def publish(run: Run, code: int = 0) -> str:
+        return command("publish", run.directory.id, *place, code=code)
+
+    def found(*arguments: str) -> Any:
+        return json.loads(command(*arguments, *place, "--json"))
+
+    run, better = candidates.train(GOOD), candidates.train(BETTER)
+    versions = [one.output("export", ExportedModel).sha256[:12] for one in (run, better)]
+    assert publish(run).startswith(f"promoted: digits {versions[0]}, accuracy 91.11%\nmodel   ")
+    assert publish(better).startswith(f"promoted: digits {versions[1]}, accuracy 92.50%\nmodel   ")
+
+    again = publish(run, code=3)
+    assert again.startswith(f"refused: digits {versions[0]}, accuracy 91.11%\nrefused because: Against champion ")
+    assert f"\nthe champion is {versions[1]}\n" in again
+    shown = command("models", "show", versions[0], *place)
+    assert "\naliases    none\n" in shown
+    assert "\ngate       then passed\n" in shown
+    assert found("models", "show")["aliases"] == ["champion"]
+    assert [row["status"] for row in found("runs", "list")] == ["promoted", "refused"]
+
+    command("models", "rollback", "--reason", "false alarms", *place)
+    refused = json.loads(command("publish", better.directory.id, *place, "--json", code=3))
+    assert (refused["status"], refused["promoted"], refused["champion"]) == ("refused", False, versions[0])
+    assert "(false alarms), and no run undoes that" in refused["reasons"][0]
+    assert found("models", "show")["version"] == versions[0]
+
+    unchanged = publish(run)
+    assert unchanged.startswith(f"unchanged: digits {versions[0]}, accuracy 91.11%\nit is the champion already\nmodel ")
+    assert found("runs", "show", run.directory.id)["status"] == "unchanged"
+
+
+def test_a_run_whose_process_is_gone_was_interrupted(candidates):
+    killed = Run.start(candidates.workspace, PipelineConfig())
+
+    def statuses() -> list[str]:
+        place = ["--workspace", str(candidates.workspace.root)]
+        listed = json.loads(command("runs", "list", *place, "--json"))
+        shown = [json.loads(command("runs", "show", row["run"], *place, "--json")) for row in listed]
+        assert [row["status"] for row in listed] == [one["status"] for one in shown]
+        return [row["status"] for row in listed]
+
+    assert statuses() == ["interrupted"]
+    record = killed.record.model_copy(update={"started": datetime.now(UTC) - timedelta(minutes=1)})
+    killed.directory.journal.write_text(record.model_dump_json())
+    with only_training(candidates.workspace):
+        Run.start(candidates.workspace, PipelineConfig())
+        assert statuses() == ["running", "interrupted"]
+    assert statuses() == ["interrupted", "interrupted"]
