@@ -1,6 +1,6 @@
 """What every stored or configured value is built on: the frozen record."""
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 
 class Record(BaseModel):
@@ -8,3 +8,10 @@ class Record(BaseModel):
 
     # Built when it is first used: a command uses few of them, and building takes longer than importing.
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
+
+
+def first_problem(error: ValidationError) -> str:
+    """The first field that is not acceptable, and why, in one line."""
+    first = error.errors(include_url=False, include_context=False)[0]
+    place = ".".join(map(str, first["loc"]))
+    return f"{place}: {first['msg']}" if place else first["msg"]

@@ -1,36 +1,97 @@
 """The application: which commands there are, and how any of them ends."""
 
-from typing import Annotated, Any
+import os
+import sys
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
 
 from mnist_pipeline.cli import deploy, doctor, flows, models, pipeline, report, runs, score
+from mnist_pipeline.cli.failures import explain
+from mnist_pipeline.cli.streams import secure_standard_streams
 from mnist_pipeline.cli.terminal import Terminal
-from mnist_pipeline.errors import PipelineError
+from mnist_pipeline.errors import PipelineError, UsageError
 
-INTERRUPTED = 130
+NAME = "mnist-pipeline"
+VARIABLES = "MNIST_PIPELINE_"
 
 
 class CommandGroup(TyperGroup):
-    """Ends a command whose error is the user's with one line and the right exit code."""
+    """Runs a command; whatever happens, it ends with an exit code and at most one line of error."""
+
+    def main(self, args: Sequence[str] | None = None, *rest: Any, **extra: Any) -> NoReturn:
+        words = list(sys.argv[1:] if args is None else args)
+        terminal = Terminal(as_json="--json" in words)  # until the command has read its options
+        try:
+            _refuse_blanks(words)
+            code = super().main(words, *rest, **{**extra, "standalone_mode": False, "obj": terminal})
+        except Exception as error:
+            code = _fail(terminal, error)
+        sys.exit(_flush(terminal, code or 0))
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if not args:
+            typer.echo(ctx.get_help())  # and the parser says that there is no command
+        return super().parse_args(ctx, args)
+
+    def format_commands(self, _: Any, formatter: Any) -> None:
+        """Every command with the whole of its first paragraph; Click would cut it where the line ends."""
+        paragraphs = {name: (command.help or "").partition("\n\n")[0] for name, command in self.commands.items()}
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, " ".join(text.split())) for name, text in paragraphs.items()])
 
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
-        except PipelineError as error:
-            (ctx.obj or Terminal()).fail(str(error))
-            raise typer.Exit(error.exit_code) from None
-        except KeyboardInterrupt:
-            (ctx.obj or Terminal()).fail("interrupted; the same command goes on where this one stopped")
-            raise typer.Exit(INTERRUPTED) from None
+        except (typer.Exit, SystemExit):
+            raise
+        except BaseException as error:
+            raise typer.Exit(_fail(ctx.obj, error)) from None
+
+
+def _fail(terminal: Terminal, error: BaseException) -> int:
+    """Say why the command ends; its exit code."""
+    failure = explain(error)
+    if not isinstance(error, PipelineError | typer.TyperException):
+        terminal.trace(error)
+    terminal.fail(failure.message)
+    return failure.exit_code
+
+
+def _flush(terminal: Terminal, code: int) -> int:
+    """The exit code, once all that the command said has arrived."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        return _fail(terminal, error)
+    return code
+
+
+def _refuse_blanks(words: Sequence[str]) -> None:
+    """Return if no argument is blank: what a script made of a variable that is not set means nothing here.
+
+    Raises:
+        UsageError: one is; names it.
+    """
+    for before, word in pairwise([NAME, *words]):
+        name, equals, value = word.partition("=")
+        if word.startswith("--") and equals and not value.strip():
+            raise UsageError(f"{name} is blank; give it a value or leave it out")
+        if not word.strip():
+            raise UsageError(f"the argument after {before} is blank; give it a value or leave it out")
+    for name, value in os.environ.items():
+        if name.startswith(VARIABLES) and value and not value.strip():
+            raise UsageError(f"{name} is blank; give it a value or unset it")
 
 
 app = typer.Typer(
-    name="mnist-pipeline",
+    name=NAME,
     cls=CommandGroup,
-    no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # its boxes cut the names of options where the terminal is narrow
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -39,7 +100,7 @@ def _show_version(wanted: bool) -> None:
     if wanted:
         from mnist_pipeline import __version__
 
-        typer.echo(f"mnist-pipeline {__version__}")
+        typer.echo(f"{NAME} {__version__}")
         raise typer.Exit
 
 
@@ -61,12 +122,13 @@ app.command("evaluate")(pipeline.evaluate)
 app.command("publish")(pipeline.publish)
 app.command("score")(score.score)
 app.command("report")(report.report)
-app.add_typer(runs.app, name="runs")
-app.add_typer(models.app, name="models")
+app.add_typer(runs.app, name="runs", cls=CommandGroup)
+app.add_typer(models.app, name="models", cls=CommandGroup)
 app.command("deploy")(deploy.deploy)
 app.command("doctor")(doctor.doctor)
 
 
 def main() -> None:
     """Run the command line."""
+    secure_standard_streams()
     app()

@@ -7,6 +7,7 @@ from typing import Any
 
 from mnist_pipeline.config import PipelineConfig, build_config, merge_layers, parse_assignment
 from mnist_pipeline.errors import UsageError
+from mnist_pipeline.files import decode_text
 from mnist_pipeline.literals import Device
 
 
@@ -59,9 +60,11 @@ def _read(file: Path | None) -> dict[str, Any]:
     if file is None:
         return {}
     try:
-        return tomllib.loads(file.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise UsageError(f"--config {file}: {error}") from None
+        return tomllib.loads(decode_text(file.read_bytes()))
+    except OSError as error:
+        raise UsageError(f"--config {file}: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"--config {file} is not a TOML file: {error}") from None
 
 
 def given(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import typer
 
 from mnist_pipeline.cli import options
 from mnist_pipeline.cli.options import WORKSPACE
+from mnist_pipeline.cli.tables import Table
 from mnist_pipeline.cli.terminal import Terminal
 
 
@@ -70,10 +71,11 @@ def deploy(
         terminal.say(f"serving {', '.join(one.full_name for one in found)}; Ctrl-C ends it")
         deployments.serve_here(found)
         return
-    registered = [one.model_dump(mode="json") for one in deployments.register(found, pool)]
-    if as_json:
-        terminal.result({"deployments": registered, "automations": automations})
-        return
-    terminal.table(registered)
+    registered = deployments.register(found, pool)
+    rows = [(one.name, one.schedule or "", one.pool or "", one.queue or "") for one in registered]
+    terminal.table(
+        {"deployments": [one.model_dump(mode="json") for one in registered], "automations": automations},
+        Table(["name", "schedule", "pool", "queue"], rows),
+    )
     terminal.say(f"start a worker: prefect worker start --pool {pool}")
     terminal.say("start a run:    prefect deployment run run-all/manual --watch")

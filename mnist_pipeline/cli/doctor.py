@@ -3,7 +3,9 @@
 import typer
 
 from mnist_pipeline.cli import options
+from mnist_pipeline.cli.failures import FAILED
 from mnist_pipeline.cli.options import WORKSPACE
+from mnist_pipeline.cli.tables import Table
 from mnist_pipeline.cli.terminal import Terminal
 
 MARKS = {"ok": "ok", "note": "--", "broken": "XX"}
@@ -15,18 +17,22 @@ def doctor(
     dataset: options.Dataset = None,
     source: options.Source = None,
     as_json: options.Json = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
 ) -> None:
     """Try everything that run-all needs; exit 1 if it could not run."""
-    terminal = Terminal.open(ctx, as_json=as_json)
+    terminal = Terminal.open(ctx, as_json=as_json, quiet=quiet, verbose=verbose)
     from mnist_pipeline.cli.configure import configure
     from mnist_pipeline.doctor import diagnose
     from mnist_pipeline.workspace import Workspace
 
     config = configure(dataset=dataset, source=source).fetch
     findings = list(diagnose(config, Workspace(workspace.resolve())))
-    rows = [finding.model_dump() for finding in findings]
-    if not as_json:
-        rows = [row | {"state": MARKS[row["state"]]} for row in rows]
-    terminal.table(rows, columns=["state", "name", "detail"])
-    if any(finding.state == "broken" for finding in findings):
-        raise typer.Exit(1)
+    value = {"checks": [finding.model_dump() for finding in findings]}
+    table = Table(["state", "name"], [(MARKS[one.state], one.name, one.detail) for one in findings], prose="detail")
+    broken = [finding.name for finding in findings if finding.state == "broken"]
+    if not broken:
+        terminal.table(value, table)
+        return
+    terminal.failed_table(f"run-all could not run here: {', '.join(broken)}; mend what is marked XX", value, table)
+    raise typer.Exit(FAILED)

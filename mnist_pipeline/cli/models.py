@@ -6,12 +6,16 @@ from typing import Annotated
 import typer
 
 from mnist_pipeline.cli import options
+from mnist_pipeline.cli.failures import FAILED
+from mnist_pipeline.cli.formats import moment
 from mnist_pipeline.cli.lookup import find_registry, pick_model
 from mnist_pipeline.cli.options import WORKSPACE
+from mnist_pipeline.cli.tables import Table
 from mnist_pipeline.cli.terminal import Terminal
 from mnist_pipeline.errors import UsageError
+from mnist_pipeline.runs.wording import plain_percent
 
-app = typer.Typer(help="Published models: versions, aliases, history.", no_args_is_help=True)
+app = typer.Typer(help="Published models: versions, aliases, history.")
 
 Reference = Annotated[str, typer.Argument(help="champion, another alias, a version or the beginning of one.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why, for the history.")]
@@ -24,16 +28,24 @@ def list_versions(
     workspace: options.Workspace = WORKSPACE,
     registry: options.Registry = None,
     as_json: options.Json = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
 ) -> None:
     """Every version, newest first."""
-    terminal = Terminal.open(ctx, as_json=as_json)
+    terminal = Terminal.open(ctx, as_json=as_json, quiet=quiet, verbose=verbose)
     store = find_registry(workspace, registry)
     models = [name] if name else store.models()
-    rows = [{"model": model, **row.model_dump(mode="json")} for model in models for row in store.versions(model)]
-    if not rows and not as_json:
+    found = [(model, row) for model in models for row in store.versions(model)]
+    if not found:
         terminal.say(f"no versions in {store.storage.location}; publish one with: mnist-pipeline run-all")
-        return
-    terminal.table(rows, columns=["model", "version", "aliases", "created", "accuracy", "preset"])
+    rows = [
+        (model, row.version, plain_percent(row.accuracy), ", ".join(row.aliases), moment(row.created), row.preset)
+        for model, row in found
+    ]
+    terminal.table(
+        {"versions": [{"model": model, **row.model_dump(mode="json")} for model, row in found]},
+        Table(["model", "version", "accuracy", "aliases", "created", "preset"], rows, needed=3),
+    )
 
 
 @app.command()
@@ -44,17 +56,19 @@ def show(
     workspace: options.Workspace = WORKSPACE,
     registry: options.Registry = None,
     as_json: options.Json = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
 ) -> None:
     """The manifest of one version, every file verified."""
-    terminal = Terminal.open(ctx, as_json=as_json)
+    terminal = Terminal.open(ctx, as_json=as_json, quiet=quiet, verbose=verbose)
     store = find_registry(workspace, registry)
     found = store.resolve(pick_model(store, name), reference)
     manifest = found.manifest
     aliases = sorted(alias for alias, version in store.aliases(found.model).items() if version == found.version)
     terminal.result(
         manifest.model_dump(mode="json") | {"aliases": aliases, "path": str(found.path)},
-        f"{manifest.model} {manifest.version}, published {manifest.created:%Y-%m-%d %H:%M} UTC",
-        f"accuracy   {manifest.metrics.accuracy:.2%} on {manifest.metrics.samples} test images",
+        f"{manifest.model} {manifest.version}, published {moment(manifest.created)}",
+        f"accuracy   {plain_percent(manifest.metrics.accuracy)} on {manifest.metrics.samples:,} test images",
         f"aliases    {', '.join(aliases) or 'none'}",
         f"gate       then {'passed' if manifest.gate.promoted else 'refused: ' + '; '.join(manifest.gate.reasons)}",
         f"dataset    {manifest.lineage.dataset} {manifest.lineage.dataset_digest[:12]}",
@@ -74,9 +88,11 @@ def promote(
     workspace: options.Workspace = WORKSPACE,
     registry: options.Registry = None,
     as_json: options.Json = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
 ) -> None:
     """Make a version the champion, by a person's decision."""
-    terminal = Terminal.open(ctx, as_json=as_json)
+    terminal = Terminal.open(ctx, as_json=as_json, quiet=quiet, verbose=verbose)
     store = find_registry(workspace, registry)
     model = pick_model(store, name)
     before = store.champion(model)
@@ -92,9 +108,11 @@ def rollback(
     workspace: options.Workspace = WORKSPACE,
     registry: options.Registry = None,
     as_json: options.Json = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
 ) -> None:
     """Go back to the champion before this one; again goes further back."""
-    terminal = Terminal.open(ctx, as_json=as_json)
+    terminal = Terminal.open(ctx, as_json=as_json, quiet=quiet, verbose=verbose)
     store = find_registry(workspace, registry)
     model = pick_model(store, name)
     before = store.champion(model)
@@ -111,21 +129,26 @@ def verify(
     workspace: options.Workspace = WORKSPACE,
     registry: options.Registry = None,
     as_json: options.Json = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
 ) -> None:
     """Hash every published file again; exit 1 if any differs."""
-    terminal = Terminal.open(ctx, as_json=as_json)
+    terminal = Terminal.open(ctx, as_json=as_json, quiet=quiet, verbose=verbose)
     store = find_registry(workspace, registry)
     models = store.models() if every else [pick_model(store, name)]
-    findings = [
-        {"model": model, **finding.model_dump(mode="json")}
-        for model in models
-        for finding in store.verify(model, version, public_key=public_key)
-    ]
-    if findings:
-        terminal.table(findings)
-        terminal.warn(f"{len(findings)} findings: restore the files from a copy, or roll back")
-        raise typer.Exit(1)
-    terminal.result([], f"{', '.join(models)}: every file is as it was published")
+    findings = [finding for model in models for finding in store.verify(model, version, public_key=public_key)]
+    value = {"findings": [finding.model_dump(mode="json") for finding in findings]}
+    if not findings:
+        terminal.result(value, f"{', '.join(models)}: every file is as it was published")
+        return
+    rows = [(finding.model, finding.version or "", finding.file, finding.problem) for finding in findings]
+    many = "1 file is" if len(findings) == 1 else f"{len(findings)} files are"
+    terminal.failed_table(
+        f"{many} not as published; restore what is named from a copy, or roll back",
+        value,
+        Table(["model", "version", "file"], rows, needed=3, prose="problem"),
+    )
+    raise typer.Exit(FAILED)
 
 
 @app.command()
@@ -135,12 +158,21 @@ def history(
     workspace: options.Workspace = WORKSPACE,
     registry: options.Registry = None,
     as_json: options.Json = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
 ) -> None:
     """Every change of versions and aliases, oldest first."""
-    terminal = Terminal.open(ctx, as_json=as_json)
+    terminal = Terminal.open(ctx, as_json=as_json, quiet=quiet, verbose=verbose)
     store = find_registry(workspace, registry)
-    rows = [change.model_dump(mode="json") for change in store.history(pick_model(store, name))]
-    terminal.table(rows, columns=["time", "action", "alias", "from", "to", "who", "reason"])
+    changes = store.history(pick_model(store, name))
+    rows = [
+        (moment(one.time), one.action, one.after or "", one.before or "", one.alias or "", one.who, one.reason)
+        for one in changes
+    ]
+    terminal.table(
+        {"changes": [change.model_dump(mode="json") for change in changes]},
+        Table(["time", "action", "to", "from", "alias", "who"], rows, needed=3, prose="reason"),
+    )
 
 
 @app.command()
@@ -151,19 +183,22 @@ def at(
     workspace: options.Workspace = WORKSPACE,
     registry: options.Registry = None,
     as_json: options.Json = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
 ) -> None:
     """Which version was champion at that time."""
-    terminal = Terminal.open(ctx, as_json=as_json)
+    terminal = Terminal.open(ctx, as_json=as_json, quiet=quiet, verbose=verbose)
     from mnist_pipeline.registry import parse_when
 
     store = find_registry(workspace, registry)
     model = pick_model(store, name)
-    change = store.at(model, parse_when(when))
+    instant = parse_when(when)
+    change = store.at(model, instant)
     if change is None:
-        raise UsageError(f"{model} had no champion at {when}")
+        raise UsageError(f"{model} had no champion at {moment(instant)}; see: mnist-pipeline models history")
     terminal.result(
         change.model_dump(mode="json"),
-        f"{change.after} since {change.time:%Y-%m-%d %H:%M:%S} UTC, by {change.who}: {change.reason}",
+        f"{change.after} since {moment(change.time)}, by {change.who}: {change.reason}",
     )
 
 
@@ -177,9 +212,11 @@ def prune(
     workspace: options.Workspace = WORKSPACE,
     registry: options.Registry = None,
     as_json: options.Json = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
 ) -> None:
     """Delete old versions; never one that an alias, a rollback or the last two champions need."""
-    terminal = Terminal.open(ctx, as_json=as_json)
+    terminal = Terminal.open(ctx, as_json=as_json, quiet=quiet, verbose=verbose)
     store = find_registry(workspace, registry)
     deleted = store.prune(pick_model(store, name), keep=keep, reason=reason, dry_run=dry_run)
     verb = "would delete" if dry_run else "deleted"

@@ -59,7 +59,7 @@ Fresh = Annotated[bool, typer.Option("--fresh", help="Do every step again, reuse
 RunId = Annotated[str | None, typer.Argument(metavar="[RUN]", help="Run id; the latest run where none is given.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout; progress and logs go to stderr.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress; errors only.")]
-Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show the library's log.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show the library's log, and where an error came from.")]
 ModelName = Annotated[
     str | None,
     typer.Option("--name", envvar="MNIST_PIPELINE_MODEL", help="Name of the model; not needed where there is one."),

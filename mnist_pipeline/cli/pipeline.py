@@ -10,7 +10,9 @@ import typer
 from mnist_pipeline.cli import options
 from mnist_pipeline.cli.options import WORKSPACE
 from mnist_pipeline.cli.summary import REFUSED, show_summary
+from mnist_pipeline.cli.tables import Table
 from mnist_pipeline.cli.terminal import Terminal
+from mnist_pipeline.runs.wording import plain_percent
 
 if TYPE_CHECKING:
     from mnist_pipeline.config import PipelineConfig
@@ -37,7 +39,7 @@ def fetch(
         found = obtain_dataset(config.fetch, Workspace(workspace.resolve()), report_progress)
     terminal.result(
         found.model_dump(mode="json"),
-        f"{found.name} {found.digest[:12]}: {found.train_rows} train and {found.test_rows} test rows",
+        f"{found.name} {found.digest[:12]}: {found.train_rows:,} train and {found.test_rows:,} test rows",
         f"{found.directory}",
     )
 
@@ -105,7 +107,7 @@ def train(
             trained = steps.train(config.training, data, run, report_progress, extra=extra)
             run.finish("finished")
     history = History.model_validate(read_json(run.directory.history))
-    accuracy = "not measured" if trained.validation_accuracy is None else f"{trained.validation_accuracy:.2%}"
+    accuracy = "not measured" if trained.validation_accuracy is None else plain_percent(trained.validation_accuracy)
     terminal.result(
         {"run_id": run.directory.id} | trained.model_dump(mode="json"),
         *render_summary(history.layers).splitlines(),
@@ -158,7 +160,7 @@ def evaluate(
         evaluated = steps.evaluate(config.evaluation, dataset, exported, run, report_progress)
     terminal.result(
         {"run_id": run.directory.id} | evaluated.model_dump(mode="json"),
-        f"run {run.directory.id}: accuracy {evaluated.accuracy:.2%} on {evaluated.samples} test images",
+        f"run {run.directory.id}: accuracy {plain_percent(evaluated.accuracy)} on {evaluated.samples:,} test images",
         f"{evaluated.provider}; {run.directory.evaluation_json}",
     )
 
@@ -202,16 +204,13 @@ def _open(
 
 
 def _show_presets(terminal: Terminal) -> None:
-    from mnist_pipeline.cli.presets import as_json, describe
+    from mnist_pipeline.cli.presets import SIDES, as_json, describe
     from mnist_pipeline.config import DEFAULT_PRESET, PRESETS
     from mnist_pipeline.config.presets import EXPECTED, MACHINE
 
-    terminal.result(
-        [as_json(config, EXPECTED[name], MACHINE) for name, config in PRESETS.items()],
-        *(
-            line
-            for name, config in PRESETS.items()
-            for line in describe(config, EXPECTED[name], default=name == DEFAULT_PRESET)
-        ),
-        f"measured on {MACHINE}",
+    rows = [describe(config, EXPECTED[name], default=name == DEFAULT_PRESET) for name, config in PRESETS.items()]
+    terminal.table(
+        {"presets": [as_json(config, EXPECTED[name], MACHINE) for name, config in PRESETS.items()]},
+        Table(SIDES, rows, needed=len(SIDES)),
     )
+    terminal.say(f"measured on {MACHINE}")

@@ -4,24 +4,25 @@ from typing import Any
 
 from mnist_pipeline.config import AugmentationConfig, TrainConfig
 from mnist_pipeline.config.presets import Expected
+from mnist_pipeline.runs.wording import plain_percent
 
-LABEL = 14
+SIDES = ("preset", "network", "optimizer", "schedule", "rows", "augmentation", "expected")
+"""What `describe` tells of a preset."""
 
 
-def describe(config: TrainConfig, expected: Expected, *, default: bool) -> list[str]:
-    """One preset: its name, and a line for each side of it."""
+def describe(config: TrainConfig, expected: Expected, *, default: bool) -> tuple[str, ...]:
+    """One preset in words, a text for each of `SIDES`."""
     averaged = f", {config.members} of them averaged" if config.members > 1 else ""
     averaged += f", {config.views} views of each image averaged" if config.views > 1 else ""
-    sides = {
-        "network": f"{config.architecture}{averaged}; {expected.parameters:,} parameters",
-        "optimizer": _optimizer(config),
-        "schedule": _schedule(config),
-        "rows": _rows(config),
-        "augmentation": _augmentation(config.augmentation),
-        "expected": _expected(expected),
-    }
-    name = f"{config.preset} (default)" if default else config.preset
-    return [name, *(f"  {side:<{LABEL}}{text}" for side, text in sides.items())]
+    return (
+        f"{config.preset} (default)" if default else config.preset,
+        f"{config.architecture}{averaged}; {expected.parameters:,} parameters",
+        _optimizer(config),
+        _schedule(config),
+        _rows(config),
+        _augmentation(config.augmentation),
+        _expected(expected),
+    )
 
 
 def as_json(config: TrainConfig, expected: Expected, machine: str) -> dict[str, Any]:
@@ -43,7 +44,7 @@ def _optimizer(config: TrainConfig) -> str:
 
 def _schedule(config: TrainConfig) -> str:
     rate = f"learning rate {config.learning_rate:g} {config.schedule}"
-    warmup = f" after {config.warmup:.0%} of warm-up" if config.warmup else ""
+    warmup = f" after {config.warmup * 100:.0f} % of warm-up" if config.warmup else ""
     length = f"{config.max_batches} batches" if config.max_batches else f"{config.epochs} epochs in batches"
     return f"{rate}{warmup}; {length} of {config.batch_size}"
 
@@ -62,5 +63,6 @@ def _augmentation(augmentation: AugmentationConfig) -> str:
 def _expected(expected: Expected) -> str:
     minutes, seconds = divmod(round(expected.fit_seconds), 60)
     took = f"fitted in {f'{minutes} min ' if minutes else ''}{seconds} s"
-    over = "one seed" if expected.seeds == 1 else f"mean of {expected.seeds} seeds, sd {expected.sd or 0:.2%}"
-    return f"{expected.accuracy:.2%} of the test images ({over}), {took}"
+    spread = f"mean of {expected.seeds} seeds, sd {plain_percent(expected.sd or 0)}"
+    over = "one seed" if expected.seeds == 1 else spread
+    return f"{plain_percent(expected.accuracy)} of the test images ({over}), {took}"

@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mnist_pipeline.cli import options
+from mnist_pipeline.cli.formats import moment
 from mnist_pipeline.cli.options import WORKSPACE
+from mnist_pipeline.cli.tables import Table
 from mnist_pipeline.cli.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
     from mnist_pipeline.runs import RunRecord
     from mnist_pipeline.workspace import Workspace
 
-app = typer.Typer(help="Runs of the pipeline.", no_args_is_help=True)
+app = typer.Typer(help="Runs of the pipeline.")
 
 
 @app.command("list")
@@ -23,9 +25,11 @@ def list_runs(
     limit: Annotated[int, typer.Option("--limit", min=1, help="How many of the latest.")] = 20,
     workspace: options.Workspace = WORKSPACE,
     as_json: options.Json = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
 ) -> None:
     """The latest runs, newest first."""
-    terminal = Terminal.open(ctx, as_json=as_json)
+    terminal = Terminal.open(ctx, as_json=as_json, quiet=quiet, verbose=verbose)
     from itertools import islice
 
     from mnist_pipeline.runs import runs
@@ -34,21 +38,31 @@ def list_runs(
     place = Workspace(workspace.resolve())
     records = [run.record for run in islice(runs(place), limit)]
     statuses = _statuses(place, records)
-    rows = [
+    found = [
         {
             "run": record.run_id,
             "status": statuses[record.run_id],
             "started": record.started.isoformat(),
-            "seconds": round(sum(step.seconds for step in record.steps.values()), 1),
+            "seconds": record.seconds,
             "reused": record.reused,
-            "reason": record.reason if as_json else (record.reason or "")[:60],
+            "reason": record.reason,
         }
         for record in records
     ]
-    if not rows and not as_json:
+    if not found:
         terminal.say(f"no runs in {workspace}; start one with: mnist-pipeline run-all")
-        return
-    terminal.table(rows)
+    rows = [
+        (
+            record.run_id,
+            statuses[record.run_id],
+            moment(record.started),
+            f"{record.seconds:.1f} s",
+            ", ".join(record.reused),
+            record.reason or "",
+        )
+        for record in records
+    ]
+    terminal.table({"runs": found}, Table(["run", "status", "started", "took", "reused"], rows, prose="reason"))
 
 
 @app.command()
@@ -57,9 +71,11 @@ def show(
     run_id: options.RunId = None,
     workspace: options.Workspace = WORKSPACE,
     as_json: options.Json = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
 ) -> None:
     """One run, step by step."""
-    terminal = Terminal.open(ctx, as_json=as_json)
+    terminal = Terminal.open(ctx, as_json=as_json, quiet=quiet, verbose=verbose)
     from mnist_pipeline.runs import Run
     from mnist_pipeline.workspace import Workspace
 
@@ -71,11 +87,11 @@ def show(
         f"  {name:<9}{step.seconds:>9.1f} s  {f'reused from {step.reused_from}' if step.reused_from else 'done'}"
         for name, step in record.steps.items()
     ]
-    ended = f", {record.finished:%Y-%m-%d %H:%M:%S} UTC" if record.finished else ""
+    ended = f" to {moment(record.finished)}" if record.finished else ""
     terminal.result(
         record.model_dump(mode="json") | {"status": status, "directory": str(run.directory.path)},
         f"{record.run_id}: {status}{f', {record.reason}' if record.reason else ''}",
-        f"from {record.started:%Y-%m-%d %H:%M:%S} UTC{ended}, mnist-pipeline {record.code_version}",
+        f"from {moment(record.started)}{ended}, mnist-pipeline {record.code_version}",
         *steps,
         str(run.directory.path),
     )

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from mnist_pipeline.cli.terminal import Terminal
+from mnist_pipeline.runs.wording import plain_percent
 
 if TYPE_CHECKING:
     from mnist_pipeline.runs.summary import Summary
@@ -16,7 +17,7 @@ def show_summary(terminal: Terminal, summary: "Summary") -> None:
     reused = ", ".join(summary.reused) or "nothing"
     terminal.result(
         summary.model_dump(mode="json"),
-        f"{summary.status}: {summary.model} {summary.version}, accuracy {summary.accuracy:.2%}",
+        f"{summary.status}: {summary.model} {summary.version}, accuracy {plain_percent(summary.accuracy)}",
         *(f"refused because: {reason}" for reason in summary.reasons),
         *([summary.remark] if summary.remark else []),
         f"model   {summary.onnx}",

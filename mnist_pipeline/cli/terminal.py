@@ -2,92 +2,108 @@
 
 import json
 import logging
-import re
+import shutil
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+import traceback
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Self
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
-from rich.table import Table
+from rich.text import Text
 
+from mnist_pipeline.cli.formats import one_line, printable
+from mnist_pipeline.cli.tables import Table, render
 from mnist_pipeline.progress import Progress, ReportProgress, no_progress
 
+PACKAGE = "mnist_pipeline"
 LINE_SECONDS = 10.0
-LONGEST_WHOLE = 24
-_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
 
 
 class Terminal:
     """The two streams of a command, as its ``--json``, ``--quiet`` and ``--verbose`` want them."""
 
     def __init__(self, *, as_json: bool = False, quiet: bool = False, verbose: bool = False) -> None:
+        self._err = Console(stderr=True, soft_wrap=True, highlight=False, markup=False, emoji=False)
+        self._configure(as_json=as_json, quiet=quiet, verbose=verbose)
+
+    def _configure(self, *, as_json: bool, quiet: bool, verbose: bool) -> None:
         self.as_json = as_json
         self._quiet = quiet
-        self._out = Console(soft_wrap=True, highlight=False)
-        self._err = Console(stderr=True, soft_wrap=True, highlight=False)
+        self._verbose = verbose
         self._show_logs(logging.ERROR if quiet else logging.DEBUG if verbose else logging.WARNING)
 
     @classmethod
-    def open(cls, ctx: typer.Context, *, as_json: bool = False, quiet: bool = False, verbose: bool = False) -> Self:
-        """The terminal of a command, which also tells how the command ends (`app.CommandGroup`)."""
-        terminal = cls(as_json=as_json, quiet=quiet, verbose=verbose)
-        ctx.find_root().obj = terminal
+    def open(cls, ctx: typer.Context, *, as_json: bool, quiet: bool, verbose: bool) -> Self:
+        """The terminal that tells how this command ends (`app.CommandGroup`), as the command's options want it."""
+        terminal: Self = ctx.obj
+        terminal._configure(as_json=as_json, quiet=quiet, verbose=verbose)
         return terminal
 
     def _show_logs(self, level: int) -> None:
-        logger = logging.getLogger("mnist_pipeline")
-        logger.setLevel(min(level, logging.INFO))  # Prefect's API handler takes INFO whatever is shown here
-        for handler in [handler for handler in logger.handlers if isinstance(handler, _Log)]:
-            logger.removeHandler(handler)
-        logger.addHandler(_Log(self._err, level))
+        package = logging.getLogger(PACKAGE)
+        package.setLevel(min(level, logging.INFO))  # Prefect's API handler takes INFO whatever is shown here
+        _replace_handler(package, _Log(self, level))
+        # What other libraries tell the log helps whoever looks for a fault, and is noise to everybody else.
+        others = _Log(self, logging.WARNING if self._verbose else logging.ERROR)
+        others.addFilter(lambda record: not record.name.startswith(PACKAGE))
+        _replace_handler(logging.getLogger(), others)
 
     def say(self, line: str) -> None:
         """A line of news for people."""
         if not self._quiet:
-            self._err.print(escape(line))
+            self._err.print(printable(line))
 
     def warn(self, line: str) -> None:
         """A line that must be seen, even with ``--quiet``."""
-        self._err.print(f"[bold yellow]warning:[/] {escape(line)}")
+        self.note("warning", "bold yellow", line)
 
-    def fail(self, error: str) -> None:
-        """Why the command ends; with ``--json`` an object on stdout as well."""
-        self._err.print(f"[bold red]error:[/] {escape(error)}")
+    def fail(self, error: str, value: Mapping[str, Any] | None = None) -> None:
+        """Why the command ends; with ``--json`` an object on stdout as well, with what else it found."""
+        error = one_line(error)
+        self.note("error", "bold red", error)
         if self.as_json:
-            self._print_json({"status": "failed", "error": error})
+            self._write_json({"status": "failed", "error": error, **(value or {})})
 
-    def result(self, value: Mapping[str, Any] | Sequence[Any], *lines: str) -> None:
+    def trace(self, error: BaseException) -> None:
+        """With ``--verbose``, where an error came from."""
+        if self._verbose:
+            self._err.print("".join(traceback.format_exception(error)).rstrip())
+
+    def note(self, kind: str, style: str, line: str) -> None:
+        """A line that says first what kind of line it is."""
+        self._err.print(Text.assemble((f"{kind}:", style), " ", one_line(line)))
+
+    def result(self, value: Mapping[str, Any], *lines: str) -> None:
         """The command's result: one JSON object with ``--json``, else the lines for people."""
         if self.as_json:
-            self._print_json(value)
+            self._write_json(value)
         else:
-            for line in lines:
-                self._out.print(escape(line))
+            self._write(map(printable, lines))
 
-    def table(self, value: Sequence[Mapping[str, Any]], *, title: str = "", columns: Sequence[str] = ()) -> None:
-        """Rows with the same keys: a JSON array with ``--json``, else a table of the named columns."""
+    def table(self, value: Mapping[str, Any], table: Table) -> None:
+        """The command's result: one JSON object with ``--json``, else a table (`tables`)."""
         if self.as_json:
-            self._print_json(value)
-            return
-        names = columns or (list(value[0]) if value else [])
-        table = Table(box=None, pad_edge=False, title=title or None, title_justify="left")
-        columns_of_cells = {name: [_cell(row[name]) for row in value] for name in names}
-        for name, cells in columns_of_cells.items():
-            # What is short is to be read, and copied, whole; what is long is folded.
-            short = max(map(len, cells), default=0) <= LONGEST_WHOLE
-            table.add_column(name.replace("_", " "), overflow="fold", no_wrap=short)
-        for row_cells in zip(*columns_of_cells.values(), strict=True):
-            table.add_row(*map(escape, row_cells))
-        self._out.print(table)
+            self._write_json(value)
+        else:
+            self._write(render(table, shutil.get_terminal_size().columns if sys.stdout.isatty() else None))
 
-    def _print_json(self, value: Any) -> None:
-        sys.stdout.write(json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n")
+    def failed_table(self, error: str, value: Mapping[str, Any], table: Table) -> None:
+        """Why the command ends, and the records that tell more."""
+        if not self.as_json:
+            self.table(value, table)
+        self.fail(error, value)
+
+    def _write_json(self, value: Mapping[str, Any]) -> None:
+        # ASCII, so that it is JSON in every encoding, and keeps file names that are not UTF-8.
+        self._write([json.dumps(value, allow_nan=False)])
+
+    def _write(self, lines: Iterable[str]) -> None:
+        sys.stdout.writelines(f"{line}\n" for line in lines)
         sys.stdout.flush()
 
     @contextmanager
@@ -96,12 +112,13 @@ class Terminal:
         if self._quiet:
             yield no_progress
         elif not self._err.is_terminal:
-            lines = _Lines(self._err)
+            lines = _Lines(self)
             yield lines
             lines.print_latest()
         else:
-            columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[figures]}"))
-            with Bar(*columns, TimeRemainingColumn(), console=self._err, transient=True) as bar:
+            names = TextColumn("{task.description}", markup=False), BarColumn()
+            figures = TextColumn("{task.fields[figures]}", markup=False), TimeRemainingColumn()
+            with Bar(*names, *figures, console=self._err, transient=True) as bar:
                 yield _Bars(bar)
 
 
@@ -117,15 +134,15 @@ class _Bars:
         if progress.activity != self._activity:
             self._activity = progress.activity
             self._bar.remove_task(self._task)
-            self._task = self._bar.add_task(escape(progress.activity), total=progress.total, figures="")
+            self._task = self._bar.add_task(printable(progress.activity), total=progress.total, figures="")
         self._bar.update(self._task, completed=progress.done, total=progress.total, figures=_figures(progress))
 
 
 class _Lines:
     """A plain line when an activity has ended, and every `LINE_SECONDS` before."""
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
+    def __init__(self, terminal: Terminal) -> None:
+        self._terminal = terminal
         self._latest: Progress | None = None
         self._printed = time.monotonic()
 
@@ -142,30 +159,26 @@ class _Lines:
             latest, self._latest, self._printed = self._latest, None, time.monotonic()
             of = "" if latest.total is None else f"/{latest.total:,.0f}"
             line = f"{latest.activity}: {latest.done:,.0f}{of} {latest.unit}  {_figures(latest)}"
-            self._console.print(escape(line.rstrip()))
+            self._terminal.say(line.rstrip())
 
 
 class _Log(logging.Handler):
     """The library's log as lines like those of the command itself."""
 
-    def __init__(self, console: Console, level: int) -> None:
+    def __init__(self, terminal: Terminal, level: int) -> None:
         super().__init__(level)
-        self._console = console
+        self._terminal = terminal
 
     def emit(self, record: logging.LogRecord) -> None:
-        colour = "bold yellow" if record.levelno >= logging.WARNING else "dim"
-        self._console.print(f"[{colour}]{record.levelname.lower()}:[/] {escape(record.getMessage())}")
+        style = "bold yellow" if record.levelno >= logging.WARNING else "dim"
+        self._terminal.note(record.levelname.lower(), style, record.getMessage())
+
+
+def _replace_handler(logger: logging.Logger, handler: _Log) -> None:
+    for earlier in [earlier for earlier in logger.handlers if isinstance(earlier, _Log)]:
+        logger.removeHandler(earlier)
+    logger.addHandler(handler)
 
 
 def _figures(progress: Progress) -> str:
     return "  ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in progress.figures.items())
-
-
-def _cell(value: Any) -> str:
-    """Text for a table; times to the second."""
-    if value is None:
-        return ""
-    if isinstance(value, list):
-        return ", ".join(map(str, value))
-    text = str(value)
-    return text[:19].replace("T", " ") if _TIME.match(text) else text

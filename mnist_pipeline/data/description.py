@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from mnist_pipeline.config import Name
 from mnist_pipeline.errors import UsageError
-from mnist_pipeline.files import canonical_json, sha256_bytes
+from mnist_pipeline.files import canonical_json, decode_text, sha256_bytes
 from mnist_pipeline.mnist_form import CLASSES, SIDE
 
 EMBEDDED_SOURCE = "embedded:scikit-learn"
@@ -154,17 +154,17 @@ def parse_description(text: bytes, where: str) -> DatasetDescription:
     """The description in a TOML document.
 
     Args:
-        text: UTF-8 bytes of the document.
+        text: the document as bytes, as `files.decode_text` takes them.
         where: what to call it in messages.
 
     Raises:
         UsageError: it is not TOML, or a field is not acceptable; names the field and the value.
     """
     try:
-        return DatasetDescription.model_validate(tomllib.loads(text.decode()))
+        return DatasetDescription.model_validate(tomllib.loads(decode_text(text)))
     except ValidationError as error:
         raise UsageError(f"{where}: {_first_problem(error)}") from error
-    except ValueError as error:  # not UTF-8, or not TOML
+    except (ValueError, RecursionError) as error:  # not text, or not TOML
         raise UsageError(f"{where} is not a TOML file: {error}") from error
 
 

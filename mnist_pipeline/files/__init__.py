@@ -2,6 +2,7 @@
 
 from mnist_pipeline.files.atomic import (
     canonical_json,
+    decode_text,
     open_atomic,
     read_json,
     render_json,
@@ -16,6 +17,7 @@ from mnist_pipeline.files.atomic import (
 
 __all__ = [
     "canonical_json",
+    "decode_text",
     "open_atomic",
     "read_json",
     "render_json",

@@ -1,5 +1,6 @@
 """Bytes on disk: digests, and writes that are whole or did not happen."""
 
+import codecs
 import hashlib
 import json
 import os
@@ -8,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
+
+from mnist_pipeline.errors import IntegrityError
 
 
 def sha256_bytes(data: bytes | memoryview) -> str:
@@ -57,6 +60,16 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode())
 
 
+def decode_text(data: bytes) -> str:
+    """The text of a file that a person wrote: UTF-8, or UTF-16 with its byte order mark; without the mark.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    encoding = "utf-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
+    return data.decode(encoding)
+
+
 def render_json(value: Any) -> str:
     """``value`` as indented JSON with a final newline; NaN and infinity are refused (RFC 8259)."""
     return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
@@ -72,14 +85,21 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, render_json(value))
 
 
-def read_json(path: Path) -> Any:
-    """The JSON value in the file.
+def read_json(path: Path) -> dict[str, Any]:
+    """The JSON object in the file.
 
     Raises:
         OSError: the file cannot be read.
-        ValueError: it does not hold JSON.
+        IntegrityError: it does not hold a JSON object.
     """
-    return json.loads(path.read_bytes())
+    try:
+        found = json.loads(path.read_bytes())
+        if isinstance(found, dict):
+            return found
+        problem = "it holds no JSON object"
+    except (ValueError, RecursionError) as error:
+        problem = str(error)
+    raise IntegrityError(f"{path} is damaged ({problem}); restore it from a copy, or do its step again")
 
 
 def sync_directory(directory: Path) -> None:

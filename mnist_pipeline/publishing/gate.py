@@ -24,6 +24,7 @@ from typing import Literal
 from mnist_pipeline.config import GateConfig
 from mnist_pipeline.evaluation.schema import Check, Comparison, Evaluation, Verdict
 from mnist_pipeline.runs.parity import Parity
+from mnist_pipeline.runs.wording import plain_percent as percent
 
 
 def judge(
@@ -71,8 +72,8 @@ def _accuracy(config: GateConfig, evaluation: Evaluation) -> Check:
         threshold=config.min_accuracy,
         passed=passed,
         sentence=(
-            f"Accuracy {evaluation.accuracy:.2%} ({evaluation.correct:,} of {evaluation.samples:,} test images) "
-            f"{relation} the floor of {config.min_accuracy:.2%}."
+            f"Accuracy {percent(evaluation.accuracy)} ({evaluation.correct:,} of {evaluation.samples:,} test images) "
+            f"{relation} the floor of {percent(config.min_accuracy)}."
         ),
     )
 
@@ -89,8 +90,8 @@ def _worst_class(config: GateConfig, evaluation: Evaluation) -> Check:
         threshold=config.min_class_accuracy,
         passed=passed,
         sentence=(
-            f"The worst class, {worst.name}, has an accuracy of {worst.accuracy:.2%} of {worst.samples:,} images "
-            f"and {relation} the floor of {config.min_class_accuracy:.2%}.{passed_over}"
+            f"The worst class, {worst.name}, has an accuracy of {percent(worst.accuracy)} of {worst.samples:,} images "
+            f"and {relation} the floor of {percent(config.min_class_accuracy)}.{passed_over}"
         ),
     )
 
@@ -119,7 +120,7 @@ def _champion(config: GateConfig, evaluation: Evaluation, comparison: Comparison
     follows = {
         "better": "better",
         "tie": f"a tie, and ties are {'asked for' if config.promote_ties else 'refused unless asked for'}",
-        "worse": f"worse than the margin of {config.champion_margin:.2%} allows",
+        "worse": f"worse than the margin of {percent(config.champion_margin)} allows",
         "significantly worse": f"significantly worse (level {config.significance:g})",
     }
     return Check(
@@ -128,8 +129,8 @@ def _champion(config: GateConfig, evaluation: Evaluation, comparison: Comparison
         threshold=-config.champion_margin,
         passed=standing == "better" or (standing == "tie" and config.promote_ties),
         sentence=(
-            f"Against champion {comparison.champion_version}: accuracy {comparison.candidate_accuracy:.2%} after "
-            f"{comparison.champion_accuracy:.2%}, {len(comparison.fixed):,} images fixed and "
+            f"Against champion {comparison.champion_version}: accuracy {percent(comparison.candidate_accuracy)} after "
+            f"{percent(comparison.champion_accuracy)}, {len(comparison.fixed):,} images fixed and "
             f"{len(comparison.broken):,} broken, p = {comparison.p_value:.3g}: {follows[standing]}."
         ),
     )
@@ -165,15 +166,15 @@ def _parity(parity: Parity) -> Check:
 
 
 def _calibration(config: GateConfig, evaluation: Evaluation) -> Check:
-    error = evaluation.expected_calibration_error
-    passed = error <= config.max_calibration_error
+    error, bound = evaluation.expected_calibration_error, config.max_calibration_error
+    passed = error <= bound
     relation = "within" if passed else "above"
     return Check(
         name="calibration",
         value=error,
-        threshold=config.max_calibration_error,
+        threshold=bound,
         passed=passed,
-        sentence=f"The calibration error {error:.2%} is {relation} the bound of {config.max_calibration_error:.2%}.",
+        sentence=f"The calibration error {percent(error)} is {relation} the bound of {percent(bound)}.",
     )
 
 

@@ -59,6 +59,7 @@ from mnist_pipeline.runs.artifacts import (
     TrainedModel,
 )
 from mnist_pipeline.runs.parity import Parity
+from mnist_pipeline.runs.wording import plain_percent
 from mnist_pipeline.workspace import RunDirectory, Workspace
 
 GOLDEN_IMAGES = 64
@@ -214,7 +215,7 @@ class _Trial:
             return "refused"
         if version.version == self.parent:
             return "unchanged"
-        reason = f"gate passed, accuracy {self.candidate.evaluated.accuracy:.2%}"
+        reason = f"gate passed, accuracy {plain_percent(self.candidate.evaluated.accuracy)}"
         run = self.run.directory.id
         self.registry.promote(self.model, version.version, reason=reason, run=run, expected=self.parent)
         # Another run may have promoted the very same version in this moment.

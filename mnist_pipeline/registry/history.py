@@ -200,19 +200,30 @@ def whole_lines(data: bytes) -> bytes:
 
 
 def parse_when(text: str) -> dt.datetime:
-    """An instant from ``2026-11-01`` (the end of that day, UTC) or an ISO 8601 time (UTC where it names no zone).
+    """An instant in UTC from a date, a week or a time in any form of ISO 8601 that Python reads.
+
+    A date (``2026-11-01``, ``20261101``, ``2026-W44-7``) means its end, a week (``2026-W44``) that of its Sunday,
+    both in UTC; a time without a zone is UTC.
 
     Raises:
-        UsageError: it is neither.
+        UsageError: it is none of these.
     """
     try:
-        if re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
-            day = dt.date.fromisoformat(text)
+        if (day := _last_day(text)) is not None:
             return dt.datetime.combine(day, dt.time.max, dt.UTC)
         when = dt.datetime.fromisoformat(text)
-    except ValueError:
+        return when.astimezone(dt.UTC) if when.tzinfo else when.replace(tzinfo=dt.UTC)
+    except (ValueError, OverflowError):
         raise UsageError(f"{text!r} is neither a date (2026-11-01) nor a time (2026-11-01T12:00:00Z)") from None
-    return when if when.tzinfo else when.replace(tzinfo=dt.UTC)
+
+
+def _last_day(text: str) -> dt.date | None:
+    """The date, or the Sunday of the week, that the text is; None where it is neither."""
+    try:
+        day = dt.date.fromisoformat(text)
+    except ValueError:
+        return None
+    return day + dt.timedelta(days=6) if re.fullmatch(r"\d{4}-?W\d{2}", text) else day
 
 
 Decide = Callable[[History, dt.datetime], list[Change]]

@@ -27,6 +27,7 @@ from mnist_pipeline.reporting.view import threshold
 from mnist_pipeline.runs.artifacts import FetchedDataset, Output
 from mnist_pipeline.runs.history import History
 from mnist_pipeline.runs.parity import Parity
+from mnist_pipeline.schema import first_problem
 from mnist_pipeline.workspace import REPORT_HTML, REPORT_MD, RunDirectory
 
 RecordT = TypeVar("RecordT", bound=BaseModel)
@@ -192,9 +193,7 @@ def _read(path: Path, kind: type[RecordT], *, required: bool = False) -> RecordT
     try:
         return kind.model_validate_json(text)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise IntegrityError(f"{path} is broken: {where}: {first['msg']}; run its step again") from error
+        raise IntegrityError(f"{path} is broken: {first_problem(error)}; run its step again") from error
 
 
 def _open(dataset: FetchedDataset | Path, evaluation: Evaluation, history: History) -> Dataset:

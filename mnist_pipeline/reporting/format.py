@@ -5,18 +5,12 @@ A no-break space stands between number and unit; a true minus sign before what i
 
 from collections.abc import Sequence
 
-NO_BREAK_SPACE = "\u00a0"
+from mnist_pipeline.runs.wording import NO_BREAK_SPACE, percent
+
+__all__ = ["percent"]
 MINUS = "\u2212"
 TIMES = "\u00d7"
 _RAISED = str.maketrans("0123456789-", "\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079\u207b")
-
-
-def percent(fraction: float, digits: int = 2) -> str:
-    """0.98765 -> "98.77 %". What is less than all is never written as 100 %."""
-    text = f"{fraction:.{digits}%}".removesuffix("%")
-    if fraction < 1 and float(text) >= 100:
-        text = f"> {100 - 10**-digits:.{digits}f}"
-    return f"{text}{NO_BREAK_SPACE}%"
 
 
 def points(difference: float, digits: int = 2) -> str:

@@ -24,7 +24,7 @@ from mnist_pipeline.errors import IntegrityError, PipelineError, UsageError
 from mnist_pipeline.files import canonical_json, open_atomic, sha256_bytes, write_json
 from mnist_pipeline.runs.artifacts import Output
 from mnist_pipeline.runs.fingerprint import Sources
-from mnist_pipeline.schema import Record
+from mnist_pipeline.schema import Record, first_problem
 from mnist_pipeline.workspace import RunDirectory, Workspace
 
 logger = logging.getLogger(__name__)
@@ -64,6 +64,11 @@ class RunRecord(Record):
     @property
     def reused(self) -> list[str]:
         return [name for name, step in self.steps.items() if step.reused_from]
+
+    @property
+    def seconds(self) -> float:
+        """How long all steps took together."""
+        return round(sum(step.seconds for step in self.steps.values()), 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,4 +257,5 @@ def runs(workspace: Workspace, *, mentioning: str = "") -> Iterator[Run]:
                 RunRecord.model_validate_json(journal)
                 yield Run(workspace, directory)
         except (ValidationError, OSError) as error:
-            logger.warning("skipping the unreadable run %s: %s", path.name, str(error).splitlines()[0])
+            reason = first_problem(error) if isinstance(error, ValidationError) else error
+            logger.warning("skipping the unreadable run %s: %s: %s", path.name, directory.journal.name, reason)

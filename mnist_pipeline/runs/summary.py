@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from mnist_pipeline.runs.run import Outcome
+from mnist_pipeline.runs.wording import plain_percent
 from mnist_pipeline.schema import Record
 
 
@@ -45,6 +46,6 @@ class Summary(Record):
     @property
     def sentence(self) -> str:
         """How it ended, why, and where to look."""
-        found = f"{self.status}: {self.model} {self.version}, accuracy {self.accuracy:.2%}"
+        found = f"{self.status}: {self.model} {self.version}, accuracy {plain_percent(self.accuracy)}"
         remark = [self.remark] if self.remark else []
         return "; ".join([found, *self.reasons, *remark, f"report: {self.report}"])

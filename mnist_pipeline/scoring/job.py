@@ -13,7 +13,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from mnist_pipeline.config import ScoreConfig
-from mnist_pipeline.errors import PipelineError, UsageError
+from mnist_pipeline.errors import IntegrityError, PipelineError, UsageError
 from mnist_pipeline.files import read_json, sha256_file
 from mnist_pipeline.rejection.answers import ConfidenceThreshold
 from mnist_pipeline.rejection.model import ScoringModel
@@ -166,7 +166,7 @@ def finished(
         summary = ScoreSummary.model_validate(read_json(outputs.manifest))
         if sha256_file(outputs.output) != summary.output_sha256:
             return None
-    except (OSError, ValueError, ValidationError):
+    except (OSError, IntegrityError, ValidationError):
         return None
     stored = summary.model_dump(mode="json")
     if any(stored[name] != value for name, value in expected.items()):

@@ -48,7 +48,7 @@ def test_what_is_said_of_a_run_is_true_whatever_happened_before(prefect, sink, t
         assert (again["status"], again["promoted"], again["version"]) == ("refused", False, first["version"])
         assert again["champion"] == second["version"]
         assert again["reused"] == ["fetch", "train", "export", "evaluate"]
-        sentence = f"refused: digits {first['version']}, accuracy {first['accuracy']:.2%}; Against champion "
+        sentence = f"refused: digits {first['version']}, accuracy {100 * first['accuracy']:.2f} %; Against champion "
         assert f"{sentence}{second['version']}" in state()
         assert state().startswith(f"COMPLETED {sentence}")
         message = sink.wait_for(f"{flow} refused")["message"]

@@ -1,0 +1,28 @@
+"""How the command line writes a value: one rule for each kind, and always on one line."""
+
+from datetime import UTC, datetime
+
+from mnist_pipeline.runs.wording import NO_BREAK_SPACE
+
+
+def moment(time: datetime) -> str:
+    """An aware time, to the minute, in UTC: "2026-11-25 21:07 UTC"."""
+    return f"{time.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def printable(text: str) -> str:
+    """The text with every character that moves the cursor or cannot be seen written as an escape."""
+    return "".join(_shown(character) for character in text)
+
+
+def one_line(text: str) -> str:
+    """Prose that a library may have broken over several lines, as one printable line."""
+    return printable(" ".join(text.split()))
+
+
+def _shown(character: str) -> str:
+    if character.isprintable():
+        return character
+    if character == NO_BREAK_SPACE:
+        return " "
+    return character.encode("unicode_escape", "surrogatepass").decode()

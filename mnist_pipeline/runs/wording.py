@@ -1,0 +1,16 @@
+"""How shares are written in sentences and tables, everywhere."""
+
+NO_BREAK_SPACE = "\u00a0"
+
+
+def percent(fraction: float, digits: int = 2) -> str:
+    """0.98765 -> "98.77 %", with a no-break space. What is less than all is never written as 100 %."""
+    text = f"{fraction:.{digits}%}".removesuffix("%")
+    if fraction < 1 and float(text) >= 100:
+        text = f"> {100 - 10**-digits:.{digits}f}"
+    return f"{text}{NO_BREAK_SPACE}%"
+
+
+def plain_percent(fraction: float) -> str:
+    """As `percent`, with a plain space, which a search finds: for sentences that are stored, logged or printed."""
+    return percent(fraction).replace(NO_BREAK_SPACE, " ")
