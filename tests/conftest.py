@@ -151,11 +151,22 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Path], Loopback
         server.server_close()
 
 
+def load_helper(name: str) -> ModuleType:
+    """A module beside this file, which pytest's import mode does not find by its name."""
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
 @pytest.fixture(scope="session")
 def object_server() -> Iterator[Any]:
     """An S3-speaking server on loopback with the bucket ``bucket`` (`object_server.ObjectServer`)."""
     pytest.importorskip("moto")
-    module = _load("object_server")
+    module = load_helper("object_server")
     with pytest.MonkeyPatch.context() as patch:
         for name, value in (("ACCESS_KEY_ID", "test"), ("SECRET_ACCESS_KEY", "test"), ("REGION", "us-east-1")):
             patch.setenv(f"AWS_{name}", value)
@@ -167,7 +178,7 @@ def object_server() -> Iterator[Any]:
 @pytest.fixture(scope="session")
 def linear_models() -> ModuleType:
     """Small models that learn without TensorFlow, and runs that hold them (`linear_models.py`)."""
-    return _load("linear_models")
+    return load_helper("linear_models")
 
 
 @pytest.fixture
@@ -176,18 +187,13 @@ def candidates(digits_dataset: FetchedDataset, linear_models: ModuleType, tmp_pa
     workspace = Workspace(tmp_path / "workspace")
     folder = shutil.copytree(digits_dataset.directory, workspace.datasets / digits_dataset.directory.name)
     dataset = digits_dataset.model_copy(update={"directory": folder})
-    return _load("candidates").Candidates(workspace, dataset, linear_models)
+    return load_helper("candidates").Candidates(workspace, dataset, linear_models)
 
 
-def _load(name: str) -> ModuleType:
-    """A module beside this file."""
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
+@pytest.fixture(scope="session")
+def small_workspace(tmp_path_factory: pytest.TempPathFactory, linear_models: ModuleType) -> Any:
+    """A workspace with one evaluated and published run (`small_workspace.SmallWorkspace`); leave it as it is."""
+    return load_helper("small_workspace").make(tmp_path_factory.mktemp("small") / "workspace", linear_models)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

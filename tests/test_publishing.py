@@ -45,8 +45,8 @@ def test_a_version_that_is_champion_no_more_is_not_called_promoted(candidates):
     assert (found.status, found.promoted, found.version) == ("refused", False, first.version)
     assert candidates.champion == found.champion == second.version
     (reason,) = found.reasons
-    assert reason.startswith(f"Against champion {second.version}: accuracy 91.11% after 92.50%")
-    assert found.sentence.startswith(f"refused: digits {first.version}, accuracy 91.11%; {reason}; ")
+    assert reason.startswith(f"Against champion {second.version}: accuracy 91.11 % after 92.50 %")
+    assert found.sentence.startswith(f"refused: digits {first.version}, accuracy 91.11 %; {reason}; ")
     assert f"; the champion is {second.version}; report: {again.directory.report_html}" in found.sentence
     assert (again.record.status, again.record.reason) == ("refused", reason)
     # The version says for ever what was said of it; the run says what is true today.
@@ -93,7 +93,7 @@ def test_a_champion_that_the_thresholds_of_today_refuse_is_refused_and_stays_cha
     first = candidates.publish(run)
     found = candidates.publish(candidates.again(run, gate=GateConfig(min_accuracy=0.99)))
     assert (found.status, found.promoted) == ("refused", False)
-    assert "is below the floor of 99.00%" in found.reasons[0]
+    assert "is below the floor of 99.00 %" in found.reasons[0]
     assert "it stays champion all the same" in found.sentence
     assert candidates.champion == first.version
 
@@ -178,7 +178,7 @@ def test_a_version_that_was_refused_is_promoted_where_it_would_pass_today(candid
     assert again.record.steps["publish"].reused_from is None
     assert contents(version) == published
     last = candidates.registry.history("digits")[-1]
-    assert (last.action, last.run, last.reason) == ("promote", again.directory.id, "gate passed, accuracy 91.11%")
+    assert (last.action, last.run, last.reason) == ("promote", again.directory.id, "gate passed, accuracy 91.11 %")
 
 
 def test_a_champion_that_moves_between_verdict_and_promotion_stays(candidates, monkeypatch):

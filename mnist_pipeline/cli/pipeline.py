@@ -76,7 +76,7 @@ def train(
     from mnist_pipeline.runs import Run
     from mnist_pipeline.runs.history import History
     from mnist_pipeline.runs.training_lock import only_training
-    from mnist_pipeline.training.summary import render_summary
+    from mnist_pipeline.training.summary import COLUMNS, rows_of, total_of
     from mnist_pipeline.workspace import Workspace
 
     training = {
@@ -108,9 +108,10 @@ def train(
             run.finish("finished")
     history = History.model_validate(read_json(run.directory.history))
     accuracy = "not measured" if trained.validation_accuracy is None else plain_percent(trained.validation_accuracy)
-    terminal.result(
+    terminal.table(
         {"run_id": run.directory.id} | trained.model_dump(mode="json"),
-        *render_summary(history.layers).splitlines(),
+        Table(COLUMNS, rows_of(history.layers)),
+        total_of(history.layers),
         *(f"note: {note}" for note in history.notes),
         f"run {run.directory.id}: preset {trained.preset}, trained on {trained.device}",
         f"validation accuracy {accuracy}, kept {history.kept} of {trained.epochs}",
@@ -213,4 +214,4 @@ def _show_presets(terminal: Terminal) -> None:
         {"presets": [as_json(config, EXPECTED[name], MACHINE) for name, config in PRESETS.items()]},
         Table(SIDES, rows, needed=len(SIDES)),
     )
-    terminal.say(f"measured on {MACHINE}")
+    terminal.say(f"expected is measured on {MACHINE}")

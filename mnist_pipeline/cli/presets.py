@@ -6,7 +6,7 @@ from mnist_pipeline.config import AugmentationConfig, TrainConfig
 from mnist_pipeline.config.presets import Expected
 from mnist_pipeline.runs.wording import plain_percent
 
-SIDES = ("preset", "network", "optimizer", "schedule", "rows", "augmentation", "expected")
+SIDES = ("preset", "default", "network", "optimizer", "schedule", "rows", "augmentation", "expected")
 """What `describe` tells of a preset."""
 
 
@@ -15,7 +15,8 @@ def describe(config: TrainConfig, expected: Expected, *, default: bool) -> tuple
     averaged = f", {config.members} of them averaged" if config.members > 1 else ""
     averaged += f", {config.views} views of each image averaged" if config.views > 1 else ""
     return (
-        f"{config.preset} (default)" if default else config.preset,
+        config.preset,
+        "yes" if default else "",
         f"{config.architecture}{averaged}; {expected.parameters:,} parameters",
         _optimizer(config),
         _schedule(config),

@@ -76,7 +76,7 @@ class Terminal:
 
     def note(self, kind: str, style: str, line: str) -> None:
         """A line that says first what kind of line it is."""
-        self._err.print(Text.assemble((f"{kind}:", style), " ", one_line(line)))
+        self._err.print(Text.assemble((f"{kind}:", style), " ", printable(line)))
 
     def result(self, value: Mapping[str, Any], *lines: str) -> None:
         """The command's result: one JSON object with ``--json``, else the lines for people."""
@@ -85,12 +85,13 @@ class Terminal:
         else:
             self._write(map(printable, lines))
 
-    def table(self, value: Mapping[str, Any], table: Table) -> None:
-        """The command's result: one JSON object with ``--json``, else a table (`tables`)."""
+    def table(self, value: Mapping[str, Any], table: Table, *lines: str) -> None:
+        """The command's result: one JSON object with ``--json``, else a table (`tables`) and the lines below it."""
         if self.as_json:
             self._write_json(value)
         else:
-            self._write(render(table, shutil.get_terminal_size().columns if sys.stdout.isatty() else None))
+            width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+            self._write([*render(table, width), *map(printable, lines)])
 
     def failed_table(self, error: str, value: Mapping[str, Any], table: Table) -> None:
         """Why the command ends, and the records that tell more."""
@@ -171,7 +172,8 @@ class _Log(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         style = "bold yellow" if record.levelno >= logging.WARNING else "dim"
-        self._terminal.note(record.levelname.lower(), style, record.getMessage())
+        for line in record.getMessage().splitlines():
+            self._terminal.note(record.levelname.lower(), style, line)
 
 
 def _replace_handler(logger: logging.Logger, handler: _Log) -> None:

@@ -199,6 +199,19 @@ def whole_lines(data: bytes) -> bytes:
     return data[: data.rfind(b"\n") + 1]
 
 
+def check_reason(text: str) -> str:
+    """Return ``text`` if the history can tell it to a reader.
+
+    Raises:
+        UsageError: it says nothing, or is not text in UTF-8.
+    """
+    if not text.strip():
+        raise UsageError("the reason is blank; say why in a few words")
+    if any(0xD800 <= ord(character) <= 0xDFFF for character in text):
+        raise UsageError(f"the reason {text!r} is not text in UTF-8")
+    return text
+
+
 def parse_when(text: str) -> dt.datetime:
     """An instant in UTC from a date, a week or a time in any form of ISO 8601 that Python reads.
 

@@ -32,7 +32,7 @@ from mnist_pipeline.registry.catalog import (
     read_manifest,
     read_publication,
 )
-from mnist_pipeline.registry.history import ALIASES_FILE, Change, Decide, History, check_expected
+from mnist_pipeline.registry.history import ALIASES_FILE, Change, Decide, History, check_expected, check_reason
 from mnist_pipeline.registry.manifest import (
     CHAMPION,
     MODEL_FILE,
@@ -303,12 +303,13 @@ class Registry:
             expected: what ``alias`` must name now (None: nothing), else it is not moved.
 
         Raises:
-            UsageError: a name is malformed.
+            UsageError: a name is malformed, or the reason is blank.
             RegistryError: there is no such version, ``alias`` names something other than ``expected``, or
                 the champion was trained on another dataset.
             IntegrityError: the version is damaged.
         """
         check_alias_name(alias)
+        check_reason(reason)
         chosen = self.resolve(model, reference).version
 
         def decide(history: History, now: dt.datetime) -> list[Change]:
@@ -345,11 +346,12 @@ class Registry:
         See `History.rollback_target`: repeated rollbacks go further back.
 
         Raises:
-            UsageError: a name is malformed.
+            UsageError: a name is malformed, or the reason is blank.
             RegistryError: nothing is left to go back to.
             IntegrityError: the version to go back to is damaged.
         """
         check_alias_name(alias)
+        check_reason(reason)
 
         def decide(history: History, now: dt.datetime) -> list[Change]:
             target = history.rollback_target(alias)
@@ -379,11 +381,12 @@ class Registry:
         Never deleted: what an alias names, the last two champions, and what a rollback leads to.
 
         Raises:
-            UsageError: a name is malformed, or ``keep`` is negative.
+            UsageError: a name is malformed, ``keep`` is negative, or the reason is blank.
             RegistryError: something cannot be deleted.
         """
         if keep < 0:
             raise UsageError(f"keep is {keep}; it must be 0 or more")
+        check_reason(reason)
         candidates = [row.version for row in self.versions(model)][keep:]
         if dry_run:
             protected = read_history(self.storage, model).protected

@@ -22,7 +22,7 @@ from mnist_pipeline.training.guards import check_learned
 from mnist_pipeline.training.loop import Training
 from mnist_pipeline.training.network import TrainingData
 from mnist_pipeline.training.saving import combine, save_model
-from mnist_pipeline.training.summary import render_summary, summarise
+from mnist_pipeline.training.summary import rows_of, summarise, total_of
 from mnist_pipeline.training.weights import weights_digest
 from mnist_pipeline.workspace import RunDirectory
 
@@ -81,7 +81,9 @@ def _train(
     accuracy = training.validation_accuracy(model)
     notes = [*training.notes(), *check_learned(accuracy, data.validation.labels)]
     history = _history(config, training, model, accuracy, device, notes)
-    logger.info("%s", render_summary(history.layers))
+    for row in rows_of(history.layers):
+        logger.info("%s", "  ".join(row))
+    logger.info("%s", total_of(history.layers))
     save_model(model, run.model_keras)
     write_json(run.history, history.model_dump(mode="json"))
     return TrainedModel(

@@ -20,17 +20,21 @@ def summarise(model: Any) -> list[Layer]:
     ]
 
 
-def render_summary(layers: Sequence[Layer]) -> str:
-    """The summary as a table of plain text."""
-    head = ("Layer", "Kind", "Output shape", "Parameters", "Trainable")
-    rows = [
+COLUMNS = ("layer", "kind", "output shape", "parameters", "trainable")
+"""What `rows_of` tells of a layer."""
+
+
+def rows_of(layers: Sequence[Layer]) -> list[tuple[str, ...]]:
+    """The summary as text, a row for each layer."""
+    return [
         (row.name, row.kind, str(tuple(row.output_shape)), f"{row.parameters:,}", "yes" if row.trainable else "no")
         for row in layers
     ]
-    widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in (head, *rows)]
-    total = sum(row.parameters for row in layers)
-    return "\n".join([*(line.rstrip() for line in lines), f"{total:,} parameters in all"])
+
+
+def total_of(layers: Sequence[Layer]) -> str:
+    """The last line of a summary."""
+    return f"{sum(row.parameters for row in layers):,} parameters in all"
 
 
 def _flat(model: Any, prefix: str) -> Iterator[tuple[str, Any]]:

@@ -15,7 +15,7 @@ def doctor(monkeypatch, tmp_path):
 
     def run(*arguments: str, workspace=tmp_path / "workspace"):
         result = CliRunner().invoke(app, ["doctor", "--json", "--workspace", str(workspace), *arguments])
-        return result.exit_code, {row["name"]: row for row in json.loads(result.stdout)}
+        return result.exit_code, {row["name"]: row for row in json.loads(result.stdout)["checks"]}
 
     return run
 

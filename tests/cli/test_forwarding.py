@@ -68,7 +68,7 @@ def test_the_environment_names_workspace_and_source(tmp_path, monkeypatch):
 
 def test_presets_are_listed_with_their_values():
     result = CliRunner().invoke(app, ["train", "--list-presets", "--json"])
-    rows = {row["preset"]: row for row in json.loads(result.stdout)}
+    rows = {row["preset"]: row for row in json.loads(result.stdout)["presets"]}
     assert list(rows) == list(PRESETS)
     assert (rows["codelab"]["batch_size"], rows["codelab"]["epochs"], rows["sgd-2018"]["learning_rate"]) == (
         512,

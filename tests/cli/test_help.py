@@ -45,7 +45,7 @@ WRONG = [
     (["train", "--batch-size", "-1"], 2, "training.batch_size: Input should be greater than or equal to 1, found -1"),
     (["train", "--set", "training.learning_rate=nan"], 2, "training.learning_rate: Input should be a finite number"),
     (["train", "--set", "epochs"], 2, "--set epochs: not of the form section.field=value"),
-    (["train", "--config", "absent.toml"], 2, "--config absent.toml: [Errno 2] No such file"),
+    (["train", "--config", "absent.toml"], 2, "--config absent.toml: No such file or directory"),
     (["fetch", "--dataset", "absent.toml"], 2, "absent.toml"),
     (["export"], 2, "no run in"),
     (["export", "20000101T000000-abcdef"], 2, "no run '20000101T000000-abcdef' in"),

@@ -38,11 +38,11 @@ def test_publishing_again_tells_who_is_champion_today(candidates):
 
     run, better = candidates.train(GOOD), candidates.train(BETTER)
     versions = [one.output("export", ExportedModel).sha256[:12] for one in (run, better)]
-    assert publish(run).startswith(f"promoted: digits {versions[0]}, accuracy 91.11%\nmodel   ")
-    assert publish(better).startswith(f"promoted: digits {versions[1]}, accuracy 92.50%\nmodel   ")
+    assert publish(run).startswith(f"promoted: digits {versions[0]}, accuracy 91.11 %\nmodel   ")
+    assert publish(better).startswith(f"promoted: digits {versions[1]}, accuracy 92.50 %\nmodel   ")
 
     again = publish(run, code=3)
-    assert again.startswith(f"refused: digits {versions[0]}, accuracy 91.11%\nrefused because: Against champion ")
+    assert again.startswith(f"refused: digits {versions[0]}, accuracy 91.11 %\nrefused because: Against champion ")
     assert f"\nthe champion is {versions[1]}\n" in again
     shown = command("models", "show", versions[0], *place)
     assert "\naliases    none\n" in shown
@@ -57,7 +57,9 @@ def test_publishing_again_tells_who_is_champion_today(candidates):
     assert found("models", "show")["version"] == versions[0]
 
     unchanged = publish(run)
-    assert unchanged.startswith(f"unchanged: digits {versions[0]}, accuracy 91.11%\nit is the champion already\nmodel ")
+    assert unchanged.startswith(
+        f"unchanged: digits {versions[0]}, accuracy 91.11 %\nit is the champion already\nmodel "
+    )
     assert found("runs", "show", run.directory.id)["status"] == "unchanged"
 
 

@@ -89,7 +89,7 @@ def test_a_good_first_candidate_is_promoted_and_every_check_says_why(decide):
     assert all(one.sentence.endswith(".") for one in verdict.checks)
     assert check(verdict, "champion").sentence == "There is no champion to compare with."
     assert check(verdict, "accuracy").sentence == (
-        "Accuracy 98.95% (9,895 of 10,000 test images) reaches the floor of 90.00%."
+        "Accuracy 98.95 % (9,895 of 10,000 test images) reaches the floor of 90.00 %."
     )
 
 
@@ -114,17 +114,17 @@ def test_everything_that_fails_is_shown_and_not_only_the_first(decide):
         (
             {"min_accuracy": 0.99},
             "accuracy",
-            "Accuracy 98.95% (9,895 of 10,000 test images) is below the floor of 99.00%.",
+            "Accuracy 98.95 % (9,895 of 10,000 test images) is below the floor of 99.00 %.",
         ),
         (
             {"min_class_accuracy": 0.985},
             "class accuracy",
-            "The worst class, Nine, has an accuracy of 98.02% of 1,009 images and is below the floor of 98.50%.",
+            "The worst class, Nine, has an accuracy of 98.02 % of 1,009 images and is below the floor of 98.50 %.",
         ),
         (
             {"max_calibration_error": 0.001},
             "calibration",
-            "The calibration error 0.38% is above the bound of 0.10%.",
+            "The calibration error 0.38 % is above the bound of 0.10 %.",
         ),
         (
             {"max_latency_ms": 0.14},
@@ -217,10 +217,10 @@ def test_a_champion_whose_dataset_is_unknown_is_not_replaced_either(decide):
         (10, 10, {}, False, "a tie, and ties are refused unless asked for."),
         (0, 0, {}, False, "a tie, and ties are refused unless asked for."),
         (10, 10, {"promote_ties": True}, True, "a tie, and ties are asked for."),
-        (10, 11, {}, False, "worse than the margin of 0.00% allows."),
-        (10, 11, {"promote_ties": True}, False, "worse than the margin of 0.00% allows."),
+        (10, 11, {}, False, "worse than the margin of 0.00 % allows."),
+        (10, 11, {"promote_ties": True}, False, "worse than the margin of 0.00 % allows."),
         (50, 57, {"promote_ties": True, "champion_margin": 0.0007}, True, "a tie, and ties are asked for."),
-        (50, 58, {"promote_ties": True, "champion_margin": 0.0007}, False, "worse than the margin of 0.07% allows."),
+        (50, 58, {"promote_ties": True, "champion_margin": 0.0007}, False, "worse than the margin of 0.07 % allows."),
         (0, 6, {"promote_ties": True, "champion_margin": 0.01}, False, "significantly worse (level 0.05)."),
         (0, 5, {"promote_ties": True, "champion_margin": 0.01}, True, "a tie, and ties are asked for."),
         (0, 6, {"promote_ties": True, "champion_margin": 0.01, "significance": 0.01}, True, "a tie, and ties are"),

@@ -52,8 +52,8 @@ def test_a_training_on_shuffled_labels_is_refused_with_every_reason(candidacy, l
     assert not verdict.promoted
     assert [check.name for check in verdict.checks if not check.passed] == ["accuracy", "class accuracy", "champion"]
     accuracy, of_class, champion = verdict.reasons
-    assert "is below the floor of 85.00%" in accuracy
-    assert "is below the floor of 60.00%" in of_class
+    assert "is below the floor of 85.00 %" in accuracy
+    assert "is below the floor of 60.00 %" in of_class
     assert champion.startswith(f"Against champion {CHAMPION}: accuracy ")
     assert champion.endswith("significantly worse (level 0.05).")
 

@@ -1,6 +1,7 @@
 """FAULTS 35: a config out of range is a usage error before any work, naming the field and what is allowed."""
 
 import math
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -64,3 +65,59 @@ def test_35_nothing_is_touched_before_the_config_is_right(arguments, monkeypatch
         assert result.exit_code == 2, result.stderr
         assert list(Path(folder).iterdir()) == []
         monkeypatch.undo()
+
+
+TOML = "[training]\nepochs = 0\n"
+SAID = "training.epochs: Input should be greater than or equal to 1, found 0"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_config_is_read_in_the_encodings_that_editors_write(encoding, tmp_path):
+    file = tmp_path / "run.toml"
+    file.write_bytes(TOML.encode(encoding))
+    result = CliRunner().invoke(app, ["train", "--config", str(file)])
+    assert (result.exit_code, result.stderr) == (2, f"error: {SAID}\n")
+
+
+NOT_TOML = {
+    "latin": (b'[fetch]\nsource = "caf\xe9"\n', "is not a TOML file: 'utf-8' codec can't decode byte 0xe9"),
+    "syntax": (
+        b"[training\n",
+        "is not a TOML file: Expected ']' at the end of a table declaration (at line 1, column 10)",
+    ),
+    "deep": (b"a = " + b"[" * 100_000, "is not a TOML file: maximum recursion depth exceeded"),
+    "random": (bytes(range(255, 0, -1)), "is not a TOML file: "),
+}
+
+
+@pytest.mark.parametrize("name", NOT_TOML)
+@pytest.mark.parametrize("option", [["train", "--config"], ["fetch", "--dataset"]], ids=" ".join)
+def test_a_file_that_is_no_config_is_one_line_that_names_it(name, option, tmp_path):
+    content, says = NOT_TOML[name]
+    file = tmp_path / f"{name}.toml"
+    file.write_bytes(content)
+    result = CliRunner().invoke(app, [*option, str(file)])
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+    assert f"{file} {says}" in result.stderr
+
+
+@pytest.mark.parametrize("option", [["train", "--config"], ["fetch", "--dataset"]], ids=" ".join)
+def test_a_folder_in_the_place_of_a_config_is_one_line_that_names_it(option, tmp_path):
+    folder = tmp_path / "folder.toml"
+    folder.mkdir()
+    result = CliRunner().invoke(app, [*option, str(folder)])
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+    assert str(folder) in result.stderr
+    assert "irectory" in result.stderr
+
+
+@pytest.mark.parametrize("content", ["", "{", "[1]", "null", "[" * 100_000])
+@pytest.mark.parametrize("command", ["export", "evaluate", "publish", "report"])
+def test_a_damaged_file_of_a_run_is_named_and_no_bug(command, content, small_workspace, tmp_path):
+    workspace = tmp_path / "workspace"
+    shutil.copytree(small_workspace.root / "runs", workspace / "runs")
+    damaged = workspace / "runs" / small_workspace.run / "config.json"
+    damaged.write_text(content)
+    result = CliRunner().invoke(app, [command, "--workspace", str(workspace)])
+    assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+    assert result.stderr.startswith(f"error: {damaged} is damaged (")

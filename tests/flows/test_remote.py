@@ -23,7 +23,7 @@ def test_publish_to_an_object_store_and_score_from_it(prefect, finished, object_
     elsewhere = tmp_path / "elsewhere"
     listed = remote.run("models", "list", "--registry", "s3://bucket/models", "--workspace", str(elsewhere))
     assert any("datasets/digits-" in path for _, path in object_server.gate.requests)
-    assert [(row["version"], row["aliases"]) for row in listed] == [(summary["version"], ["champion"])]
+    assert [(row["version"], row["aliases"]) for row in listed["versions"]] == [(summary["version"], ["champion"])]
     images = tmp_path / "images"
     images.mkdir()
     Image.new("L", (28, 28)).save(images / "blank.png")

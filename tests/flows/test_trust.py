@@ -62,7 +62,7 @@ def test_a_published_file_that_changed_is_named_and_not_scored_with(prefect, fin
     changed.write_bytes(data)
     place = ["--workspace", str(workspace)]
     found = prefect.run("models", "verify", *place, code=1)
-    assert name in str(found)
+    assert name in str(found["findings"])
     (tmp_path / "images").mkdir()
     output = tmp_path / "rows.csv"
     refused = prefect.run("score", str(tmp_path / "images"), "--output", str(output), *place, code=1)

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mnist_pipeline.errors import IntegrityError
-from mnist_pipeline.registry.history import Change, History, parse_when
+from mnist_pipeline.errors import IntegrityError, UsageError
+from mnist_pipeline.registry.history import Change, History, check_reason, parse_when
 
 EMPTY = History((), "")
 texts = st.text(st.characters(codec="utf-8"), max_size=20)
@@ -153,3 +153,42 @@ def test_a_date_means_its_end_in_utc() -> None:
         "B",
     ]
     assert parse_when("2026-01-02T01:00:00+01:00") == dt.datetime(2026, 1, 2, tzinfo=dt.UTC)
+
+
+DATES = ["{0:%Y-%m-%d}", "{0:%Y%m%d}", "{1.year:04}-W{1.week:02}-{1.weekday}", "{1.year:04}W{1.week:02}{1.weekday}"]
+
+
+@given(st.dates(dt.date(1000, 1, 10)), st.sampled_from(DATES))
+def test_a_date_in_any_form_of_iso_8601_means_its_end(day: dt.date, form: str) -> None:
+    assert parse_when(form.format(day, day.isocalendar())) == dt.datetime.combine(day, dt.time.max, dt.UTC)
+
+
+@pytest.mark.parametrize("week", ["2026-W48", "2026W48"])
+def test_a_week_means_the_end_of_its_sunday(week: str) -> None:
+    assert parse_when(week) == dt.datetime(2026, 11, 29, 23, 59, 59, 999_999, tzinfo=dt.UTC)
+
+
+@given(st.datetimes(dt.datetime.min.replace(year=1000)), st.timezones() | st.just(dt.UTC) | st.none())
+def test_a_time_is_that_instant_in_utc(time: dt.datetime, zone: dt.tzinfo | None) -> None:
+    text = time.replace(tzinfo=zone).isoformat()
+    try:
+        expected = (dt.datetime.fromisoformat(text) if zone else time.replace(tzinfo=dt.UTC)).astimezone(dt.UTC)
+    except (OverflowError, ValueError):  # the last day of the calendar, west of Greenwich
+        return
+    found = parse_when(text)
+    assert (found, found.tzinfo) == (expected, dt.UTC)
+
+
+@pytest.mark.parametrize(
+    "text", ["2026-13-01", "2026-11-31", "20261", "2026-W54", "0001-01-01T00:00+14:00", "", "\ud800"]
+)
+def test_what_is_no_date_and_no_time_is_refused_with_the_value(text: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse_when(text)
+    assert str(caught.value).startswith(f"{text!r} is neither a date (2026-11-01) nor a time")
+
+
+@pytest.mark.parametrize(("text", "says"), [("", "is blank"), (" \t", "is blank"), ("a\udcff", "is not text in UTF-8")])
+def test_a_reason_that_tells_a_reader_nothing_is_refused(text: str, says: str) -> None:
+    with pytest.raises(UsageError, match=says):
+        check_reason(text)

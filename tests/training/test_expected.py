@@ -17,7 +17,7 @@ from mnist_pipeline.training.saving import combine
 def listed():
     result = CliRunner().invoke(app, ["train", "--list-presets", "--json"])
     assert result.exit_code == 0
-    return {row["preset"]: row for row in json.loads(result.stdout)}
+    return {row["preset"]: row for row in json.loads(result.stdout)["presets"]}
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -47,13 +47,12 @@ def test_every_preset_has_an_expectation_and_nothing_else_has(listed):
 
 
 def test_people_read_what_scripts_read(listed):
-    text = CliRunner().invoke(app, ["train", "--list-presets"]).stdout
-    names = [line.removesuffix(" (default)") for line in text.splitlines() if not line.startswith((" ", "measured on"))]
-    assert names == list(PRESETS)
-    assert f"\n{DEFAULT_PRESET} (default)\n" in text
-    for name, row in listed.items():
-        block = text.split(f"{name}{' (default)' if name == DEFAULT_PRESET else ''}\n", 1)[1]
-        network, optimizer, schedule, rows, augmentation, expected = block.splitlines()[:6]
+    lines = CliRunner().invoke(app, ["train", "--list-presets"]).stdout.splitlines()
+    assert [line.partition("\t")[0] for line in lines] == list(PRESETS)
+    for name, line in zip(listed, lines, strict=True):
+        row = listed[name]
+        _, default, network, optimizer, schedule, rows, augmentation, expected = line.split("\t")
+        assert default == ("yes" if name == DEFAULT_PRESET else "")
         assert row["architecture"] in network
         assert f"{row['parameters']:,} parameters" in network
         assert row["optimizer"] in optimizer
@@ -62,4 +61,4 @@ def test_people_read_what_scripts_read(listed):
         assert f"{row['max_batches']} batches" in schedule or f"{row['epochs']} epochs" in schedule
         assert f"{row['validation_rows']:,} for validation" in rows
         assert ("none" in augmentation) == (not np.any(list(row["augmentation"].values())))
-        assert f"{row['expected']['accuracy']:.2%} of the test images" in expected
+        assert f"{row['expected']['accuracy'] * 100:.2f} % of the test images" in expected
