@@ -1,6 +1,7 @@
 """The application: which commands there are, and how any of them ends."""
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from itertools import pairwise
@@ -131,4 +132,6 @@ app.command("doctor")(doctor.doctor)
 def main() -> None:
     """Run the command line."""
     secure_standard_streams()
+    # What stops a container or a service ends a command as Ctrl-C does, even where it is the first process of all.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     app()

@@ -45,3 +45,16 @@ def test_a_prefect_server_that_does_not_answer_is_broken(doctor, monkeypatch):
     code, found = doctor("--dataset", "digits")
     assert (code, found["prefect server"]["state"]) == (1, "broken")
     assert "refused" in found["prefect server"]["detail"]
+
+
+def test_what_is_broken_is_named_in_one_line_of_error_and_in_the_one_object(tmp_path):
+    words = ["doctor", "--dataset", "digits", "--workspace", str(tmp_path / "file" / "workspace")]
+    (tmp_path / "file").touch()
+    result = CliRunner().invoke(app, [*words, "--json"])
+    line = "run-all could not run here: workspace; mend what is marked XX"
+    found = json.loads(result.stdout)
+    assert (result.exit_code, found["status"], found["error"], result.stderr) == (1, "failed", line, f"error: {line}\n")
+    printed = CliRunner().invoke(app, words)
+    assert (printed.exit_code, printed.stderr) == (1, f"error: {line}\n")
+    marks = {row.split("\t")[1]: row.split("\t")[0] for row in printed.stdout.splitlines()}
+    assert (marks["workspace"], marks["python"]) == ("XX", "ok")

@@ -1,6 +1,7 @@
 """Every command has help, answers quickly by importing little, and meets wrong use with one line."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -37,6 +38,22 @@ def test_help_imports_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stderr.strip() == "[]"
+
+
+def test_help_of_a_narrow_terminal_cuts_no_name():
+    words = [sys.executable, "-m", "mnist_pipeline", "score", "--help"]
+    done = subprocess.run(words, env=os.environ | {"COLUMNS": "40"}, capture_output=True, text=True, check=True)
+    command = get_command(app).commands["score"]
+    names = [name for option in command.params for name in [*option.opts, option.envvar] if name]
+    assert len(names) > 25
+    assert [name for name in names if name not in done.stdout] == []
+    assert "\u2026" not in done.stdout
+
+
+def test_the_list_of_commands_says_of_each_what_its_own_help_says():
+    listed = " ".join(CliRunner().invoke(app, ["--help"]).stdout.split())
+    for name, command in get_command(app).commands.items():
+        assert f"{name} {' '.join(command.help.partition(chr(10) * 2)[0].split())}" in listed
 
 
 WRONG = [

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -94,3 +95,15 @@ def test_what_a_person_writes_takes_one_line_of_the_history(workspace, small_wor
     assert lines[-1].split("\t")[-1] == r":bug: [red]two\n\tlines[/red] \x1b[2J é"
     (*_, last) = json.loads(shell("$M models history --json", workspace)[1])["changes"]
     assert last["reason"] == reason
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
+def test_what_stops_a_service_ends_a_command_as_ctrl_c_does(tmp_path, number):
+    config = tmp_path / "config.toml"
+    os.mkfifo(config)
+    process = subprocess.Popen([COMMAND, "train", "--config", str(config)], stderr=subprocess.PIPE, text=True)
+    with config.open("wb"):  # returns when the command has opened it, which now waits for what is in it
+        process.send_signal(number)
+        _, said = process.communicate(timeout=120)
+    line = "error: interrupted; the same command goes on where this one stopped\n"
+    assert (process.returncode, said) == (130, line)

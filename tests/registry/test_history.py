@@ -168,7 +168,7 @@ def test_a_week_means_the_end_of_its_sunday(week: str) -> None:
     assert parse_when(week) == dt.datetime(2026, 11, 29, 23, 59, 59, 999_999, tzinfo=dt.UTC)
 
 
-@given(st.datetimes(dt.datetime.min.replace(year=1000)), st.timezones() | st.just(dt.UTC) | st.none())
+@given(st.datetimes().filter(lambda time: time.year >= 1000), st.timezones() | st.just(dt.UTC) | st.none())
 def test_a_time_is_that_instant_in_utc(time: dt.datetime, zone: dt.tzinfo | None) -> None:
     text = time.replace(tzinfo=zone).isoformat()
     try:
