@@ -92,8 +92,9 @@ app = typer.Typer(
     name=NAME,
     cls=CommandGroup,
     pretty_exceptions_enable=False,
-    rich_markup_mode=None,  # its boxes cut the names of options where the terminal is narrow
-    context_settings={"help_option_names": ["-h", "--help"]},
+    # Help is laid out for 80 columns, whatever the terminal has: in narrower ones names would be cut or broken.
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"], "terminal_width": 80},
 )
 
 
