@@ -63,7 +63,7 @@ CASES = [
     Case("score {scans} --output {out}/rows.csv --overwrite --workers 1"),
     Case("report {version}"),
     Case("report", only=["bare"]),
-    Case("report compare {run} {run} --output {nowhere}/page.html", 1, only=["bare"]),
+    Case("report {run} --compare {run} --output {nowhere}/page.html", 1, only=["bare"]),
     Case("runs list"),
     Case("runs show"),
     Case("models list"),
