@@ -8,7 +8,8 @@ from typing import Literal
 
 from mnist_pipeline.config import FetchConfig
 from mnist_pipeline.data.description import load_description
-from mnist_pipeline.data.download import unreachable
+from mnist_pipeline.data.locations import show_source
+from mnist_pipeline.data.reachability import unreachable
 from mnist_pipeline.errors import PipelineError
 from mnist_pipeline.files import write_bytes
 from mnist_pipeline.inference import gpu_problem
@@ -72,7 +73,9 @@ def _onnxruntime_provider() -> str:
 def _data_source(config: FetchConfig) -> Finding:
     problem = unreachable(load_description(config.dataset), config)
     if problem is None:
-        return Finding(name="data source", state="ok", detail=config.source or "the official one")
+        return Finding(
+            name="data source", state="ok", detail=show_source(config.source) if config.source else "the official one"
+        )
     state: Literal["note", "broken"] = "note" if config.fall_back_to_digits else "broken"
     follows = "; run-all would fall back to the embedded digits" if config.fall_back_to_digits else ""
     return Finding(name="data source", state=state, detail=f"{problem}{follows}")

@@ -21,6 +21,10 @@ class DataError(PipelineError):
     """Fetched or stored data is not what its description says. Never retried."""
 
 
+class NetworkError(PipelineError):
+    """A setting of the network, such as a proxy or trusted certificates, cannot be followed."""
+
+
 class DownloadError(PipelineError):
     """A source could not be read, after every retry that made sense."""
 

@@ -19,11 +19,9 @@ from mnist_pipeline.config import (
     TrainConfig,
 )
 from mnist_pipeline.data.fetch import fetch_dataset
-from mnist_pipeline.data.shared import fetch_shared_dataset
 from mnist_pipeline.errors import DeviceError, PipelineError, UsageError
 from mnist_pipeline.evaluation.evaluate import evaluate_model
 from mnist_pipeline.export import export_model
-from mnist_pipeline.files.object_store import ObjectFolder
 from mnist_pipeline.inference import gpu_problem
 from mnist_pipeline.labels.extra_images import collect_extra_images
 from mnist_pipeline.progress import ReportProgress, no_progress
@@ -45,7 +43,7 @@ from mnist_pipeline.runs.summary import Summary
 from mnist_pipeline.training.checkpoint import remove_abandoned
 from mnist_pipeline.training.devices import require_device
 from mnist_pipeline.training.fit import train_model
-from mnist_pipeline.workspace import REPORT_HTML, Workspace
+from mnist_pipeline.workspace import REPORT_HTML
 
 # What each step's files depend on, besides its config and its inputs.
 DATA = ("data", "mnist_form.py")
@@ -57,17 +55,9 @@ EVALUATION = Sources((*DATA, "evaluation", "inference", "rejection"), ("onnx", "
 def fetch(config: FetchConfig, run: Run, report_progress: ReportProgress = no_progress) -> FetchedDataset:
     """Download, verify and decode the dataset; a verified copy in the workspace is used as it is."""
     started = time.perf_counter()
-    dataset = obtain_dataset(config, run.workspace, report_progress)
+    dataset = fetch_dataset(config, run.workspace, report_progress)
     run.note("fetch", dataset.digest, dataset, time.perf_counter() - started, "cache" if dataset.reused else None)
     return dataset
-
-
-def obtain_dataset(config: FetchConfig, workspace: Workspace, report_progress: ReportProgress) -> FetchedDataset:
-    """The dataset of ``config`` in the workspace, by way of the shared store where one is named."""
-    if config.shared is None:
-        return fetch_dataset(config, workspace, report_progress)
-    shared = ObjectFolder(config.shared, endpoint=config.endpoint)
-    return fetch_shared_dataset(config, workspace, shared, report_progress)
 
 
 def collect(

@@ -171,6 +171,7 @@ def object_server() -> Iterator[Any]:
         for name, value in (("ACCESS_KEY_ID", "test"), ("SECRET_ACCESS_KEY", "test"), ("REGION", "us-east-1")):
             patch.setenv(f"AWS_{name}", value)
         with module.serve() as running:
+            patch.setenv("AWS_ENDPOINT_URL", running.endpoint)
             running.make_bucket("bucket")
             yield running
 

@@ -34,13 +34,16 @@ class Gate:
     """So many conditional writes are answered 409, and not done."""
     lost_answers: int = 0
     """So many conditional writes are done, but answered 500."""
+    busy: int = 0
+    """So many requests are answered 503."""
     writes_left: int | None = None
     """After so many writes every further one is answered 503; None: never."""
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         with self.lock:
             self.requests.append((environ["REQUEST_METHOD"], environ["PATH_INFO"]))
-            if self._cut(environ["REQUEST_METHOD"]):
+            if self.busy or self._cut(environ["REQUEST_METHOD"]):
+                self.busy = max(self.busy - 1, 0)
                 start_response("503 Service Unavailable", [("Content-Length", "0")])
                 return [b""]
             conditional = "HTTP_IF_MATCH" in environ or "HTTP_IF_NONE_MATCH" in environ

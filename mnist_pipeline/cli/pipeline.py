@@ -31,12 +31,12 @@ def fetch(
     """Download, verify and decode the dataset into the workspace."""
     terminal = Terminal.open(ctx, as_json=as_json, quiet=quiet, verbose=verbose)
     from mnist_pipeline.cli.configure import configure
-    from mnist_pipeline.steps import obtain_dataset
+    from mnist_pipeline.data.fetch import fetch_dataset
     from mnist_pipeline.workspace import Workspace
 
     config = configure(dataset=dataset, source=source)
     with terminal.progress() as report_progress:
-        found = obtain_dataset(config.fetch, Workspace(workspace.resolve()), report_progress)
+        found = fetch_dataset(config.fetch, Workspace(workspace.resolve()), report_progress)
     terminal.result(
         found.model_dump(mode="json"),
         f"{found.name} {found.digest[:12]}: {found.train_rows:,} train and {found.test_rows:,} test rows",

@@ -44,11 +44,7 @@ class FetchConfig(Config):
     dataset: str = "mnist"
     """Name of a built-in dataset (mnist, digits) or path of a description (.toml)."""
     source: str | None = None
-    """Mirror to read instead of the official source: https URL or file URL of a folder, or a directory."""
-    shared: str | None = None
-    """s3://bucket/prefix where machines share decoded datasets; None means that each decodes its own."""
-    endpoint: str | None = None
-    """URL of that object store's server; None means AWS_ENDPOINT_URL, else Amazon's."""
+    """Mirror to read instead of the official source: https, s3 or file URL of a folder, or a directory."""
     extra_images: Path | None = None
     """Folder with a folder of labelled images per class, which join the train rows; None means the dataset alone."""
     fall_back_to_digits: bool = False
@@ -247,8 +243,6 @@ class PublishConfig(Config):
     """What the candidate must reach."""
     registry: str | None = None
     """Folder or s3://bucket/prefix; None means the workspace's own."""
-    endpoint: str | None = None
-    """URL of the object store's server; None means AWS_ENDPOINT_URL, else Amazon's."""
     sign_key: Path | None = None
     """PEM file of an Ed25519 private key that signs the manifest; None means not signed."""
 

@@ -11,8 +11,9 @@ from contextlib import contextmanager
 from mnist_pipeline.config import FetchConfig
 from mnist_pipeline.data.description import DatasetDescription, load_description
 from mnist_pipeline.data.digits import load_embedded_digits
-from mnist_pipeline.data.download import ANSWER_SECONDS
 from mnist_pipeline.data.inspection import expected_files
+from mnist_pipeline.data.locations import show_source
+from mnist_pipeline.data.retries import ANSWER_SECONDS
 from mnist_pipeline.data.sources import Sprite, open_sprite
 from mnist_pipeline.data.sprite import decode_labels, decode_sprite
 from mnist_pipeline.data.store import (
@@ -175,7 +176,7 @@ def _make_embedded(
     description: DatasetDescription, config: FetchConfig, workspace: Workspace, report_progress: ReportProgress
 ) -> FetchedDataset:
     if config.source is not None:
-        _logger.warning("%s is embedded: nothing is read from %s", description.name, config.source)
+        _logger.warning("%s is embedded: nothing is read from %s", description.name, show_source(config.source))
     images, labels = load_embedded_digits()
     folder = store_dataset(
         workspace.datasets,

@@ -1,28 +1,27 @@
-"""Where a sprite's two files are taken from: a folder, a server, or the copy that an earlier fetch kept."""
+"""Where a sprite's two files are taken from: a folder, a server, a bucket, or the copy that an earlier fetch kept."""
 
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
 from mnist_pipeline.config import FetchConfig
+from mnist_pipeline.data.bucket import download_object
 from mnist_pipeline.data.description import DatasetDescription
-from mnist_pipeline.data.download import (
-    Clock,
-    Patience,
-    download_file,
-    file_url,
-    local_folder,
-    public_url,
-    read_local,
-)
+from mnist_pipeline.data.download import download_file
 from mnist_pipeline.data.inspection import ExpectedFile
+from mnist_pipeline.data.local import read_local
+from mnist_pipeline.data.locations import file_url, local_folder, show_source
+from mnist_pipeline.data.retries import Clock, Patience
 from mnist_pipeline.data.store import SourceFile, replace_folder, scratch_folder
-from mnist_pipeline.errors import DownloadError
+from mnist_pipeline.errors import DownloadError, UsageError
 from mnist_pipeline.files import sha256_bytes, sha256_file, write_json
+from mnist_pipeline.network import public_url
 from mnist_pipeline.progress import ReportProgress
 from mnist_pipeline.schema import Record
 
@@ -91,7 +90,8 @@ def open_sprite(
         DownloadError: it could not be read, and no copy is kept.
         DataError: what came is not what is expected.
     """
-    source = config.source or description.source
+    source = config.source if config.source is not None else description.source
+    _refuse_file(source, expected)
     if (folder := local_folder(source)) is not None:
         labels, images = (read_local(folder, file) for file in expected)
         yield Sprite(folder, str(folder), labels, images)
@@ -113,6 +113,13 @@ def open_sprite(
             receipt = _Receipt(source=sprite.source, labels=sprite.labels, images=sprite.images)
             write_json(scratch / _RECEIPT, receipt.model_dump(mode="json"))
             replace_folder(scratch, kept)
+
+
+def _refuse_file(source: str, expected: tuple[ExpectedFile, ExpectedFile]) -> None:
+    """A source is the folder of both files; naming one of them is an easy mistake."""
+    folder, _, last = source.partition("?")[0].rstrip("/").rpartition("/")
+    if last in {file.name for file in expected} and not Path(source).is_dir():
+        raise UsageError(f"--source names a file, {last}; name the folder that it is in: {show_source(folder) or '.'}")
 
 
 def _key(description: DatasetDescription, source: str) -> str:
@@ -145,15 +152,9 @@ def _download(
     answer_within: float | None,
 ) -> Sprite:
     clock = Clock(config.deadline, answer_within)
-    labels, images = (
-        download_file(
-            source,
-            file,
-            folder,
-            patience=Patience.of(config),
-            clock=clock,
-            report_progress=report_progress,
-        )
-        for file in expected
-    )
+    if urlsplit(source).scheme == "s3":
+        download = partial(download_object, source)
+    else:
+        download = partial(download_file, source, patience=Patience.of(config))
+    labels, images = (download(file, folder, clock=clock, report_progress=report_progress) for file in expected)
     return Sprite(folder, public_url(source), labels, images)

@@ -145,7 +145,7 @@ def unchanged_champion(
 
 def open_registry_of(config: PublishConfig, workspace: Workspace) -> Registry:
     """The registry that the config names, else the workspace's own."""
-    return open_registry(config.registry or workspace.models, cache=workspace.model_cache, endpoint=config.endpoint)
+    return open_registry(config.registry or workspace.models, cache=workspace.model_cache)
 
 
 def find_champion(registry: Registry, model: str) -> PublishedVersion | None:

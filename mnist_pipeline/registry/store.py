@@ -499,21 +499,21 @@ def _check_same_dataset(history: History, champion: str, candidate: str) -> None
         )
 
 
-def open_registry(location: str | Path, *, cache: Path, endpoint: str | None = None) -> Registry:
+def open_registry(location: str | Path, *, cache: Path) -> Registry:
     """The registry in a folder, or below ``s3://bucket/prefix``.
 
     Args:
         location: the folder or the URL.
         cache: local folder for what is downloaded from a URL; not used for a folder.
-        endpoint: of the object store; None: ``AWS_ENDPOINT_URL``, else Amazon's.
 
     Raises:
         UsageError: the URL is malformed or of another kind.
         MissingExtraError: it is an URL and the 's3' extra is not installed.
+        StorageError: a variable that the object store needs cannot be used.
     """
     if isinstance(location, Path) or "://" not in location:
         return Registry(Path(location))
-    return Registry(RemoteStorage(ObjectFolder(location, endpoint=endpoint), cache))
+    return Registry(RemoteStorage(ObjectFolder(location), cache))
 
 
 def current_user() -> str:

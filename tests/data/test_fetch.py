@@ -18,8 +18,8 @@ from mnist_pipeline.config import FetchConfig
 from mnist_pipeline.data import fetch
 from mnist_pipeline.data.dataset import Dataset
 from mnist_pipeline.data.description import load_description
-from mnist_pipeline.data.download import unreachable
 from mnist_pipeline.data.fetch import fetch_dataset
+from mnist_pipeline.data.reachability import unreachable
 from mnist_pipeline.data.store import read_card
 from mnist_pipeline.errors import DownloadError, PipelineError, UsageError
 from mnist_pipeline.progress import Progress
@@ -196,17 +196,59 @@ def test_duplicates_across_the_splits_are_reported(small_sprite, workspace: Work
 
 
 @pytest.mark.parametrize(
-    ("source", "error", "message"),
+    ("source", "line"),
     [
-        ("ftp://example.org/", UsageError, "source 'ftp://example.org/' is not one that can be read"),
-        ("https://", UsageError, "source 'https://' is not one"),
-        ("file://elsewhere/share", UsageError, "source 'file://elsewhere/share' is not one"),
-        ("/no/such/folder", DownloadError, "labels.bin is missing: /no/such/folder is not a directory"),
+        ("ftp://me:secret@example.org/", "--source ftp://example.org/ cannot be read: it does not begin with http://"),
+        ("https://", "--source https:// cannot be read: it names no host; give an http(s), file or s3 URL"),
+        ("https://me:secret@", "--source https:// cannot be read: it names no host"),
+        ("https://me:se/cret@example.org/", "--source https://... cannot be read: its port is no number up to 65535"),
+        ("https://example.org:99999/", "--source https://... cannot be read: its port is no number up to 65535"),
+        ("http://[::1", "--source http://... cannot be read: its host is malformed"),
+        ("https://example.org/a\nb", "--source https://... cannot be read: it holds a line break"),
+        ("file://elsewhere/share", "--source file://elsewhere/share cannot be read: it is a file of another machine"),
+        ("file:///a%00b", "--source 'file:///a%00b' names no folder"),
+        ("", "--source '' names no folder; give an http(s), file or s3 URL of a folder, or a directory"),
+        ("~no-such-user/mnist", "--source ~no-such-user/mnist: there is no such user, or no home folder"),
+        ("{mirror}/images.png", "--source names a file, images.png; name the folder that it is in: {mirror}"),
+        (
+            "http://me:secret@example.org/a/labels.bin",
+            "labels.bin; name the folder that it is in: http://example.org/a",
+        ),
+        ("http://example.org/a/labels.bin?secret", "labels.bin; name the folder that it is in: http://example.org/a"),
+        (
+            "s3://bucket/mnist/images.png",
+            "--source names a file, images.png; name the folder that it is in: s3://bucket",
+        ),
     ],
 )
-def test_senseless_sources_are_refused(small_sprite, workspace: Workspace, source: str, error, message: str):
-    with pytest.raises(error, match=message):
-        fetch_dataset(FetchConfig(dataset=small_sprite.describe(), source=source), workspace)
+def test_a_source_of_no_kind_is_bad_usage_and_no_password_is_shown(
+    small_sprite, workspace: Workspace, source: str, line: str
+):
+    config = FetchConfig(dataset=small_sprite.describe(), source=source.format(mirror=small_sprite.folder))
+    with pytest.raises(UsageError) as caught:
+        fetch_dataset(config, workspace)
+    assert line.format(mirror=small_sprite.folder) in str(caught.value)
+    assert str(caught.value).isprintable()
+    assert "cret" not in str(caught.value)
+
+
+def test_a_source_that_cannot_be_read_is_named(small_sprite, workspace: Workspace, tmp_path: Path):
+    def refused(source: Path) -> str:
+        with pytest.raises(DownloadError) as caught:
+            fetch_dataset(FetchConfig(dataset=small_sprite.describe(), source=str(source)), workspace)
+        return str(caught.value)
+
+    folder = tmp_path / "other"
+    assert refused(folder).startswith(f"there is no folder {folder}; --source names the folder that holds images")
+    folder.write_text("a file")
+    assert refused(folder).startswith(f"{folder} is a file; --source names the folder")
+    folder.unlink()
+    folder.mkdir()
+    assert refused(folder).startswith(f"{folder / 'labels.bin'} is missing; --source names")
+    (folder / "labels.bin").mkdir()
+    assert refused(folder).startswith(f"{folder / 'labels.bin'} is not a regular file; --source names")
+    too_long = tmp_path / ("x" * 300)
+    assert refused(too_long) == f"cannot read {too_long / 'labels.bin'}: File name too long"
 
 
 def test_a_workspace_that_cannot_be_written_is_one_clear_line(small_sprite, tmp_path: Path):
@@ -218,7 +260,7 @@ def test_a_workspace_that_cannot_be_written_is_one_clear_line(small_sprite, tmp_
 def test_embedded_digits_say_so_and_take_no_source(digits_dataset, workspace: Workspace, caplog):
     assert (digits_dataset.name, digits_dataset.source) == ("digits", "embedded:scikit-learn")
     assert digits_dataset.digest == load_description("digits").digest
-    fetched = fetch_dataset(FetchConfig(dataset="digits", source="https://example.org/"), workspace)
+    fetched = fetch_dataset(FetchConfig(dataset="digits", source="https://me:secret@example.org/"), workspace)
     assert fetched.digest == digits_dataset.digest
     assert "digits is embedded: nothing is read from https://example.org/" in caplog.text
 

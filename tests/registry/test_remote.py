@@ -25,14 +25,14 @@ def url(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def remote(server: Any, url: str, tmp_path: Path, clock: Any) -> Registry:
-    registry = open_registry(url, cache=tmp_path / "cache", endpoint=server.endpoint)
+    registry = open_registry(url, cache=tmp_path / "cache")
     return Registry(registry.storage, clock=clock)
 
 
 @pytest.fixture
 def elsewhere(server: Any, url: str, tmp_path: Path) -> Registry:
     """The same registry, seen from another machine."""
-    return open_registry(url, cache=tmp_path / "elsewhere", endpoint=server.endpoint)
+    return open_registry(url, cache=tmp_path / "elsewhere")
 
 
 def test_what_one_machine_publishes_another_resolves(remote, elsewhere, samples, tmp_path) -> None:
@@ -97,7 +97,7 @@ def test_publishing_again_changes_nothing(remote, elsewhere, samples, tmp_path) 
 def test_changed_lost_and_foreign_objects_are_named(remote, elsewhere, samples, tmp_path, server, url) -> None:
     published = samples.publish(remote, "mnist", tmp_path, 1)
     folder = f"mnist/{published.version}"
-    objects = ObjectFolder(url, endpoint=server.endpoint)
+    objects = ObjectFolder(url)
     entry = published.manifest.files["report.html"]
     key = f"{folder}/files/{entry.sha256}/report.html"
     objects.put(key, b"<p>2</p>")
@@ -120,21 +120,22 @@ def test_prune_deletes_the_objects(remote, samples, tmp_path, server, url, clock
         samples.publish(remote, "mnist", tmp_path, seed)
     remote.promote("mnist", samples.content_version(0), reason="first")
     assert remote.prune("mnist", keep=1) == [samples.content_version(1)]
-    keys = ObjectFolder(url, endpoint=server.endpoint).keys("mnist")
+    keys = ObjectFolder(url).keys("mnist")
     assert not any(samples.content_version(1) in key for key in keys)
     assert remote.verify("mnist") == []
 
 
 def test_a_registry_in_a_bucket_that_is_not_there_says_so(server, tmp_path, samples) -> None:
-    registry = open_registry("s3://no-such-bucket/models", cache=tmp_path / "cache", endpoint=server.endpoint)
+    registry = open_registry("s3://no-such-bucket/models", cache=tmp_path / "cache")
     with pytest.raises(StorageError, match=r"NoSuchBucket \(The specified bucket does not exist\); check bucket"):
         samples.publish(registry, "mnist", tmp_path, 1)
 
 
 def test_a_server_that_is_not_there_says_so(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr("mnist_pipeline.files.object_store.RETRIES", 1)
-    registry = open_registry("s3://bucket/models", cache=tmp_path, endpoint="http://127.0.0.1:9")
-    with pytest.raises(StorageError, match=r"s3://bucket/models: .*127\.0\.0\.1:9.*; check bucket") as error:
+    monkeypatch.setattr("mnist_pipeline.files.object_client.RETRIES", 1)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    registry = open_registry("s3://bucket/models", cache=tmp_path)
+    with pytest.raises(StorageError, match=r"s3://bucket/models: .*127\.0\.0\.1:9.*; check AWS_END") as error:
         registry.versions("mnist")
     assert "\n" not in str(error.value)
 
@@ -153,12 +154,6 @@ def test_a_url_is_a_bucket_and_a_prefix() -> None:
     assert parse_url("s3://my.bucket-1/a/b_c/") == ("my.bucket-1", "a/b_c")
 
 
-def test_the_endpoint_may_come_from_the_environment(remote, samples, tmp_path, server, url, monkeypatch) -> None:
-    published = samples.publish(remote, "mnist", tmp_path, 1)
-    monkeypatch.setenv("AWS_ENDPOINT_URL", server.endpoint)
-    assert open_registry(url, cache=tmp_path / "third").resolve("mnist", published.version).sha256 == published.sha256
-
-
 def test_a_path_is_a_folder(tmp_path: Path) -> None:
     assert open_registry(str(tmp_path / "models"), cache=tmp_path).storage.location == str(tmp_path / "models")
 
@@ -167,11 +162,11 @@ WRITER = """
 import importlib.util, sys
 from pathlib import Path
 from mnist_pipeline.registry import open_registry
-samples_file, url, endpoint, folder, seed = sys.argv[1:]
+samples_file, url, folder, seed = sys.argv[1:]
 spec = importlib.util.spec_from_file_location("samples", samples_file)
 samples = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(samples)
-registry = open_registry(url, cache=Path(folder) / f"cache-{seed}", endpoint=endpoint)
+registry = open_registry(url, cache=Path(folder) / f"cache-{seed}")
 model = samples.write_model(Path(folder), int(seed))
 sys.stdin.readline()
 version = samples.publish(registry, "mnist", Path(folder), int(seed)).version
@@ -180,7 +175,7 @@ registry.promote("mnist", version, reason="race", who=seed)
 
 
 def test_19_writers_on_several_machines_lose_nothing(remote, server, url, samples, tmp_path) -> None:
-    command = [sys.executable, "-c", WRITER, samples.__file__, url, server.endpoint, str(tmp_path)]
+    command = [sys.executable, "-c", WRITER, samples.__file__, url, str(tmp_path)]
     writers = [subprocess.Popen([*command, str(n)], stdin=subprocess.PIPE, text=True) for n in (1, 2, 3, 3)]
     for writer in writers:
         assert writer.stdin
@@ -197,7 +192,7 @@ def test_19_writers_on_several_machines_lose_nothing(remote, server, url, sample
     assert [c.before for c in promotions] == [None, *(c.after for c in promotions[:-1])]
     assert remote.champion("mnist") == promotions[-1].after
     assert remote.verify("mnist") == []
-    aliases = ObjectFolder(url, endpoint=server.endpoint).get("mnist/aliases.json")
+    aliases = ObjectFolder(url).get("mnist/aliases.json")
     assert json.loads(aliases.data) == {"champion": promotions[-1].after}
 
 
@@ -235,8 +230,8 @@ def test_18_a_connection_cut_at_any_write_leaves_whole_versions_and_the_next_run
     server.gate.requests.clear()
     run(1)
     writes = sum(method != "GET" for method, _ in server.gate.requests)
-    monkeypatch.setattr("mnist_pipeline.files.object_store.RETRIES", 0)
-    impatient = open_registry(remote.storage.location, cache=tmp_path / "cut", endpoint=server.endpoint)
+    monkeypatch.setattr("mnist_pipeline.files.object_client.RETRIES", 0)
+    impatient = open_registry(remote.storage.location, cache=tmp_path / "cut")
     for point in range(writes):
         seed, champion = 2 + point, remote.champion("mnist")
         server.gate.writes_left = point

@@ -1,0 +1,18 @@
+"""How other machines are reached: through which proxy, by whose certificates, with which HTTP client."""
+
+from mnist_pipeline.network.addresses import check_url, is_loopback, public_url
+from mnist_pipeline.network.certificates import certificates, tls_context
+from mnist_pipeline.network.client import open_client, wait_for
+from mnist_pipeline.network.proxies import Proxy, proxy_for
+
+__all__ = [
+    "Proxy",
+    "certificates",
+    "check_url",
+    "is_loopback",
+    "open_client",
+    "proxy_for",
+    "public_url",
+    "tls_context",
+    "wait_for",
+]
