@@ -21,6 +21,7 @@ from mnist_pipeline.config import (
     PublishConfig,
     TrainConfig,
 )
+from mnist_pipeline.files.writing import writing
 from mnist_pipeline.runs import Run
 from mnist_pipeline.runs.artifacts import ExtraImages, FetchedDataset
 from mnist_pipeline.runs.summary import Summary
@@ -92,7 +93,7 @@ def _started(config: PipelineConfig, workspace: Path, *, fresh: bool) -> Iterato
     logging.getLogger("mnist_pipeline").setLevel(logging.INFO)  # Prefect ships what its extra loggers let through
     steps.check_first(config)
     place = Workspace(workspace)
-    with only_training(place):
+    with writing(workspace), only_training(place):
         run = Run.start(place, config, fresh=fresh)
         with run.ending():
             yield run

@@ -11,7 +11,7 @@ from mnist_pipeline.data.description import load_description
 from mnist_pipeline.data.locations import show_source
 from mnist_pipeline.data.reachability import unreachable
 from mnist_pipeline.errors import PipelineError
-from mnist_pipeline.files import write_bytes
+from mnist_pipeline.files.writing import check_writable, refusal
 from mnist_pipeline.inference import gpu_problem
 from mnist_pipeline.runs.fingerprint import installed_version
 from mnist_pipeline.schema import Record
@@ -82,9 +82,12 @@ def _data_source(config: FetchConfig) -> Finding:
 
 
 def _writable(root: Path) -> str:
-    probe = root / ".doctor"
-    write_bytes(probe, b"")
-    probe.unlink()
+    """Try what would be the first write: a workspace that is not there yet is not made for it."""
+    there = next(folder for folder in (root, *root.parents) if folder.exists())
+    try:
+        check_writable(there)
+    except OSError as error:
+        raise refusal(error, root) from error
     return str(root)
 
 

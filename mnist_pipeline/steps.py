@@ -6,6 +6,7 @@ packages are those of an earlier run is not done again (`runs.Run.once`); but fo
 what is to be said of a candidate depends on today's champion, so every run judges its own (`publishing`).
 """
 
+import logging
 import shutil
 import time
 from pathlib import Path
@@ -22,6 +23,7 @@ from mnist_pipeline.data.fetch import fetch_dataset
 from mnist_pipeline.errors import DeviceError, PipelineError, UsageError
 from mnist_pipeline.evaluation.evaluate import evaluate_model
 from mnist_pipeline.export import export_model
+from mnist_pipeline.files.writing import check_writable, refusal
 from mnist_pipeline.inference import gpu_problem
 from mnist_pipeline.labels.extra_images import collect_extra_images
 from mnist_pipeline.progress import ReportProgress, no_progress
@@ -44,6 +46,8 @@ from mnist_pipeline.training.checkpoint import remove_abandoned
 from mnist_pipeline.training.devices import require_device
 from mnist_pipeline.training.fit import train_model
 from mnist_pipeline.workspace import REPORT_HTML
+
+logger = logging.getLogger(__name__)
 
 # What each step's files depend on, besides its config and its inputs.
 DATA = ("data", "mnist_form.py")
@@ -242,15 +246,32 @@ def evaluated(run: Run) -> EvaluatedModel:
 def draw_report(run: Run) -> Report:
     """Draw the report of an evaluated run again, from its files; without pictures where the dataset is gone.
 
+    Where the workspace cannot be written, the report that is there stands.
+
     Raises:
         UsageError: the run has not been evaluated.
+        PipelineError: the workspace cannot be written, and no report is there.
     """
+    try:
+        check_writable(run.directory.path)
+    except OSError as error:
+        return _drawn_report(run, error)
     published = run.peek("publish", PublishedModel)
     model, version = (published.model, published.version) if published else (None, None)
     report = write_report(run.directory, dataset_folder(run), model=model, version=version)
     if published:
         run.replace("publish", published.model_copy(update={"files": published.files | report.files}))
     return report
+
+
+def _drawn_report(run: Run, error: OSError) -> Report:
+    """The report as it was drawn, because it cannot be drawn again."""
+    if not run.directory.report_html.is_file():
+        raise refusal(error, run.workspace.root) from error
+    logger.warning(
+        "the report is as it was drawn before: %s cannot be written (%s)", run.directory.path, error.strerror
+    )
+    return Report(directory=run.directory.path, files=Report.digests(run.directory.report_html))
 
 
 def dataset_folder(run: Run) -> Path | None:

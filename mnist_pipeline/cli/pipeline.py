@@ -73,6 +73,7 @@ def train(
     from mnist_pipeline import steps
     from mnist_pipeline.cli.configure import configure
     from mnist_pipeline.files import read_json
+    from mnist_pipeline.files.writing import writing
     from mnist_pipeline.runs import Run
     from mnist_pipeline.runs.history import History
     from mnist_pipeline.runs.training_lock import only_training
@@ -98,7 +99,7 @@ def train(
     )
     steps.check_first(config)
     place = Workspace(workspace.resolve())
-    with only_training(place), terminal.progress() as report_progress:
+    with writing(place.root), only_training(place), terminal.progress() as report_progress:
         run = Run.start(place, config, fresh=fresh)
         with run.ending():
             data = steps.fetch(config.fetch, run, report_progress)
@@ -131,10 +132,12 @@ def export(
     """Export a run's Keras model to ONNX, and prove that both say the same."""
     terminal = Terminal.open(ctx, as_json=as_json, quiet=quiet, verbose=verbose)
     from mnist_pipeline import steps
+    from mnist_pipeline.files.writing import writing
 
     run, config = _open(workspace, run_id, fresh)
     dataset, trained = steps.fetched(run), steps.trained(run)
-    exported = steps.export(config.export, dataset, trained, run)
+    with writing(run.workspace.root):
+        exported = steps.export(config.export, dataset, trained, run)
     terminal.result(
         {"run_id": run.directory.id} | exported.model_dump(mode="json"),
         f"run {run.directory.id}: largest difference to Keras {exported.max_abs_difference:.1e}",
@@ -154,10 +157,11 @@ def evaluate(
     """Measure a run's ONNX model on every test image."""
     terminal = Terminal.open(ctx, as_json=as_json, quiet=quiet, verbose=verbose)
     from mnist_pipeline import steps
+    from mnist_pipeline.files.writing import writing
 
     run, config = _open(workspace, run_id, fresh)
     dataset, exported = steps.fetched(run), steps.exported(run)
-    with terminal.progress() as report_progress:
+    with writing(run.workspace.root), terminal.progress() as report_progress:
         evaluated = steps.evaluate(config.evaluation, dataset, exported, run, report_progress)
     terminal.result(
         {"run_id": run.directory.id} | evaluated.model_dump(mode="json"),
@@ -180,10 +184,12 @@ def publish(
     terminal = Terminal.open(ctx, as_json=as_json, quiet=quiet, verbose=verbose)
     from mnist_pipeline import steps
     from mnist_pipeline.cli.configure import given
+    from mnist_pipeline.files.writing import writing
 
     run, config = _open(workspace, run_id, False, {"publishing": given({"registry": registry, "sign_key": sign_key})})
     made = steps.fetched(run), steps.trained(run), steps.exported(run), steps.evaluated(run)
-    summary = steps.publish(config.publishing, *made, run)
+    with writing(run.workspace.root):
+        summary = steps.publish(config.publishing, *made, run)
     show_summary(terminal, summary)
     if summary.status == "refused":
         raise typer.Exit(REFUSED)

@@ -3,7 +3,6 @@
 Whoever holds the dataset's lock downloads and decodes it; the others wait and find it done.
 """
 
-import errno
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +23,7 @@ from mnist_pipeline.data.store import (
     store_dataset,
 )
 from mnist_pipeline.errors import DownloadError, IntegrityError, MissingExtraError, PipelineError
+from mnist_pipeline.files.writing import refusal
 from mnist_pipeline.progress import ReportProgress, no_progress
 from mnist_pipeline.runs.artifacts import FetchedDataset
 from mnist_pipeline.workspace import Workspace
@@ -63,7 +63,7 @@ def fetch_dataset(
             raise
         return _fall_back(error, workspace, report_progress)
     except OSError as error:
-        raise PipelineError(_disk_problem(error, workspace)) from error
+        raise refusal(error, workspace.root) from error
 
 
 def _may_fall_back(config: FetchConfig) -> bool:
@@ -78,13 +78,6 @@ def _fall_back(problem: DownloadError, workspace: Workspace, report_progress: Re
     except MissingExtraError as missing:
         raise DownloadError(f"{problem}; and nothing can stand in for it: {missing}") from missing
     return digits.model_copy(update={"fallback": True})
-
-
-def _disk_problem(error: OSError, workspace: Workspace) -> str:
-    full = error.errno in {errno.ENOSPC, errno.EDQUOT}
-    advice = "free some space, or name another folder" if full else "name a folder that can be written"
-    reason = f"{error.strerror or error}: {error.filename}" if error.filename else str(error.strerror or error)
-    return f"cannot keep the dataset in {workspace.root}: {reason}; {advice} with --workspace"
 
 
 def _fetch(

@@ -1,16 +1,20 @@
 """Bytes on disk: digests, and writes that are whole or did not happen."""
 
 import codecs
+import errno
 import hashlib
 import json
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from mnist_pipeline.errors import IntegrityError
+
+CANNOT_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF, errno.EACCES}
+"""What file systems answer that cannot flush a folder, and folders that may be written but not read."""
 
 
 def sha256_bytes(data: bytes | memoryview) -> str:
@@ -44,8 +48,12 @@ def open_atomic(path: Path) -> Iterator[BinaryIO]:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    except BaseException as error:
+        with suppress(OSError):  # why it could not be written tells more than why nothing can be removed
+            temporary.unlink()
+        if isinstance(error, OSError) and error.filename == os.fspath(temporary):
+            error.filename = os.fspath(path)
+        raise
     sync_directory(path.parent)
 
 
@@ -103,11 +111,15 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def sync_directory(directory: Path) -> None:
-    """Flush the folder's entries, so that a rename in it survives a power cut (POSIX only)."""
+    """Flush the folder's entries, so that a rename in it survives a power cut; where the system can do that."""
     if os.name != "posix":
         return
-    descriptor = os.open(directory, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        descriptor = os.open(directory, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        if error.errno not in CANNOT_SYNC:
+            raise

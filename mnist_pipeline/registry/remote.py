@@ -21,9 +21,10 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from mnist_pipeline.errors import StorageError
+from mnist_pipeline.errors import RegistryError, StorageError
 from mnist_pipeline.files import sha256_bytes, write_bytes
 from mnist_pipeline.files.object_store import ObjectFolder
+from mnist_pipeline.files.writing import advice
 from mnist_pipeline.registry.history import ALIASES_FILE, HISTORY_FILE, whole_lines
 from mnist_pipeline.registry.manifest import (
     MANIFEST_FILE,
@@ -161,7 +162,10 @@ class RemoteStorage:
         key = _file_key(model, version, expected.sha256, name)
         data = check_bytes(self._read(key), expected, f"{self.location}/{key}")
         path = self._cache / model / version / name
-        write_bytes(path, data)
+        try:
+            write_bytes(path, data)
+        except OSError as error:
+            raise RegistryError(f"cannot keep {path}: {error.strerror}; {advice(error)} --workspace") from error
         return path
 
     def _delete_orphans(self, model: str, version: str) -> None:

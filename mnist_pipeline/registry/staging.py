@@ -11,6 +11,7 @@ from filelock import FileLock, Timeout
 
 from mnist_pipeline.errors import RegistryError, UsageError
 from mnist_pipeline.files import read_json, sync_directory, write_bytes
+from mnist_pipeline.files.writing import advice
 from mnist_pipeline.registry.card import render_card
 from mnist_pipeline.registry.manifest import (
     CARD_FILE,
@@ -84,7 +85,8 @@ def writing(location: str) -> Iterator[None]:
     except OSError as error:
         what = error.strerror or str(error)
         raise RegistryError(
-            f"cannot write to {location}: {what}; what was published before is untouched: make room and try again"
+            f"cannot write to {location}: {what}; what was published before is untouched; "
+            f"{advice(error)} --registry or --workspace"
         ) from error
 
 

@@ -22,6 +22,7 @@ from mnist_pipeline import __version__
 from mnist_pipeline.config import Config
 from mnist_pipeline.errors import IntegrityError, PipelineError, UsageError
 from mnist_pipeline.files import canonical_json, open_atomic, sha256_bytes, write_json
+from mnist_pipeline.files.writing import refusals
 from mnist_pipeline.runs.artifacts import Output
 from mnist_pipeline.runs.fingerprint import Sources
 from mnist_pipeline.schema import Record, first_problem
@@ -128,13 +129,19 @@ class Run:
     def ending(self) -> Iterator[None]:
         """Write into the journal that the run failed, and why, if the block raises."""
         try:
-            yield
-        except KeyboardInterrupt:
-            self.finish("failed", "interrupted")
-            raise
+            with refusals(self.workspace.root):
+                yield
         except BaseException as error:
-            self.finish("failed", str(error) if isinstance(error, PipelineError) else repr(error))
+            self._fail(error)
             raise
+
+    def _fail(self, error: BaseException) -> None:
+        """Write that the run failed; where that cannot be written, the error itself is still told."""
+        reason = "interrupted" if isinstance(error, KeyboardInterrupt) else str(error)
+        try:
+            self.finish("failed", reason if isinstance(error, PipelineError | KeyboardInterrupt) else repr(error))
+        except OSError as unwritten:
+            logger.warning("the record of run %s does not say so: %s", self.directory.id, unwritten)
 
     def finish(self, status: Status, reason: str | None = None) -> None:
         """Write how the run ended, and why."""
