@@ -268,9 +268,7 @@ def _drawn_report(run: Run, error: OSError) -> Report:
     """The report as it was drawn, because it cannot be drawn again."""
     if not run.directory.report_html.is_file():
         raise refusal(error, run.workspace.root) from error
-    logger.warning(
-        "the report is as it was drawn before: %s cannot be written (%s)", run.directory.path, error.strerror
-    )
+    logger.warning("this is the report as it was: %s cannot be written (%s)", run.directory.path, error.strerror)
     return Report(directory=run.directory.path, files=Report.digests(run.directory.report_html))
 
 

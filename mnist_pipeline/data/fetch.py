@@ -23,7 +23,7 @@ from mnist_pipeline.data.store import (
     store_dataset,
 )
 from mnist_pipeline.errors import DownloadError, IntegrityError, MissingExtraError, PipelineError
-from mnist_pipeline.files.writing import refusal
+from mnist_pipeline.files.writing import check_writable, refusal
 from mnist_pipeline.progress import ReportProgress, no_progress
 from mnist_pipeline.runs.artifacts import FetchedDataset
 from mnist_pipeline.workspace import Workspace
@@ -86,6 +86,7 @@ def _fetch(
     # First without the lock: what is stored is whole, and may lie where nothing can be written.
     if stored := _stored(description, workspace):
         return stored
+    check_writable(workspace.root)
     with _only_writer(description.name, workspace, config.deadline):
         return _stored(description, workspace) or _make(description, config, workspace, report_progress)
 

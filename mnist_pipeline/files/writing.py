@@ -42,18 +42,22 @@ def check_writable(folder: Path) -> None:
     """Make the folder, and a file in it that nobody sees.
 
     Raises:
-        OSError: why that is not possible.
+        OSError: why that is not possible; of the folder.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile(dir=folder):
-        pass
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        error.filename = os.fspath(folder)
+        raise
 
 
 def refusal(error: OSError, workspace: Path) -> PipelineError:
     """The error for the user."""
     reason = error.strerror or str(error)
-    told = error.filename and error.errno != errno.EROFS and Path(os.fsdecode(error.filename)) != workspace
-    where = f": {os.fsdecode(error.filename)}" if told else ""
+    path = os.fsdecode(error.filename or workspace)
+    where = "" if Path(path) == workspace else f": {path}"
     return PipelineError(f"the workspace {workspace} cannot be written: {reason}{where}; {advice(error)} --workspace")
 
 

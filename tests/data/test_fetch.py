@@ -253,7 +253,7 @@ def test_a_source_that_cannot_be_read_is_named(small_sprite, workspace: Workspac
 
 def test_a_workspace_that_cannot_be_written_is_one_clear_line(small_sprite, tmp_path: Path):
     (tmp_path / "file").write_text("not a folder")
-    with pytest.raises(PipelineError, match=r"cannot keep the dataset in .*; name a folder .* with --workspace"):
+    with pytest.raises(PipelineError, match=r"the workspace .* cannot be written: .*; name a folder .*--workspace"):
         fetch_dataset(FetchConfig(dataset=small_sprite.describe()), Workspace(tmp_path / "file"))
 
 

@@ -474,9 +474,9 @@ def test_a_full_disk_is_one_clear_line_and_leaves_nothing(small_sprite, tmp_path
     out, err = process.communicate(timeout=60)
     assert process.returncode == 0, err
     line, left, recovered = out.splitlines()
-    assert line.startswith("PipelineError cannot keep the dataset in ")
+    assert line.startswith("PipelineError the workspace ")
     assert "No space left on device" in line
-    assert line.endswith("; free some space, or name another folder with --workspace")
+    assert line.endswith("; free some space, or name a folder that can be written with --workspace")
     assert (left, recovered) == ("['other']", "small")
 
 
@@ -488,7 +488,7 @@ def test_a_write_that_fails_half_way_leaves_nothing(small_sprite, server, worksp
     ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, previous[1]))
-        with pytest.raises(PipelineError, match=f"cannot keep the dataset in .*{os.strerror(errno.EFBIG)}"):
+        with pytest.raises(PipelineError, match=f"cannot be written: {os.strerror(errno.EFBIG)}"):
             fetch_dataset(config, workspace)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, previous)
