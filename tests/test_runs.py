@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from mnist_pipeline.config import ExportConfig, PipelineConfig
+from mnist_pipeline.config import ExportConfig, PipelineConfig, build_config
 from mnist_pipeline.errors import DataError, UsageError
-from mnist_pipeline.files import write_text
+from mnist_pipeline.files import read_json, write_text
 from mnist_pipeline.runs import Run, runs
 from mnist_pipeline.runs.artifacts import ExportedModel, Output
 from mnist_pipeline.runs.fingerprint import Sources
@@ -36,6 +36,15 @@ def do_export(run: Run, config: ExportConfig = ExportConfig(), inputs: tuple[Out
 
 def start(workspace: Workspace, **options) -> Run:
     return Run.start(workspace, PipelineConfig(), **options)
+
+
+def test_the_password_of_a_source_is_not_kept(workspace):
+    config = build_config({"fetch": {"source": "https://me:secret@example.org/mnist?token=secret"}})
+    run = Run.start(workspace, config)
+    assert read_json(run.directory.config)["fetch"]["source"] == "https://example.org/mnist"
+    assert read_json(run.directory.config)["training"] == config.training.model_dump(mode="json")
+    folder = Run.start(workspace, build_config({"fetch": {"source": "/data/mnist"}}))
+    assert read_json(folder.directory.config)["fetch"]["source"] == "/data/mnist"
 
 
 def test_the_same_step_is_done_once_and_its_files_are_in_both_runs(workspace):

@@ -40,10 +40,12 @@ def read_layers(
     Raises:
         UsageError: the file cannot be read, or an assignment is none.
     """
+    from mnist_pipeline.data.locations import absolute_source
+
     where = {"device": device}
     fetch = {
         "dataset": dataset,
-        "source": source,
+        "source": source if source is None else absolute_source(source),
         "extra_images": extra_images and str(extra_images.resolve()),
         "fall_back_to_digits": fall_back and dataset is None and source is None,
     }

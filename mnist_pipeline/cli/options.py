@@ -22,7 +22,9 @@ Dataset = Annotated[
 ]
 Source = Annotated[
     str | None,
-    typer.Option("--source", envvar="MNIST_PIPELINE_SOURCE", help="Mirror of the dataset: URL or directory."),
+    typer.Option(
+        "--source", envvar="MNIST_PIPELINE_SOURCE", help="Mirror of the dataset: directory, or https, s3 or file URL."
+    ),
 ]
 Device = Annotated[
     literals.Device | None,

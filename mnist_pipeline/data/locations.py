@@ -1,5 +1,6 @@
 """Where a sprite's two files may lie: what ``--source`` and descriptions name. Pure."""
 
+import os
 from pathlib import Path
 from urllib.parse import quote, urlsplit, urlunsplit
 from urllib.request import url2pathname
@@ -41,6 +42,14 @@ def _folder(path: str, source: str) -> Path:
         return Path(path).expanduser()
     except RuntimeError:
         raise UsageError(f"--source {source}: there is no such user, or no home folder; write the whole path") from None
+
+
+def absolute_source(source: str) -> str:
+    """A source that means the same in every folder: a directory with its whole path, a URL as it is."""
+    path = os.path.expanduser(source)  # noqa: PTH111 - where there is no such user, it stays
+    if not source.strip() or path.startswith("~") or not is_directory_source(source):
+        return source
+    return os.path.abspath(path)  # noqa: PTH100 - links stay links
 
 
 def file_url(base: str, name: str) -> str:

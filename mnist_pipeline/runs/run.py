@@ -23,6 +23,7 @@ from mnist_pipeline.config import Config
 from mnist_pipeline.errors import IntegrityError, PipelineError, UsageError
 from mnist_pipeline.files import canonical_json, open_atomic, sha256_bytes, write_json
 from mnist_pipeline.files.writing import refusals
+from mnist_pipeline.network import public_url
 from mnist_pipeline.runs.artifacts import Output
 from mnist_pipeline.runs.fingerprint import Sources
 from mnist_pipeline.schema import Record, first_problem
@@ -87,7 +88,7 @@ class Run:
         now = datetime.now(UTC)
         directory = workspace.run(f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}")
         directory.path.mkdir(parents=True)
-        write_json(directory.config, config.model_dump(mode="json"))
+        write_json(directory.config, _without_secrets(config.model_dump(mode="json")))
         run = Run(workspace, directory, fresh)
         run._save(
             RunRecord(
@@ -248,6 +249,14 @@ class Run:
 
     def _save(self, record: RunRecord) -> None:
         write_json(self.directory.journal, record.model_dump(mode="json"))
+
+
+def _without_secrets(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of a config as they may be kept: a source without user name, password and signed query."""
+    fetch = config.get("fetch", {})
+    source = fetch.get("source")
+    shown = public_url(source) if source and "://" in source else source
+    return {**config, "fetch": {**fetch, "source": shown}} if fetch else dict(config)
 
 
 def runs(workspace: Workspace, *, mentioning: str = "") -> Iterator[Run]:

@@ -40,6 +40,16 @@ def test_only_who_names_nothing_is_helped_with_the_embedded_digits(named, falls_
     assert configure(**named).fetch.fall_back_to_digits is falls_back
 
 
+def test_a_source_means_the_same_wherever_the_run_is_started(tmp_path, monkeypatch):
+    """A worker, and a later run, stand in other folders."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", "/home/me")
+    assert configure(source="mirror/../mnist").fetch.source == str(tmp_path / "mnist")
+    assert configure(source="~/mnist").fetch.source == "/home/me/mnist"
+    for as_it_is in ("s3://bucket/mnist", "https://example.org/a?b", "file:///mnt/a", "~nobody-here/x", ""):
+        assert configure(source=as_it_is).fetch.source == as_it_is
+
+
 def test_fetch_prints_where_the_dataset_is(tmp_path):
     result = CliRunner().invoke(app, ["fetch", "--dataset", "digits", "--workspace", str(tmp_path), "--json"])
     assert result.exit_code == 0, result.stderr

@@ -154,6 +154,22 @@ def test_a_url_is_a_bucket_and_a_prefix() -> None:
     assert parse_url("s3://my.bucket-1/a/b_c/") == ("my.bucket-1", "a/b_c")
 
 
+def test_a_cache_that_cannot_be_written_is_named(remote, elsewhere, samples, tmp_path) -> None:
+    published = samples.publish(remote, "mnist", tmp_path, 1)
+    (tmp_path / "elsewhere").write_text("a file is in the way")
+    with pytest.raises(
+        RegistryError, match=r"^cannot keep .*/elsewhere/.*; name a folder .* with --workspace$"
+    ) as caught:
+        elsewhere.resolve("mnist", published.version)
+    assert "\n" not in str(caught.value)
+    assert elsewhere.manifest("mnist", published.version) == published.manifest  # reading needs no cache
+
+
+def test_a_bucket_that_is_not_there_is_no_empty_registry(server, tmp_path) -> None:
+    with pytest.raises(StorageError, match=r"NoSuchBucket"):
+        open_registry("s3://no-such-bucket/models", cache=tmp_path).history("mnist")
+
+
 def test_a_path_is_a_folder(tmp_path: Path) -> None:
     assert open_registry(str(tmp_path / "models"), cache=tmp_path).storage.location == str(tmp_path / "models")
 
