@@ -68,6 +68,8 @@ def find_training(workspace: Workspace) -> Holder | None:
             return None
     except Timeout:
         return _read(workspace.locks / NOTE)
+    except OSError:  # a lock that cannot be written is nobody's here
+        return None
 
 
 def _describe(found: Holder | None) -> str:

@@ -73,6 +73,7 @@ def mirror(small_sprite, serve, environment: pytest.MonkeyPatch) -> int:
 def test_a_source_is_read_through_the_proxy_that_is_named(fetch, proxy, environment, variable: str, form: str):
     server = proxy(password="secret")
     environment.setenv(variable, form.format(server.server_port))
+    environment.setenv("no_proxy", "localhost,10.0.0.0/8,fd00::/8")
     assert fetch("http://mirror.example/mnist/") == "http://mirror.example/mnist/"
     assert server.asked == ["http://mirror.example/mnist/labels.bin", "http://mirror.example/mnist/images.png"]
 

@@ -295,6 +295,7 @@ def test_a_store_with_the_certificate_of_a_company_is_trusted_where_it_is_named(
 
 def test_ctrl_c_does_not_wait_for_a_store_that_is_silent(small_sprite, tmp_path: Path, environment):
     with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(60)
         environment.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{silent.getsockname()[1]}")
         command = [sys.executable, "-P", "-m", "mnist_pipeline", "fetch", "--source", "s3://bucket/mnist"]
         command += ["--dataset", small_sprite.describe(), "--workspace", str(tmp_path / "workspace")]

@@ -80,7 +80,7 @@ def make_run(workspace: Workspace, config: PipelineConfig, linear_models: Module
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory, linear_models: ModuleType) -> tuple[Path, str, str, str]:
-    """A workspace, a version in it, the run that published it, and one that was evaluated and never drawn."""
+    """A workspace, a version in it, the run that published it, and one that was killed before its report was drawn."""
     root = tmp_path_factory.mktemp("finished") / "workspace"
     workspace = Workspace(root)
     config = build_config(
@@ -95,6 +95,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory, linear_models: ModuleType
     assert published.promoted, published.reasons
     run.finish("promoted")
     shutil.rmtree(workspace.locks)
+    workspace.locks.mkdir()
+    (workspace.locks / "training.lock").touch()  # as a killed training leaves it
     return root, published.version, run.directory.id, undrawn.directory.id
 
 
@@ -119,7 +121,7 @@ def mounted(finished: tuple[Path, str, str, str]) -> Callable[..., subprocess.Co
 
 
 def test_reading_commands_need_no_right_to_write(finished, mounted, tmp_path: Path):
-    root, version, run, _ = finished
+    root, version, run, undrawn = finished
     image = tmp_path / "images" / "blank.png"
     image.parent.mkdir()
     Image.new("L", (28, 28)).save(image)
@@ -135,7 +137,8 @@ def test_reading_commands_need_no_right_to_write(finished, mounted, tmp_path: Pa
     assert told("models", "at", "2999-01-01")["to"] == version
     assert told("models", "verify", "--all") == []
     assert told("models", "prune", "--keep", "0", "--dry-run")["versions"] == []
-    assert run in [row["run"] for row in told("runs", "list")]
+    runs = told("runs", "list")
+    assert [(row["run"], row["status"]) for row in runs] == [(run, "promoted"), (undrawn, "interrupted")]
     assert told("runs", "show", run)["status"] == "promoted"
     assert told("report", version)["report"] == str(root / "models" / "digits" / version / "report.html")
     assert told("fetch", "--dataset", "digits")["reused"]
