@@ -17,7 +17,6 @@ from flows import artifacts
 from flows.listener import listener
 from mnist_pipeline import steps
 from mnist_pipeline.config import EvaluateConfig, ExportConfig, FetchConfig, PublishConfig, TrainConfig
-from mnist_pipeline.runs import Run
 from mnist_pipeline.runs.artifacts import (
     EvaluatedModel,
     ExportedModel,
@@ -25,6 +24,7 @@ from mnist_pipeline.runs.artifacts import (
     FetchedDataset,
     TrainedModel,
 )
+from mnist_pipeline.runs.run import Run
 from mnist_pipeline.runs.summary import Summary
 
 ResultT = TypeVar("ResultT")

@@ -22,8 +22,8 @@ from mnist_pipeline.config import (
     TrainConfig,
 )
 from mnist_pipeline.files.writing import writing
-from mnist_pipeline.runs import Run
 from mnist_pipeline.runs.artifacts import ExtraImages, FetchedDataset
+from mnist_pipeline.runs.run import Run
 from mnist_pipeline.runs.summary import Summary
 from mnist_pipeline.runs.training_lock import only_training
 from mnist_pipeline.workspace import Workspace

@@ -31,7 +31,6 @@ from mnist_pipeline.publishing.publish import Candidate, publish_model, unchange
 from mnist_pipeline.registry import PublishedVersion
 from mnist_pipeline.registry.signing import load_private_key
 from mnist_pipeline.reporting.files import Report, write_report
-from mnist_pipeline.runs import Outcome, Run
 from mnist_pipeline.runs.artifacts import (
     EvaluatedModel,
     ExportedModel,
@@ -41,6 +40,7 @@ from mnist_pipeline.runs.artifacts import (
     TrainedModel,
 )
 from mnist_pipeline.runs.fingerprint import ONNXRUNTIME, Sources
+from mnist_pipeline.runs.run import Outcome, Run
 from mnist_pipeline.runs.summary import Summary
 from mnist_pipeline.training.checkpoint import remove_abandoned
 from mnist_pipeline.training.devices import require_device

@@ -12,8 +12,8 @@ from mnist_pipeline.data.dataset import Dataset
 from mnist_pipeline.evaluation import evaluate
 from mnist_pipeline.files import read_json, write_json
 from mnist_pipeline.registry import Registry
-from mnist_pipeline.runs import Run
 from mnist_pipeline.runs.artifacts import EvaluatedModel, ExportedModel, FetchedDataset, Output, TrainedModel
+from mnist_pipeline.runs.run import Run
 from mnist_pipeline.runs.summary import Summary
 from mnist_pipeline.workspace import Workspace
 

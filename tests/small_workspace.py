@@ -11,9 +11,9 @@ from mnist_pipeline.config import build_config
 from mnist_pipeline.data.dataset import Dataset
 from mnist_pipeline.files import write_json
 from mnist_pipeline.registry import Facts, GateSummary, Lineage, Metrics, Registry
-from mnist_pipeline.runs import Run
 from mnist_pipeline.runs.artifacts import EvaluatedModel, ExportedModel, Output, TrainedModel
 from mnist_pipeline.runs.parity import Parity
+from mnist_pipeline.runs.run import Run
 from mnist_pipeline.workspace import Workspace
 
 

@@ -23,6 +23,7 @@ GROUND = {
     "config": "carries values, which are in every key",
     "errors": "sentences",
     "files": "reads and writes the bytes that it is asked for",
+    "network": "opens connections; the bytes that come are hashed",
     "literals": "names of choices, whose values are in the configuration",
     "progress": "tells how far the work is",
     "runs": "carries values and digests from step to step",
@@ -32,7 +33,9 @@ GROUND = {
 }
 """Modules in no fingerprint, and why: they do not decide what a result is."""
 NEUTRAL = {
+    "certifi": "brings bytes, which are hashed",
     "google": "protobuf: comes with onnx, whose version counts",
+    "httpx": "brings bytes, which are hashed",
     "obstore": "brings bytes, which are hashed",
     "pydantic": "carries values",
     "pydantic_core": "carries values",

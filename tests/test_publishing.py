@@ -80,7 +80,7 @@ def test_the_champion_again_is_unchanged_and_nothing_moves(candidates):
 
 
 def test_the_champion_again_writes_nothing_into_an_object_store(candidates, object_server):
-    place = {"registry": "s3://bucket/unchanged", "endpoint": object_server.endpoint}
+    place = {"registry": "s3://bucket/unchanged"}
     run = candidates.train(GOOD)
     assert candidates.publish(run, **place).status == "promoted"
     object_server.gate.requests.clear()

@@ -7,9 +7,9 @@ import pytest
 from mnist_pipeline.config import ExportConfig, PipelineConfig, build_config
 from mnist_pipeline.errors import DataError, UsageError
 from mnist_pipeline.files import read_json, write_text
-from mnist_pipeline.runs import Run, runs
 from mnist_pipeline.runs.artifacts import ExportedModel, Output
 from mnist_pipeline.runs.fingerprint import Sources
+from mnist_pipeline.runs.run import Run, runs
 from mnist_pipeline.workspace import Workspace
 
 SOURCES = Sources(("errors.py",), ("numpy", "no-such-package"))

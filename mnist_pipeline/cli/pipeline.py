@@ -16,7 +16,7 @@ from mnist_pipeline.runs.wording import plain_percent
 
 if TYPE_CHECKING:
     from mnist_pipeline.config import PipelineConfig
-    from mnist_pipeline.runs import Run
+    from mnist_pipeline.runs.run import Run
 
 
 def fetch(
@@ -74,8 +74,8 @@ def train(
     from mnist_pipeline.cli.configure import configure
     from mnist_pipeline.files import read_json
     from mnist_pipeline.files.writing import writing
-    from mnist_pipeline.runs import Run
     from mnist_pipeline.runs.history import History
+    from mnist_pipeline.runs.run import Run
     from mnist_pipeline.runs.training_lock import only_training
     from mnist_pipeline.training.summary import COLUMNS, rows_of, total_of
     from mnist_pipeline.workspace import Workspace
@@ -203,7 +203,7 @@ def _open(
 
     from mnist_pipeline.config import restore_config
     from mnist_pipeline.files import read_json
-    from mnist_pipeline.runs import Run
+    from mnist_pipeline.runs.run import Run
     from mnist_pipeline.workspace import Workspace
 
     run = Run.open(Workspace(workspace.resolve()), run_id)

@@ -50,7 +50,7 @@ def report(
 
 def _run_report(workspace: Path, run_id: str | None) -> Path | None:
     """Draw the report of a run; None where the word names no run."""
-    from mnist_pipeline.runs import Run
+    from mnist_pipeline.runs.run import Run
     from mnist_pipeline.steps import draw_report
     from mnist_pipeline.workspace import Workspace
 
@@ -70,7 +70,7 @@ def _version_report(workspace: Path, registry: str | None, name: str | None, ref
 def _comparison(workspace: Path, run_id: str | None, other_id: str, output: Path | None, overwrite: bool) -> Path:
     """Write the page that sets two runs side by side."""
     from mnist_pipeline.reporting.files import write_comparison
-    from mnist_pipeline.runs import Run
+    from mnist_pipeline.runs.run import Run
     from mnist_pipeline.steps import dataset_folder
     from mnist_pipeline.workspace import Workspace
 

@@ -13,7 +13,7 @@ from mnist_pipeline.cli.terminal import Terminal
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mnist_pipeline.runs import RunRecord
+    from mnist_pipeline.runs.run import RunRecord
     from mnist_pipeline.workspace import Workspace
 
 app = typer.Typer(help="Runs of the pipeline.")
@@ -32,7 +32,7 @@ def list_runs(
     terminal = Terminal.open(ctx, as_json=as_json, quiet=quiet, verbose=verbose)
     from itertools import islice
 
-    from mnist_pipeline.runs import runs
+    from mnist_pipeline.runs.run import runs
     from mnist_pipeline.workspace import Workspace
 
     place = Workspace(workspace.resolve())
@@ -76,7 +76,7 @@ def show(
 ) -> None:
     """One run, step by step."""
     terminal = Terminal.open(ctx, as_json=as_json, quiet=quiet, verbose=verbose)
-    from mnist_pipeline.runs import Run
+    from mnist_pipeline.runs.run import Run
     from mnist_pipeline.workspace import Workspace
 
     place = Workspace(workspace.resolve())

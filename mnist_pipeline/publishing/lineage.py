@@ -7,9 +7,9 @@ from mnist_pipeline.errors import RegistryError
 from mnist_pipeline.evaluation.schema import Check
 from mnist_pipeline.files import read_json
 from mnist_pipeline.registry import Change, Lineage, PublishedVersion, Registry, digest_of
-from mnist_pipeline.runs import Run
 from mnist_pipeline.runs.artifacts import FetchedDataset
 from mnist_pipeline.runs.fingerprint import ONNXRUNTIME, code_digest, installed_version
+from mnist_pipeline.runs.run import Run
 
 FRAMEWORKS = ("tensorflow", "keras", "tf2onnx", "onnx", *ONNXRUNTIME, "numpy")
 

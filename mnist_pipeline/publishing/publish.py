@@ -49,7 +49,6 @@ from mnist_pipeline.registry import (
     open_registry,
 )
 from mnist_pipeline.reporting.files import Report, write_report
-from mnist_pipeline.runs import Outcome, Run
 from mnist_pipeline.runs.artifacts import (
     EvaluatedModel,
     ExportedModel,
@@ -59,6 +58,7 @@ from mnist_pipeline.runs.artifacts import (
     TrainedModel,
 )
 from mnist_pipeline.runs.parity import Parity
+from mnist_pipeline.runs.run import Outcome, Run
 from mnist_pipeline.runs.wording import plain_percent
 from mnist_pipeline.workspace import RunDirectory, Workspace
 

@@ -13,7 +13,7 @@ from mnist_pipeline.cli.terminal import Terminal
 from mnist_pipeline.config import PRESETS
 from mnist_pipeline.files import read_json, write_json
 from mnist_pipeline.progress import Progress
-from mnist_pipeline.runs import Run
+from mnist_pipeline.runs.run import Run
 from mnist_pipeline.workspace import Workspace
 
 

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from mnist_pipeline.config import PipelineConfig
-from mnist_pipeline.runs import Run
 from mnist_pipeline.runs.artifacts import ExportedModel
+from mnist_pipeline.runs.run import Run
 from mnist_pipeline.runs.training_lock import only_training
 
 GOOD, BETTER = 20, 60
@@ -48,7 +48,7 @@ def test_publishing_again_tells_who_is_champion_today(candidates):
     assert "\naliases    none\n" in shown
     assert "\ngate       then passed\n" in shown
     assert found("models", "show")["aliases"] == ["champion"]
-    assert [row["status"] for row in found("runs", "list")] == ["promoted", "refused"]
+    assert [row["status"] for row in found("runs", "list")["runs"]] == ["promoted", "refused"]
 
     command("models", "rollback", "--reason", "false alarms", *place)
     refused = json.loads(command("publish", better.directory.id, *place, "--json", code=3))
@@ -68,7 +68,7 @@ def test_a_run_whose_process_is_gone_was_interrupted(candidates):
 
     def statuses() -> list[str]:
         place = ["--workspace", str(candidates.workspace.root)]
-        listed = json.loads(command("runs", "list", *place, "--json"))
+        listed = json.loads(command("runs", "list", *place, "--json"))["runs"]
         shown = [json.loads(command("runs", "show", row["run"], *place, "--json")) for row in listed]
         assert [row["status"] for row in listed] == [one["status"] for one in shown]
         return [row["status"] for row in listed]

@@ -21,8 +21,8 @@ from mnist_pipeline.files import read_json, sha256_file, write_bytes, write_json
 from mnist_pipeline.inference import ModelMetadata
 from mnist_pipeline.reporting.files import load_report_inputs, write_comparison, write_report
 from mnist_pipeline.reporting.inputs import ReportInputs, shown_rows
-from mnist_pipeline.runs import Run
 from mnist_pipeline.runs.artifacts import FetchedDataset
+from mnist_pipeline.runs.run import Run
 from mnist_pipeline.workspace import RunDirectory, Workspace
 
 Make = Callable[..., ReportInputs]

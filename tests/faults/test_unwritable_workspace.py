@@ -24,9 +24,9 @@ from mnist_pipeline.data.fetch import fetch_dataset
 from mnist_pipeline.errors import PipelineError
 from mnist_pipeline.files import write_json
 from mnist_pipeline.registry import Registry
-from mnist_pipeline.runs import Run
 from mnist_pipeline.runs.artifacts import Output, TrainedModel
 from mnist_pipeline.runs.parity import Parity
+from mnist_pipeline.runs.run import Run
 from mnist_pipeline.workspace import Workspace
 
 COMMAND = [sys.executable, "-P", "-m", "mnist_pipeline"]
@@ -131,13 +131,13 @@ def test_reading_commands_need_no_right_to_write(finished, mounted, tmp_path: Pa
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 
-    assert [row["version"] for row in told("models", "list")] == [version]
+    assert [row["version"] for row in told("models", "list")["versions"]] == [version]
     assert told("models", "show")["path"] == str(root / "models" / "digits" / version / "model.onnx")
-    assert [row["action"] for row in told("models", "history")] == ["publish", "promote"]
+    assert [row["action"] for row in told("models", "history")["changes"]] == ["publish", "promote"]
     assert told("models", "at", "2999-01-01")["to"] == version
     assert told("models", "verify", "--all") == []
     assert told("models", "prune", "--keep", "0", "--dry-run")["versions"] == []
-    runs = told("runs", "list")
+    runs = told("runs", "list")["runs"]
     assert [(row["run"], row["status"]) for row in runs] == [(run, "promoted"), (undrawn, "interrupted")]
     assert told("runs", "show", run)["status"] == "promoted"
     assert told("report", version)["report"] == str(root / "models" / "digits" / version / "report.html")

@@ -68,7 +68,7 @@ def test_what_is_said_of_a_run_is_true_whatever_happened_before(prefect, sink, t
     assert again["reused"] == ["fetch", "train", "export", "evaluate", "publish"]
     assert state().startswith(f"COMPLETED unchanged: digits {first['version']}, ")
     assert sink.told == []
-    listed = [row["status"] for row in prefect.run("runs", "list", *place)]
+    listed = [row["status"] for row in prefect.run("runs", "list", *place)["runs"]]
     assert listed == ["unchanged", "refused", "refused", "refused", "promoted", "promoted"]
-    moves = [(row["action"], row["to"]) for row in prefect.run("models", "history", *place) if row["alias"]]
+    moves = [(row["action"], row["to"]) for row in prefect.run("models", "history", *place)["changes"] if row["alias"]]
     assert moves == [("promote", first["version"]), ("promote", second["version"]), ("rollback", first["version"])]
