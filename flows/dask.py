@@ -46,7 +46,7 @@ def on_dask(address: str) -> Iterator[tuple[Runner, Callable[[], int]]]:
         except KilledWorker as error:
             raise PipelineError(
                 f"Dask gave one task up after several workers died at it, the last one at {error.last_worker.address}; "
-                "what is scored is kept: run the same again, with more memory per worker or a smaller task_images"
+                "what is scored is kept: run it again with resume, with more memory per worker or a smaller task_images"
             ) from None
         except RuntimeError as error:
             if "reach API" not in str(error):
@@ -57,5 +57,5 @@ def on_dask(address: str) -> Iterator[tuple[Runner, Callable[[], int]]]:
             ) from None
         except CancelledError:
             raise PipelineError(
-                f"the Dask scheduler at {address} was lost; what is scored is kept: run the same again"
+                f"the Dask scheduler at {address} was lost; what is scored is kept: run it again with resume"
             ) from None

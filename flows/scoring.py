@@ -11,7 +11,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Annotated, Any
 
-from prefect import flow, task
+from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.futures import PrefectFuture
 from prefect.task_runners import ThreadPoolTaskRunner
@@ -26,8 +26,9 @@ from mnist_pipeline.errors import PipelineError
 from mnist_pipeline.registry.lookup import find_scoring_model
 from mnist_pipeline.rejection.model import ScoringModel
 from mnist_pipeline.scoring import crew
-from mnist_pipeline.scoring.job import Outputs, claim
+from mnist_pipeline.scoring.outputs import Outputs, claim, inputs_of
 from mnist_pipeline.scoring.records import Location, ScoredSection, ScoreSummary
+from mnist_pipeline.scoring.remarks import is_complete, remarks, unscored
 from mnist_pipeline.scoring.score import usable_cpus
 from mnist_pipeline.scoring.sections import Plan, join_sections, plan_sections, up_to_date
 
@@ -76,11 +77,10 @@ def join_rows(
     workers: int,
     started: float,
     keep: bool,
-    report: Path | None,
 ) -> ScoreSummary:
     """The output and its manifest."""
     return join_sections(
-        config, plan, model, reused=reused, workers=workers, started=started, keep=keep, report=report, crew=crew.CREW
+        config, plan, model, reused=reused, workers=workers, started=started, keep=keep, crew=crew.CREW
     )
 
 
@@ -115,24 +115,25 @@ def score_folder(
         keep_shards: Leave the rows of each shard beside the output, so that the next run scores only what is new
             or changed.
         report: HTML page to write as well: what to check by eye first.
-        strict: Fail if an image could not be scored; the output is written all the same.
+        strict: Fail if an image could not be scored, or there is none; the output is written all the same.
     """
     started = time.monotonic()
     location = Location.of(folder)
-    outputs = Outputs(output.absolute())
+    outputs = Outputs.of(output, report)
     chosen = find_model(model, name, workspace, registry)
-    with claim(outputs, config), closing(crew.CREW):
+    with claim(outputs, config, inputs_of(location, chosen)), closing(crew.CREW):
         plan = list_images(config, location, outputs.output, chosen, task_images, report)
-        wanted = config.resume and (report is None or report.is_file())
-        summary = up_to_date(config, plan, chosen, keep=keep_shards) if wanted else None
+        summary = up_to_date(config, plan, chosen, keep=keep_shards) if config.resume else None
         if summary is None:
             scored, workers = _score_all(config, plan, dask_scheduler)
             reused = sum(section.reused for section in scored)
-            summary = join_rows(config, plan, chosen, reused, workers, started, keep_shards, report)
+            summary = join_rows(config, plan, chosen, reused, workers, started, keep_shards)
     scoring_artifacts.show(summary, outputs.output)
-    if strict and summary.errors:
-        first = summary.first_errors[0]
-        raise PipelineError(f"{summary.errors:,} images could not be scored, such as {first.path}: {first.message}")
+    said = remarks(summary)
+    for remark in said:
+        get_run_logger().warning(remark)
+    if strict and not is_complete(summary):
+        raise PipelineError("; ".join(said) or unscored(summary))
     return summary
 
 

@@ -14,8 +14,10 @@ from prefect.artifacts import (
 )
 
 from mnist_pipeline.errors import PipelineError
+from mnist_pipeline.files import printable
 from mnist_pipeline.progress import Progress, ReportProgress
 from mnist_pipeline.scoring.records import ScoreSummary
+from mnist_pipeline.scoring.remarks import remarks
 
 UPDATE_SECONDS = 2.0
 
@@ -95,7 +97,8 @@ def _markdown(summary: ScoreSummary, output: Path) -> str:
         "no digit": _counts(summary.no_digit, summary.no_digit_reasons),
         "errors": _counts(summary.errors, summary.errors_by_kind),
         "not looked at": _counts(sum(summary.skipped.values()), summary.skipped),
-        "output": f"`{output}`",
+        "to note": "; ".join(remarks(summary)) or "nothing",
+        "output": f"`{printable(output)}`",
         "SHA-256": f"`{summary.output_sha256}`",
         "model": f"{summary.model_version or summary.model} (`{summary.model_sha256[:12]}`)",
         "threshold": f"{summary.threshold.value:.4g}: {summary.threshold.source}",

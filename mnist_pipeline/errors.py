@@ -17,6 +17,12 @@ class UsageError(PipelineError):
     exit_code = 2
 
 
+class StoppedError(PipelineError):
+    """The user ended the command (Ctrl-C), and must know more than that the same command goes on."""
+
+    exit_code = 130
+
+
 class DataError(PipelineError):
     """Fetched or stored data is not what its description says. Never retried."""
 
@@ -54,7 +60,12 @@ class StorageError(PipelineError):
 
 
 class MissingExtraError(PipelineError):
-    """A part of this package was called whose optional dependencies are not installed."""
+    """A part of this package was called whose optional dependencies are not installed.
+
+    Args:
+        what: what needs them.
+        extra: their name in the package.
+    """
 
     def __init__(self, what: str, extra: str) -> None:
         super().__init__(what, extra)  # what it is made of, so that it can be pickled

@@ -1,8 +1,7 @@
 """One training at a time in a workspace."""
 
-import multiprocessing
-import os
-import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -10,25 +9,27 @@ from mnist_pipeline.errors import PipelineError
 from mnist_pipeline.runs.training_lock import find_training, only_training
 from mnist_pipeline.workspace import Workspace
 
-
-def hold(root, taken):
-    with only_training(Workspace(root)):
-        taken.set()
-        signal.pause()
+HOLD = """
+import sys
+from pathlib import Path
+from mnist_pipeline.runs.training_lock import only_training
+from mnist_pipeline.workspace import Workspace
+with only_training(Workspace(Path(sys.argv[1]))):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
 
 
 def test_another_training_is_named_and_a_dead_one_holds_nothing(tmp_path):
-    spawn = multiprocessing.get_context("spawn")
-    taken = spawn.Event()
-    holder = spawn.Process(target=hold, args=(tmp_path, taken))
-    holder.start()
-    assert taken.wait(60)
-    named = rf"another training runs in .* \(process {holder.pid} on "
-    with pytest.raises(PipelineError, match=named), only_training(Workspace(tmp_path)):
-        pytest.fail("two at once")
-    assert find_training(Workspace(tmp_path)).process == holder.pid
-    os.kill(holder.pid, signal.SIGKILL)
-    holder.join()
+    command = [sys.executable, "-c", HOLD, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout.readline() == "held\n"
+        named = rf"another training runs in .* \(process {holder.pid} on "
+        with pytest.raises(PipelineError, match=named), only_training(Workspace(tmp_path)):
+            pytest.fail("two at once")
+        assert find_training(Workspace(tmp_path)).process == holder.pid
+        holder.kill()
+        holder.wait()
     assert find_training(Workspace(tmp_path)) is None
     with only_training(Workspace(tmp_path)):
         pass

@@ -69,6 +69,7 @@ def _version_report(workspace: Path, registry: str | None, name: str | None, ref
 
 def _comparison(workspace: Path, run_id: str | None, other_id: str, output: Path | None, overwrite: bool) -> Path:
     """Write the page that sets two runs side by side."""
+    from mnist_pipeline.files.destinations import Destination, Inputs, check_destinations, require_folders
     from mnist_pipeline.reporting.files import write_comparison
     from mnist_pipeline.runs.run import Run
     from mnist_pipeline.steps import dataset_folder
@@ -78,10 +79,9 @@ def _comparison(workspace: Path, run_id: str | None, other_id: str, output: Path
     runs = Run.open(found, run_id), Run.open(found, other_id)
     a, b = (run.directory for run in runs)
     page = output or Path(f"compare-{a.id}-{b.id}.html")
-    if page.is_dir():
-        raise UsageError(f"--output {page}: is a folder; name a file")
-    if page.exists() and not overwrite:
-        raise UsageError(f"--output {page} exists; --overwrite replaces it")
+    read = Inputs(folders={one.path: "a file of the run" for one in (a, b)}, sealed=[found.models])
+    check_destinations([Destination("--output", page.absolute())], read, "anything" if overwrite else "nothing")
+    require_folders([page.absolute()])
     datasets = dataset_folder(runs[0]), dataset_folder(runs[1])
     try:
         return write_comparison(a, b, page, datasets)

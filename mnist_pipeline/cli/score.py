@@ -13,7 +13,8 @@ import typer
 from mnist_pipeline.cli import options
 from mnist_pipeline.cli.options import WORKSPACE
 from mnist_pipeline.cli.terminal import Terminal
-from mnist_pipeline.errors import UsageError
+from mnist_pipeline.errors import StoppedError, UsageError
+from mnist_pipeline.files import printable
 from mnist_pipeline.literals import PreprocessMode
 
 if TYPE_CHECKING:
@@ -48,9 +49,13 @@ def score(
     workers: Annotated[
         int | None, typer.Option("--workers", envvar="MNIST_PIPELINE_WORKERS", help="Processes; one per CPU.")
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing output.")] = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on where an interrupted job stopped.")] = False,
-    strict: Annotated[bool, typer.Option("--strict", help="Exit 4 if an image could not be scored.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing outputs, and start anew.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on where a job stopped; bring its outputs up to date.")
+    ] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit 4 if an image could not be scored, or there is none.")
+    ] = False,
     report: Annotated[Path | None, typer.Option("--report", help="HTML page: what to check by eye first.")] = None,
     dask_scheduler: Annotated[
         str | None,
@@ -81,12 +86,21 @@ def score(
         "resume": resume,
     }
     which = {"model": model, "name": name, "workspace": workspace, "registry": registry}
-    if dask_scheduler is None:
-        summary = _score_here(ctx, terminal, values, folder, files_from, output, report, which)
-    else:
-        summary = _score_on_dask(terminal, values, folder, files_from, output, report, which, dask_scheduler)
+    try:
+        if dask_scheduler is None:
+            summary = _score_here(ctx, terminal, values, folder, files_from, output, report, which)
+        else:
+            summary = _score_on_dask(terminal, values, folder, files_from, output, report, which, dask_scheduler)
+    except KeyboardInterrupt:
+        if resume or not overwrite:
+            raise
+        raise StoppedError("interrupted; with --resume in the place of --overwrite it goes on from here") from None
     terminal.result(summary.model_dump(mode="json"), *_lines(summary, output, report))
-    if strict and summary.errors:
+    from mnist_pipeline.scoring.remarks import is_complete, remarks
+
+    for remark in remarks(summary):
+        terminal.warn(remark)
+    if strict and not is_complete(summary):
         raise typer.Exit(UNSCORED)
 
 
@@ -137,6 +151,9 @@ def _score_on_dask(
             f"--dask-scheduler {scheduler}: its workers report to a Prefect server; start one with "
             "'prefect server start --host 0.0.0.0' and name it where both can reach it: PREFECT_API_URL=http://HOST:4200/api"
         )
+    for path in (folder, output, report):
+        if path is not None and printable(path) != str(path):
+            raise UsageError(f"--dask-scheduler: {printable(path)} is no UTF-8, which is all that servers take")
     config = parse_config(ScoreConfig, values)
     scoring = load_flows("scoring", "score --dask-scheduler")
     from prefect.exceptions import ParameterTypeError
@@ -175,6 +192,8 @@ def _names(files_from: str | None) -> AbstractContextManager[BinaryIO | None]:
     if files_from is None:
         return nullcontext()
     if files_from == "-":
+        if sys.stdin is None:
+            raise UsageError("--files-from -: standard input is closed")
         return nullcontext(sys.stdin.buffer)
     try:
         return Path(files_from).open("rb")
@@ -184,14 +203,17 @@ def _names(files_from: str | None) -> AbstractContextManager[BinaryIO | None]:
 
 def _lines(summary: "ScoreSummary", output: Path, report: Path | None) -> list[str]:
     """What a person wants to know first."""
-    counts = "  ".join(f"{digit}: {count:,}" for digit, count in summary.digits.items())
+    from mnist_pipeline.scoring.remarks import counts, left_out
+
+    errors = f"{summary.errors:,} errors" + (f" ({counts(summary.errors_by_kind)})" if summary.errors else "")
     lines = [
-        f"{summary.images:,} images: {summary.ok:,} ok, {summary.no_digit:,} no digit, {summary.errors:,} errors",
-        counts,
+        f"{summary.images:,} images: {summary.ok:,} ok, {summary.no_digit:,} no digit, {errors}",
+        "  ".join(f"{digit}: {count:,}" for digit, count in summary.digits.items()),
         *(f"error  {one.path}: {one.message}" for one in summary.first_errors[:ERRORS_SHOWN]),
+        left_out(summary),
+        f"{summary.reused:,} of them were scored before the job was interrupted" if summary.reused else "",
         f"{summary.images_per_second:,.0f} images/s, {summary.seconds:.1f} s, {summary.workers} workers",
-        f"{output}",
+        printable(output),
+        "" if report is None else printable(report),
     ]
-    if report is not None:
-        lines.append(f"{report}")
     return [line for line in lines if line]

@@ -262,9 +262,12 @@ class ScoreConfig(Config):
     probabilities: bool = False
     """Write the probability of every class."""
     overwrite: bool = False
-    """Replace an existing output, and start anew."""
+    """Replace existing outputs, and start anew: not even rows of an interrupted job are taken over (but with
+    ``resume``)."""
     resume: bool = False
-    """Go on where an interrupted job stopped; an output that is complete and up to date is left as it is."""
+    """Bring existing outputs of such a job up to date: rows that are still true are taken over, and an output that
+    is complete and up to date is left as it is. Where there is no output yet, an interrupted job is gone on with in
+    any case, unless ``overwrite`` starts anew."""
     max_megapixels: float = Field(default=100, gt=0, le=1_000)
     """Largest image that is decoded, millions of pixels."""
     max_megabytes: float = Field(default=256, gt=0, le=2_000)

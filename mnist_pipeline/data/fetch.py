@@ -5,7 +5,7 @@ Whoever holds the dataset's lock downloads and decodes it; the others wait and f
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from mnist_pipeline.config import FetchConfig
 from mnist_pipeline.data.description import DatasetDescription, load_description
@@ -23,6 +23,7 @@ from mnist_pipeline.data.store import (
     store_dataset,
 )
 from mnist_pipeline.errors import DownloadError, IntegrityError, MissingExtraError, PipelineError
+from mnist_pipeline.files.locks import HeldElsewhereError, ProcessLock
 from mnist_pipeline.files.writing import check_writable, refusal
 from mnist_pipeline.progress import ReportProgress, no_progress
 from mnist_pipeline.runs.artifacts import FetchedDataset
@@ -94,28 +95,26 @@ def _fetch(
 @contextmanager
 def _only_writer(name: str, workspace: Workspace, deadline: float) -> Iterator[None]:
     """Hold the dataset's lock, which the system frees when its holder dies, however that happens."""
-    from filelock import FileLock, Timeout
-
-    workspace.locks.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(workspace.locks / f"fetch-{name}.lock")
-    seconds = deadline + _DECODING_SECONDS
-    try:
+    lock = ProcessLock(workspace.locks / f"fetch-{name}.lock")
+    with ExitStack() as held:
         try:
-            lock.acquire(blocking=False)
-        except Timeout:
+            held.enter_context(lock.hold())
+        except HeldElsewhereError:
             _logger.info("another process is fetching %s; waiting for it", name)
-            lock.acquire(timeout=seconds)
-    except Timeout as error:
-        raise PipelineError(
-            f"another process has been fetching {name} for more than {seconds:.0f} s; "
-            f"end it, or wait for it (lock: {lock.lock_file})"
-        ) from error
-    try:
+            _wait(lock, name, deadline + _DECODING_SECONDS, held)
         for folder in (workspace.datasets, workspace.downloads):
             remove_leftovers(folder, name)
         yield
-    finally:
-        lock.release()
+
+
+def _wait(lock: ProcessLock, name: str, seconds: float, held: ExitStack) -> None:
+    try:
+        held.enter_context(lock.hold(seconds))
+    except HeldElsewhereError:
+        raise PipelineError(
+            f"another process has been fetching {name} for more than {seconds:.0f} s; "
+            f"end it, or wait for it (lock: {lock.path})"
+        ) from None
 
 
 def _stored(description: DatasetDescription, workspace: Workspace) -> FetchedDataset | None:

@@ -5,13 +5,13 @@ import errno
 import hashlib
 import json
 import os
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from mnist_pipeline.errors import IntegrityError
+from mnist_pipeline.files.names import temporary_sibling
 
 CANNOT_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF, errno.EACCES}
 """What file systems answer that cannot flush a folder, and folders that may be written but not read."""
@@ -26,11 +26,6 @@ def sha256_file(path: Path) -> str:
     """Hex SHA-256 of the file's bytes, read in blocks."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def temporary_sibling(path: Path) -> Path:
-    """A name beside ``path`` that no other writer uses; hidden, so that listings pass over it."""
-    return path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
 
 
 @contextmanager
@@ -84,8 +79,12 @@ def render_json(value: Any) -> str:
 
 
 def canonical_json(value: Any) -> bytes:
-    """``value`` as JSON bytes that are equal for equal values: sorted keys, no spaces."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+    """``value`` as JSON bytes that are equal for equal values: sorted keys, no spaces.
+
+    Paths that are not UTF-8 are their own bytes.
+    """
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return text.encode(errors="surrogateescape")
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -38,8 +38,13 @@ _METADATA = "/latest/api/token"
 """Where obstore asks for credentials when it was given none: the metadata service of a virtual machine in the cloud."""
 
 
-def open_store(bucket: str, prefix: str) -> "S3Store":
+def open_store(bucket: str, prefix: str, *, in_path: bool = False) -> "S3Store":
     """The store behind ``s3://bucket/prefix``, on the server that ``AWS_ENDPOINT_URL`` names, else Amazon's.
+
+    Args:
+        bucket: its name.
+        prefix: "" where there is none.
+        in_path: put the bucket's name into the path of every address, whatever the environment says.
 
     Raises:
         MissingExtraError: the 's3' extra is not installed.
@@ -54,6 +59,7 @@ def open_store(bucket: str, prefix: str) -> "S3Store":
     try:
         return S3Store(
             bucket,
+            config={"virtual_hosted_style_request": False} if in_path else {},
             prefix=prefix or None,
             client_options=_options(),
             retry_config={"max_retries": RETRIES, "retry_timeout": dt.timedelta(seconds=RETRY_SECONDS)},

@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Literal, TypeVar
-from urllib.parse import urlsplit
 
 from mnist_pipeline.errors import StorageError, UsageError
 from mnist_pipeline.files.object_client import SCHEME, explain, open_store
+from mnist_pipeline.files.object_requests import SignedRequests, is_path
 from mnist_pipeline.network import public_url, wait_for
 
 if TYPE_CHECKING:
@@ -22,6 +22,10 @@ T = TypeVar("T")
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _PREFIX = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=-]*(/[A-Za-z0-9][A-Za-z0-9._=-]*)*")
 _CHUNK = 2**20
+NO_LIMIT = 1 << 62
+HADOOP_FOLDER = "_$folder$"
+FOLDER_TYPES = {"application/x-directory", "application/x-directory; charset=UTF-8", "httpd/unix-directory"}
+"""Content types of objects that stand for a folder: those of Amazon's and Google's tools, and of s3fs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +33,9 @@ class StoredObject:
     """The bytes of an object, and the tag that a conditional replacement names."""
 
     data: bytes
+    """Empty where there are more bytes than were asked for."""
     tag: str
+    size: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +51,7 @@ class ObjectFolder:
 
     Args:
         url: ``s3://bucket`` or ``s3://bucket/prefix``.
+        any_name: take prefixes as people name their folders, with spaces and letters of all languages.
 
     Raises:
         UsageError: the URL is malformed.
@@ -54,18 +61,24 @@ class ObjectFolder:
     All methods raise `StorageError` where the server cannot be reached or refuses.
     """
 
-    def __init__(self, url: str) -> None:
-        bucket, prefix = parse_url(url)
+    def __init__(self, url: str, *, any_name: bool = False) -> None:
+        bucket, prefix = parse_url(url, any_name=any_name)
         self.url = f"{SCHEME}{bucket}/{prefix}".rstrip("/")
         self._store = open_store(bucket, prefix)
+        self._folder = f"{prefix}/" if prefix else ""
+        self._signed = SignedRequests(bucket)
 
-    def get(self, key: str) -> StoredObject | None:
-        """The object; None where there is none."""
+    def get(self, key: str, *, most: int = NO_LIMIT) -> StoredObject | None:
+        """The object, without its bytes where they are more than ``most``; None where there is none."""
         import obstore
 
         def read() -> StoredObject:
+            if not is_path(key):
+                data, tag, size = self._signed.get(self._folder + key, most)
+                return StoredObject(data, tag, size)
             found = obstore.get(self._store, key)
-            return StoredObject(bytes(found.bytes()), str(found.meta["e_tag"]))
+            size = int(found.meta["size"])
+            return StoredObject(b"" if size > most else bytes(found.bytes()), str(found.meta["e_tag"]), size)
 
         return self._find(read)
 
@@ -118,19 +131,48 @@ class ObjectFolder:
 
         return self._do(lambda: [found["path"] for found in obstore.list(self._store, folder).collect()])
 
-    def each_key(self) -> Iterator[str]:
-        """Keys of all objects, as the server lists them, page by page."""
+    def each_object(self) -> Iterator[tuple[str, int]]:
+        """Key and size of all objects, as the server lists them, page by page.
+
+        A slash at the end of a key is not always there: `is_marker` tells.
+        """
+        import obstore
+        from obstore.exceptions import InvalidPathError
+
+        last = ""
+        try:
+            for page in self._each(iter(obstore.list(self._store))):
+                for found in page:
+                    last = found["path"]
+                    yield last, found["size"]
+        except StorageError as error:
+            if not isinstance(error.__cause__, InvalidPathError):
+                raise
+            # One such key is enough, and takes its page along.
+            for objects in self._each(self._signed.pages(self._folder, self._folder + last if last else "")):
+                yield from ((key.removeprefix(self._folder), size) for key, size in objects)
+
+    def is_marker(self, key: str) -> bool:
+        """Whether an object of no bytes only says that there is a folder, as consoles and tools leave them."""
         import obstore
 
-        for page in self._each(iter(obstore.list(self._store))):
-            for found in page:
-                yield found["path"]
+        if key == "" or key.endswith(("/", HADOOP_FOLDER)):
+            return True
+        if not is_path(key):
+            return False
+        kind = self._find(lambda: obstore.get(self._store, key).attributes.get("Content-Type", ""))
+        return kind is None or kind in FOLDER_TYPES  # where there is none, there is a slash behind its name
 
     def tag(self, key: str) -> str | None:
         """The tag of the object as it is now; None where there is none."""
         import obstore
 
-        return self._find(lambda: str(obstore.head(self._store, key)["e_tag"]))
+        def look() -> str:
+            if not is_path(key):
+                return self._signed.tag(self._folder + key)
+            return str(obstore.head(self._store, key)["e_tag"])
+
+        return self._find(look)
 
     def folders(self, folder: str = "") -> list[str]:
         """Names of the folders directly in ``folder``."""
@@ -165,15 +207,15 @@ class ObjectFolder:
             raise StorageError(f"{self.url}: {explain(error)}") from error
 
 
-def parse_url(url: str) -> tuple[str, str]:
+def parse_url(url: str, *, any_name: bool = False) -> tuple[str, str]:
     """Bucket and prefix ("" where there is none).
 
     Raises:
         UsageError: it is not ``s3://bucket`` or ``s3://bucket/prefix``.
     """
-    parts = urlsplit(url)
-    prefix = parts.path.strip("/")
-    plain = parts.scheme == "s3" and not parts.query and not parts.fragment
-    if not plain or not _BUCKET.fullmatch(parts.netloc) or (prefix and not _PREFIX.fullmatch(prefix)):
+    bucket, _, path = url.removeprefix(SCHEME).partition("/")
+    prefix = path.strip("/")
+    known = is_path(prefix) if any_name else _PREFIX.fullmatch(prefix)
+    if not url.startswith(SCHEME) or not _BUCKET.fullmatch(bucket) or (prefix and not known):
         raise UsageError(f"{public_url(url)!r} is not a place in an object store; use s3://bucket/prefix")
-    return parts.netloc, prefix
+    return bucket, prefix

@@ -4,8 +4,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mnist_pipeline.errors import UsageError
+from mnist_pipeline.errors import RegistryError, UsageError
 from mnist_pipeline.workspace import EVALUATION_JSON
+
+MODEL_TAKES = "--model takes champion, an alias, a version, the beginning of one, or FILE.onnx"
+NO_MODELS = {".keras", ".h5", ".pb", ".pt", ".tflite", ".json"}
+"""Endings of files that people take for a model of this program."""
 
 if TYPE_CHECKING:
     from mnist_pipeline.registry import Registry
@@ -48,23 +52,46 @@ def find_scoring_model(model: str, name: str | None, workspace: Path, registry: 
         registry: folder or URL of another one.
 
     Raises:
-        UsageError: there is no such file or model.
+        UsageError: there is no such file or model, or it is something else.
         RegistryError: there is no such version.
         IntegrityError: a published file is damaged.
     """
-    from mnist_pipeline.files import read_json, sha256_file
+    from mnist_pipeline.files import read_json
     from mnist_pipeline.rejection.model import ScoringModel
 
-    if model.endswith(".onnx"):
-        path = Path(model)
-        if not path.is_file():
-            raise UsageError(f"--model {model}: there is no such file")
-        return ScoringModel(path, sha256_file(path))
+    if (path := Path(model)).suffix.lower() == ".onnx":
+        return ScoringModel(path, _digest(path))
     store = find_registry(workspace, registry)
-    found = store.resolve(pick_model(store, name), model)
+    try:
+        found = store.resolve(pick_model(store, name), model)
+    except (UsageError, RegistryError):
+        if len(path.parts) != 1 or path.suffix in NO_MODELS or path.exists():
+            raise UsageError(f"--model {model}: {_what_is(path)}; {MODEL_TAKES}") from None
+        raise
     evaluation = found.directory / EVALUATION_JSON
     threshold = _threshold(read_json(evaluation))
     return ScoringModel(found.path, found.sha256, f"{found.model} {found.version}", threshold, evaluation)
+
+
+def _digest(path: Path) -> str:
+    from mnist_pipeline.files import sha256_file
+
+    if not path.is_file():
+        raise UsageError(f"--model {path}: {_what_is(path)}; {MODEL_TAKES}")
+    try:
+        return sha256_file(path)
+    except OSError as error:
+        raise UsageError(f"--model {path}: cannot be read: {error.strerror}") from None
+
+
+def _what_is(path: Path) -> str:
+    if path.suffix.lower() == ".keras" and path.is_file():
+        return "is a Keras model, from which 'mnist-pipeline export' makes model.onnx"
+    if path.is_file():
+        return "is no .onnx file"
+    if path.is_dir():
+        return "is a folder"
+    return "is no regular file" if path.exists() else "there is no such file"
 
 
 def _threshold(evaluation: Mapping[str, Any]) -> "ConfidenceThreshold | None":

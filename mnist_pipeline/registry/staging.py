@@ -4,13 +4,12 @@ import datetime as dt
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-
-from filelock import FileLock, Timeout
 
 from mnist_pipeline.errors import RegistryError, UsageError
 from mnist_pipeline.files import read_json, sync_directory, write_bytes
+from mnist_pipeline.files.locks import HeldElsewhereError, ProcessLock
 from mnist_pipeline.files.writing import advice
 from mnist_pipeline.registry.card import render_card
 from mnist_pipeline.registry.manifest import (
@@ -41,36 +40,31 @@ def staged_folder(storage: Storage, model: str) -> Iterator[Path]:
     Raises:
         RegistryError: it cannot be made.
     """
-    with writing(storage.location):
-        parent = storage.staging(model)
-        parent.mkdir(parents=True, exist_ok=True)
-        folder = parent / f"{HIDDEN_PREFIX}{secrets.token_hex(8)}"
-        lock = FileLock(f"{folder}{_LOCK}", timeout=0)
-        with storage.exclusive(model):
-            _sweep(parent)
-            lock.acquire()
-            folder.mkdir()
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        Path(lock.lock_file).unlink(missing_ok=True)
-        lock.release()
+    with ExitStack() as held:
+        with writing(storage.location):
+            parent = storage.staging(model)
+            parent.mkdir(parents=True, exist_ok=True)
+            folder = parent / f"{HIDDEN_PREFIX}{secrets.token_hex(8)}"
+            with storage.exclusive(model):
+                _sweep(parent)
+                held.enter_context(_lock_of(folder).hold())
+                folder.mkdir()
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _sweep(parent: Path) -> None:
     """Delete what dead makers left. Called under the model's lock, so no new stage appears meanwhile."""
     names = {path.name.removesuffix(_LOCK) for path in parent.glob(f"{HIDDEN_PREFIX}*")}
     for name in names:
-        folder = parent / name
-        lock = FileLock(f"{folder}{_LOCK}", timeout=0)
-        try:
-            lock.acquire()
-        except Timeout:
-            continue
-        shutil.rmtree(folder, ignore_errors=True)
-        Path(lock.lock_file).unlink(missing_ok=True)
-        lock.release()
+        with suppress(HeldElsewhereError), _lock_of(parent / name).hold():
+            shutil.rmtree(parent / name, ignore_errors=True)
+
+
+def _lock_of(folder: Path) -> ProcessLock:
+    return ProcessLock(folder.with_name(f"{folder.name}{_LOCK}"), temporary=True)
 
 
 @contextmanager

@@ -14,14 +14,13 @@ import secrets
 import shutil
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from filelock import FileLock, Timeout
-
 from mnist_pipeline.errors import IntegrityError, RegistryError
 from mnist_pipeline.files import sync_directory, write_bytes
+from mnist_pipeline.files.locks import HeldElsewhereError, ProcessLock
 from mnist_pipeline.registry.history import ALIASES_FILE, HISTORY_FILE, whole_lines
 from mnist_pipeline.registry.manifest import (
     MANIFEST_FILE,
@@ -108,7 +107,7 @@ class ModelLocks:
 
     def __init__(self, folder_of: Callable[[str], Path]) -> None:
         self._folder_of = folder_of
-        self._locks: dict[str, FileLock] = {}
+        self._locks: dict[str, ProcessLock] = {}
 
     @contextmanager
     def hold(self, model: str) -> Iterator[None]:
@@ -116,20 +115,20 @@ class ModelLocks:
 
         Raises:
             RegistryError: another process does not let go.
+            PipelineError: the file system has no locks.
+            OSError: the folder cannot be written.
         """
         folder = self._folder_of(model)
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = self._locks.setdefault(model, FileLock(folder / _LOCK, timeout=LOCK_SECONDS))
-        try:
-            lock.acquire()
-        except Timeout:
-            raise RegistryError(
-                f"another process has been changing {folder} for over {LOCK_SECONDS:.0f} s; try again when it is done"
-            ) from None
-        try:
+        lock = self._locks.setdefault(model, ProcessLock(folder / _LOCK))
+        with ExitStack() as held:
+            try:
+                held.enter_context(lock.hold(LOCK_SECONDS))
+            except HeldElsewhereError:
+                raise RegistryError(
+                    f"another process has been changing {folder} for over {LOCK_SECONDS:.0f} s; "
+                    "try again when it is done"
+                ) from None
             yield
-        finally:
-            lock.release()
 
 
 class LocalStorage:

@@ -3,7 +3,7 @@
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,12 +11,12 @@ from pydantic import ValidationError
 
 from mnist_pipeline.errors import PipelineError
 from mnist_pipeline.files import write_json
+from mnist_pipeline.files.locks import LOOK_SECONDS, HeldElsewhereError, ProcessLock, is_held
+from mnist_pipeline.files.writing import refusal
 from mnist_pipeline.schema import Record
 from mnist_pipeline.workspace import Workspace
 
 LOCK, NOTE = "training.lock", "training.json"
-LOOK_SECONDS = 1.0
-"""How long the lock may be taken by somebody who only looks (`find_training`)."""
 
 
 class Holder(Record):
@@ -31,45 +31,28 @@ class Holder(Record):
 def only_training(workspace: Workspace) -> Iterator[None]:
     """Keep every other training out of the workspace while the block runs.
 
-    The lock is the system's (`flock` where there is one): it goes with its process, however that ends.
-
     Raises:
-        PipelineError: another training runs; names it.
+        PipelineError: another training runs; names it. Or the workspace cannot be written or locked.
     """
-    from filelock import FileLock, Timeout
-
-    workspace.locks.mkdir(parents=True, exist_ok=True)
     note = workspace.locks / NOTE
-    lock = FileLock(workspace.locks / LOCK)
-    try:
-        lock.acquire(timeout=LOOK_SECONDS)
-    except Timeout:
-        raise PipelineError(
-            f"another training runs in {workspace.root} ({_describe(_read(note))}); "
-            "wait until it ends, or name another --workspace"
-        ) from None
-    try:
-        holder = Holder(process=os.getpid(), host=socket.gethostname(), since=datetime.now(UTC))
-        write_json(note, holder.model_dump(mode="json"))
+    with ExitStack() as held:
+        try:
+            held.enter_context(ProcessLock(workspace.locks / LOCK).hold(LOOK_SECONDS))
+            holder = Holder(process=os.getpid(), host=socket.gethostname(), since=datetime.now(UTC))
+            write_json(note, holder.model_dump(mode="json"))
+        except HeldElsewhereError:
+            raise PipelineError(
+                f"another training runs in {workspace.root} ({_describe(_read(note))}); "
+                "wait until it ends, or name another --workspace"
+            ) from None
+        except OSError as error:
+            raise refusal(error, workspace.root) from error
         yield
-    finally:
-        lock.release()
 
 
 def find_training(workspace: Workspace) -> Holder | None:
     """Who trains in the workspace now; None where nobody does."""
-    from filelock import FileLock, Timeout
-
-    path = workspace.locks / LOCK
-    if not path.is_file():
-        return None
-    try:
-        with FileLock(path, blocking=False):
-            return None
-    except Timeout:
-        return _read(workspace.locks / NOTE)
-    except OSError:  # a lock that cannot be written is nobody's here
-        return None
+    return _read(workspace.locks / NOTE) if is_held(workspace.locks / LOCK) else None
 
 
 def _describe(found: Holder | None) -> str:

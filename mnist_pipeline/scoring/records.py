@@ -1,5 +1,6 @@
 """What scoring knows of an image, of a shard and of a whole job, as frozen values."""
 
+import os
 from pathlib import Path
 from typing import Literal, Self
 
@@ -42,7 +43,7 @@ class Location(Record):
         """What a user names: a folder, or a URL such as s3://bucket/prefix."""
         if "://" in folder:
             return cls(kind="prefix", root=folder)
-        return cls(kind="folder", root=str(Path(folder).resolve()))
+        return cls(kind="folder", root=os.path.realpath(folder))  # and no error where links lead in a circle
 
 
 class Limits(Record):

@@ -5,10 +5,16 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain, repeat
+from pathlib import Path
 from typing import Any
 
 from mnist_pipeline.scoring.records import ScoreSummary
 from mnist_pipeline.scoring.statistics import BINS, Tally
+
+GENERATOR = "mnist-pipeline score"
+"""What the page says made it."""
+HEAD_BYTES = 1_024
+"""The page says so within these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +84,18 @@ def render_report(summary: ScoreSummary, confidences: Sequence[int], shown: Card
         shown=shown,
         style=style,
         style_digest=digest,
+        generator=GENERATOR,
     )
+
+
+def is_report(path: Path, *, of: str = "") -> bool:
+    """Whether the file is such a page; and of the output with this SHA-256, where one is given."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(HEAD_BYTES)
+    except OSError:
+        return False
+    return f'content="{GENERATOR}"'.encode() in head and of.encode() in head
 
 
 def histogram(tally: Tally) -> list[int]:

@@ -23,17 +23,15 @@ from mnist_pipeline.progress import Progress, ReportProgress, no_progress
 from mnist_pipeline.rejection.answers import ConfidenceThreshold
 from mnist_pipeline.rejection.model import ScoringModel
 from mnist_pipeline.scoring.job import (
-    Outputs,
     choose_threshold,
-    claim,
     finished,
     make_settings,
     recipe,
     reusable,
     summarise,
-    tidy,
 )
 from mnist_pipeline.scoring.launch import Nursery
+from mnist_pipeline.scoring.outputs import Outputs, claim, inputs_of, tidy, without_outputs
 from mnist_pipeline.scoring.pool import Pool
 from mnist_pipeline.scoring.records import Location, ScoreSummary, Shard
 from mnist_pipeline.scoring.results import read_rows
@@ -114,18 +112,17 @@ def _score(
     nursery: Nursery,
     started: float,
 ) -> ScoreSummary:
-    outputs = Outputs(output.absolute())
+    outputs = Outputs.of(output, report)
     settings = make_settings(config, location, model)
     workers = config.workers or usable_cpus()
-    with claim(outputs, config):
+    with claim(outputs, config, inputs_of(location, model, names)):
         with Pool(settings, workers, config.max_memory_megabytes, outputs.work, nursery) as pool:
             if not config.resume:
                 pool.warm_up()
             skipped = Skipped()
-            found = list_names(location, names, outputs, skipped, report_progress, report)
+            found = list_names(location, names, outputs, skipped, report_progress)
             reader = open_reader(location, settings.limits.bytes)
-            wanted = config.resume and (report is None or report.is_file())
-            if wanted and (done := finished(outputs, recipe(config, settings, model), found, reader)):
+            if config.resume and (done := finished(outputs, recipe(config, settings, model), found, reader)):
                 logger.info("%s is complete and up to date", output)
                 tidy(outputs)
                 return done
@@ -134,10 +131,10 @@ def _score(
             with open_output(outputs, config, tally) as add:
                 for shard in job.in_order(cut(found, outputs.listing, outputs.parts, settings, config.shard_images)):
                     add(shard)
-            pictures = take_pictures(tally, pool) if report is not None else []
+            pictures = take_pictures(tally, pool) if outputs.report is not None else []
         summary = summarise(config, settings, model, outputs, tally, skipped, workers, time.monotonic() - started)
-        if report is not None:
-            write_report(report, summary, tally, pictures)
+        if outputs.report is not None:
+            write_report(outputs.report, summary, tally, pictures)
         write_json(outputs.manifest, summary.model_dump(mode="json"))
         tidy(outputs)
     return summary
@@ -170,7 +167,6 @@ def list_names(
     outputs: Outputs,
     skipped: Skipped,
     report_progress: ReportProgress = no_progress,
-    report: Path | None = None,
 ) -> SortedNames:
     """All names of a location, sorted; what the job itself writes is not among them."""
 
@@ -178,18 +174,17 @@ def list_names(
         report_progress(Progress("list images", count, None, "images"))
 
     if location.kind == "folder":
-        own = [path for path in (outputs.output, outputs.manifest, report and report.absolute()) if path is not None]
         root = Path(location.root)
-        inside = [Path(os.path.realpath(path)) for path in own]
+        inside = [Path(os.path.realpath(path)) for path in outputs.visible]
         exclude = frozenset(os.fsencode(path.relative_to(root).as_posix()) for path in inside if root in path.parents)
         return sort_names(scan_folder(root, exclude, skipped), outputs.work, found)
     if location.kind == "prefix":
         from mnist_pipeline.scoring.sources.objects import list_keys
 
-        return sort_names(list_keys(location.root), outputs.work, found)
+        return sort_names(list_keys(location.root, skipped), outputs.work, found)
     if names is None:
         raise UsageError("a list of paths was announced and none was given")
-    return sort_names(read_list(names), outputs.work, found)
+    return sort_names(without_outputs(read_list(names), location.root, outputs), outputs.work, found)
 
 
 @contextmanager

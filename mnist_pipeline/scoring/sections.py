@@ -1,6 +1,6 @@
 """A job in sections, for tasks that run anywhere: plan, score each section, join.
 
-All of it happens within `job.claim`; what is stored where, and what an interrupted job leaves, is as in `score`.
+All of it happens within `outputs.claim`; what is stored where, and what an interrupted job leaves, is as in `score`.
 The rows are those of one process that scores everything: a section is made of the very same shards.
 """
 
@@ -19,7 +19,6 @@ from mnist_pipeline.rejection.model import ScoringModel
 from mnist_pipeline.schema import Record
 from mnist_pipeline.scoring.crew import Crew
 from mnist_pipeline.scoring.job import (
-    Outputs,
     check_machine,
     choose_threshold,
     finished,
@@ -27,8 +26,8 @@ from mnist_pipeline.scoring.job import (
     recipe,
     reusable,
     summarise,
-    tidy,
 )
+from mnist_pipeline.scoring.outputs import Outputs, tidy
 from mnist_pipeline.scoring.records import Location, ScoredSection, ScoreSummary, ScoringSettings, Section, Shard
 from mnist_pipeline.scoring.score import list_names, open_output, take_pictures, write_report
 from mnist_pipeline.scoring.shards import cut, cut_sections, names_at, shards_of
@@ -48,6 +47,7 @@ class Plan(Record):
 
     settings: ScoringSettings
     output: Path
+    report: Path | None
     images: int
     sections: list[Section]
     skipped: dict[str, int]
@@ -64,7 +64,7 @@ def plan_sections(
     report_progress: ReportProgress = no_progress,
     report: Path | None = None,
 ) -> Plan:
-    """List the images and cut the listing. To be called within `job.claim`, like `join_sections`.
+    """List the images and cut the listing. To be called within `outputs.claim`, like `join_sections`.
 
     Args:
         config: how.
@@ -74,18 +74,19 @@ def plan_sections(
         model: that is to answer.
         task_images: images per section, at least.
         report_progress: is told how many images there are.
-        report: of the job, which is not among its images.
+        report: HTML file that is to be written as well.
     """
-    outputs = Outputs(output.absolute())
+    outputs = Outputs.of(output, report)
     outputs.parts.mkdir(parents=True, exist_ok=True)
     settings, skipped = make_settings(config, location, model), Skipped()
-    found = list_names(location, names, outputs, skipped, report_progress, report)
+    found = list_names(location, names, outputs, skipped, report_progress)
     shards = cut(found, outputs.listing, outputs.parts, settings, config.shard_images)
     sections = list(cut_sections(shards, config.shard_images, task_images))
     found.close()
     return Plan(
         settings=settings,
         output=outputs.output,
+        report=outputs.report,
         images=sum(section.images for section in sections),
         sections=sections,
         skipped=dict(skipped.entries),
@@ -102,7 +103,7 @@ def up_to_date(config: ScoreConfig, plan: Plan, model: ScoringModel, *, keep: bo
         model: that would answer.
         keep: as `join_sections`.
     """
-    outputs = Outputs(plan.output)
+    outputs = Outputs(plan.output, plan.report)
     reader = open_reader(plan.settings.location, plan.settings.limits.bytes)
     names = chain.from_iterable(names_at(each.listing, each.offset, each.length) for each in plan.sections)
     summary = finished(outputs, recipe(config, plan.settings, model), names, reader)
@@ -163,7 +164,6 @@ def join_sections(
     started: float,
     crew: Crew,
     keep: bool = False,
-    report: Path | None = None,
 ) -> ScoreSummary:
     """The output and its manifest from the rows of all shards, in order.
 
@@ -176,12 +176,11 @@ def join_sections(
         started: `time.monotonic` when the job began.
         crew: draws the pictures of the report.
         keep: leave the rows of the shards for the next job on the same output.
-        report: HTML file to write as well.
 
     Raises:
         DataError: the rows of a shard are missing.
     """
-    outputs = Outputs(plan.output)
+    outputs = Outputs(plan.output, plan.report)
     tally = Tally(choose_threshold(config, model), reused=reused)
     kept = set()
     with open_output(outputs, config, tally) as add:
@@ -191,10 +190,10 @@ def join_sections(
     skipped = Skipped(Counter(plan.skipped), plan.unreadable_folders)
     seconds = time.monotonic() - started
     summary = summarise(config, plan.settings, model, outputs, tally, skipped, workers, seconds)
-    if report is not None:
+    if outputs.report is not None:
         with crew.pool(plan.settings, 1, config.max_memory_megabytes) as pool:
             pictures = take_pictures(tally, pool)
-        write_report(report, summary, tally, pictures)
+        write_report(outputs.report, summary, tally, pictures)
     write_json(outputs.manifest, summary.model_dump(mode="json"))
     tidy(outputs, kept if keep else None)
     return summary

@@ -243,7 +243,7 @@ def test_a_listed_file_that_is_gone_is_a_row(model, make_folder, tmp_path):
         output,
         ScoringModel(model.path, model.sha256),
     )
-    assert read_csv(output)[str(folder / "gone.png")]["error"] == "vanished: is not there any more"
+    assert read_csv(output)[str(folder / "gone.png")]["error"] == "missing: there is no such file"
     assert (summary.images, summary.errors) == (3, 1)
 
 

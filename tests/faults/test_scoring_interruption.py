@@ -20,7 +20,7 @@ from mnist_pipeline.errors import DataError, PipelineError, UsageError
 from mnist_pipeline.files import sha256_file
 from mnist_pipeline.rejection.model import ScoringModel
 from mnist_pipeline.scoring.crew import Crew
-from mnist_pipeline.scoring.job import Outputs
+from mnist_pipeline.scoring.outputs import Outputs
 from mnist_pipeline.scoring.records import Location, ScoreSummary
 from mnist_pipeline.scoring.results import read_part
 from mnist_pipeline.scoring.score import score_folder
@@ -140,6 +140,41 @@ def test_an_interrupted_job_ends_within_seconds_without_a_trace_and_goes_on_late
     subprocess.run(command, check=True, capture_output=True)
     run(folder, tmp_path / "clean.csv", model, ScoreConfig(workers=1, min_confidence=0))
     assert output.read_bytes() == (tmp_path / "clean.csv").read_bytes()
+
+
+@pytest.mark.parametrize("flag", ["", "resume", "overwrite"])
+def test_what_an_interrupted_job_has_scored_is_taken_over_unless_it_is_to_start_anew(
+    model, make_folder, tmp_path, flag
+):
+    folder, output = make_folder(300), tmp_path / "out.csv"
+    process = start(folder, output, model)
+    wait_until(lambda: len(parts(output)) >= 4, process)
+    process.kill()
+    process.communicate()
+    kept = sum(len(part.names) for path in parts(output) if (part := read_part(path)) is not None)
+    summary = run(folder, output, model, CONFIG.model_copy(update={flag: True} if flag else {}))
+    assert summary.images == 300
+    if flag == "overwrite":
+        assert summary.reused == 0
+    else:
+        assert summary.reused >= kept > 0
+    run(folder, tmp_path / "clean.csv", model)
+    assert output.read_bytes() == (tmp_path / "clean.csv").read_bytes()
+
+
+def test_a_job_that_was_to_start_anew_says_how_it_goes_on_when_it_is_interrupted(model, make_folder, tmp_path):
+    folder, output = multiplied(make_folder(600), 10), tmp_path / "out.csv"
+    output.write_text("old")
+    command = [sys.executable, "-c", CLI, "score", str(folder), "--output", str(output), "--model", str(model.path)]
+    process = subprocess.Popen([*command, "--overwrite", "-q"], stderr=subprocess.PIPE, text=True)
+    wait_until(lambda: len(parts(output)) >= 1, process)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=ENOUGH)
+    assert process.returncode == 130
+    assert said == "error: interrupted; with --resume in the place of --overwrite it goes on from here\n"
+    assert output.read_text() == "old"
+    done = subprocess.run([*command, "--resume"], check=True, capture_output=True, text=True)
+    assert " of them were scored before the job was interrupted" in done.stdout
 
 
 def descendants(pid: int) -> list[int]:

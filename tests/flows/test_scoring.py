@@ -22,7 +22,7 @@ from mnist_pipeline.data.digits import load_embedded_digits
 from mnist_pipeline.files import sha256_file, write_bytes
 from mnist_pipeline.inference import ModelMetadata
 from mnist_pipeline.rejection.model import ScoringModel
-from mnist_pipeline.scoring.job import Outputs
+from mnist_pipeline.scoring.outputs import Outputs
 from mnist_pipeline.scoring.records import Location, ScoreSummary
 from mnist_pipeline.scoring.results import read_part
 from mnist_pipeline.scoring.score import score_images
@@ -339,6 +339,23 @@ def test_a_prefix_of_an_object_store_is_scored_like_a_folder(prefect, object_ser
     runner.kill()
 
 
+def test_a_flow_destroys_neither_images_nor_outputs_and_says_that_there_is_no_image(run, made, model, tmp_path):
+    folder, output = Path(shutil.copytree(made, tmp_path / "images")), tmp_path / "out.csv"
+    image = min(folder.rglob("*.png"))
+    before = image.read_bytes()
+    for config in ({}, {"overwrite": True}, {"resume": True}):
+        said = run.fail(**parameters(folder, output, model, config=CONFIG | config, report=str(image)))
+        assert said == f"--report {image}: is one of the images in {folder}; name another file"
+    assert run.fail(**parameters(folder, output, model, report=str(output))).endswith(
+        "writes the same file; name another one"
+    )
+    assert image.read_bytes() == before
+    (tmp_path / "empty").mkdir()
+    said = run.fail(**parameters(tmp_path / "empty", output, model, strict=True))
+    assert said == f"there is no image in {tmp_path / 'empty'}; nothing else is there either"
+    assert output.read_text().count("\n") == 1
+
+
 @pytest.mark.parametrize("seed", [3, 8])
 def test_a_flow_that_is_killed_goes_on_to_the_same_bytes(prefect, run, made, model, clean, tmp_path, seed):
     output = tmp_path / "out.csv"
@@ -407,7 +424,7 @@ def test_what_a_lost_cluster_has_done_is_kept_and_one_machine_goes_on(prefect, r
         own.scheduler.kill()
         error = run.end()["error"]
         kept = parts(output)
-    assert error == f"the Dask scheduler at {own.address} was lost; what is scored is kept: run the same again"
+    assert error == f"the Dask scheduler at {own.address} was lost; what is scored is kept: run it again with resume"
     assert run(**parameters(made, output, model)).reused >= len(names(kept)) > 0
     assert output.read_bytes() == clean("out.csv")
 

@@ -4,6 +4,7 @@ Names are bytes, as the file system has them: relative to the folder, with ``/``
 bytewise. A folder of a million files is sorted in runs on disk, and the runs are merged.
 """
 
+import codecs
 import heapq
 import os
 import stat
@@ -11,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import BinaryIO
 
@@ -24,6 +25,18 @@ REPORT_EVERY = 2_000
 HIDDEN = ord(".")
 END = b"\0"
 """After each name: the one byte that no path holds."""
+BLOCK = 1 << 16
+LONGEST_LINE = 1 << 20
+"""Bytes; no path is nearly so long."""
+# UTF-32 first: its mark begins with that of UTF-16.
+_MARKS = (
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+    (codecs.BOM_UTF8, ""),
+)
+"""What a list in Unicode may begin with, and its encoding where that is not UTF-8."""
 
 
 @dataclass(slots=True)
@@ -64,28 +77,52 @@ def _kind(entry: os.DirEntry[bytes]) -> str:
     """What an entry is, without following it and without opening it."""
     if entry.name[0] == HIDDEN:
         return "hidden"
-    if entry.is_file(follow_symlinks=False):
-        return "file"
-    if entry.is_symlink():
-        return "symbolic link"
-    if entry.is_dir(follow_symlinks=False):
-        return "folder"
-    mode = entry.stat(follow_symlinks=False).st_mode
+    try:
+        if entry.is_file(follow_symlinks=False):
+            return "file"
+        if entry.is_symlink():
+            return "symbolic link"
+        if entry.is_dir(follow_symlinks=False):
+            return "folder"
+        mode = entry.stat(follow_symlinks=False).st_mode
+    except OSError:
+        return "file"  # whoever reads it says what is wrong with this one
     return "pipe" if stat.S_ISFIFO(mode) else "socket" if stat.S_ISSOCK(mode) else "device"
 
 
 def read_list(file: BinaryIO) -> Iterator[bytes]:
-    """The paths of a list: one a line, or NUL-terminated (as ``find -print0`` writes) where it holds a NUL."""
-    block = file.read(1 << 16)
-    end = END if END in block else b"\n"
+    """The paths of a list: one a line, or NUL-terminated (as ``find -print0`` writes) where it begins so.
+
+    A list that begins with a byte order mark is in UTF-8, UTF-16 or UTF-32; else its bytes are those of the paths.
+
+    Raises:
+        UsageError: a line is far too long for a path.
+    """
+    blocks = _blocks(file)
+    first = next(blocks, b"")
+    end = END if END in first else b"\n"
     strip = b"" if end == END else b"\r"
     rest = b""
-    while block:
-        *names, rest = (rest + block).split(end)
+    for block in chain([first], blocks):
+        *names, rest = (rest + (block if end == END else block.replace(END, end))).split(end)
         yield from filter(None, (name.removesuffix(strip) for name in names))
-        block = file.read(1 << 16)
+        if len(rest) > LONGEST_LINE:
+            raise UsageError(
+                f"--files-from: a line of more than {LONGEST_LINE:,} bytes is no path; "
+                "the list has a path a line, or every path ends with a NUL"
+            )
     if rest := rest.removesuffix(strip):
         yield rest
+
+
+def _blocks(file: BinaryIO) -> Iterator[bytes]:
+    """The list's bytes without a byte order mark, in UTF-8 where there was one."""
+    first = file.read(BLOCK)
+    mark, encoding = next(((mark, name) for mark, name in _MARKS if first.startswith(mark)), (b"", ""))
+    blocks = chain([first[len(mark) :]], iter(lambda: file.read(BLOCK), b""))
+    if not encoding:
+        return blocks
+    return (text.encode() for text in codecs.iterdecode(blocks, encoding, errors="replace"))
 
 
 @dataclass(frozen=True, slots=True)

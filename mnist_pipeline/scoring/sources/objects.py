@@ -1,14 +1,15 @@
 """Images in an object store, below ``s3://bucket/prefix``."""
 
 import hashlib
-import os
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import compress, islice
 
 from mnist_pipeline.errors import StorageError
-from mnist_pipeline.files.object_store import ObjectFolder
+from mnist_pipeline.files.object_store import ObjectFolder, StoredObject
 from mnist_pipeline.imaging.errors import ImageError
+from mnist_pipeline.scoring.sources.listing import END, REPORT_EVERY, Skipped
 from mnist_pipeline.scoring.sources.reading import Signature
 
 AHEAD = 8
@@ -17,17 +18,34 @@ AHEAD_BYTES = 64_000_000
 """They hold about so much together."""
 
 
-def list_keys(url: str) -> Iterator[bytes]:
+def list_keys(url: str, skipped: Skipped) -> Iterator[bytes]:
     """The keys of all objects below the URL, relative to it; hidden ones and folder markers are passed over.
+
+    Args:
+        url: ``s3://bucket/prefix``.
+        skipped: gets what is passed over.
 
     Raises:
         StorageError: the store cannot be listed.
         UsageError: no such URL.
         MissingExtraError: the ``s3`` extra is not installed.
     """
-    for key in ObjectFolder(url).each_key():
-        if not key.endswith("/") and not any(part.startswith(".") for part in key.split("/")):
-            yield os.fsencode(key)
+    folder = ObjectFolder(url, any_name=True)
+    with ThreadPoolExecutor(AHEAD) as threads:
+        objects = folder.each_object()
+        while page := list(islice(objects, REPORT_EVERY)):
+            empty = [key for key, size in page if not (key and size)]
+            markers = set(compress(empty, threads.map(folder.is_marker, empty)))
+            for key, _ in page:
+                name = key.encode(errors="surrogateescape")
+                if any(part.startswith(".") for part in key.split("/")):
+                    skipped.entries["hidden"] += 1
+                elif key in markers:
+                    skipped.entries["folder marker"] += 1
+                elif END in name:
+                    skipped.entries["unusable name"] += 1
+                else:
+                    yield name
 
 
 class ObjectReader:
@@ -38,7 +56,7 @@ class ObjectReader:
     """
 
     def __init__(self, url: str, max_bytes: int) -> None:
-        self._folder = ObjectFolder(url)
+        self._folder = ObjectFolder(url, any_name=True)
         self._max_bytes = max_bytes
         self._coming: deque[bytes] = deque()
         self._asked: dict[bytes, Future[tuple[bytes, Signature]]] = {}
@@ -70,26 +88,32 @@ class ObjectReader:
 
     def _fetch(self, name: bytes) -> tuple[bytes, Signature]:
         try:
-            stored = self._folder.get(os.fsdecode(name))
+            # Listings leave out a slash at the end.
+            stored = self._get(_key(name)) or self._get(f"{_key(name)}/")
         except StorageError as error:
             raise ImageError("unreadable", f"cannot be read: {error}") from None
         if stored is None:
             raise ImageError("vanished", "is not there any more")
         signature = _signature(stored.tag)
-        if len(stored.data) > self._max_bytes:
-            raise ImageError(
-                "too large", f"{len(stored.data):,} bytes; at most {self._max_bytes:,} are read", signature
-            )
+        if stored.size > self._max_bytes:
+            raise ImageError("too large", f"{stored.size:,} bytes; at most {self._max_bytes:,} are read", signature)
         if not stored.data:
             raise ImageError("empty", "holds no bytes", signature)
         return stored.data, signature
 
+    def _get(self, key: str) -> StoredObject | None:
+        return self._folder.get(key, most=self._max_bytes)
+
     def signature(self, name: bytes) -> Signature | None:
         try:
-            tag = self._folder.tag(os.fsdecode(name))
+            tag = self._folder.tag(_key(name)) or self._folder.tag(f"{_key(name)}/")
         except StorageError:
             return None
         return None if tag is None else _signature(tag)
+
+
+def _key(name: bytes) -> str:
+    return name.decode(errors="surrogateescape")
 
 
 def _signature(tag: str) -> Signature:

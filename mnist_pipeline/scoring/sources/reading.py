@@ -37,6 +37,19 @@ SIGNATURE = struct.Struct("<qq")
 """As rows store one."""
 NOTHING = Signature(0, 0)
 """Of an image that is not there."""
+GONE = frozenset({"vanished", "missing"})
+"""Kinds of errors of images that are not there."""
+
+
+def signature_of(status: os.stat_result) -> Signature:
+    """Of a file that is there.
+
+    File systems know times that 64 bits of nanoseconds do not hold (before 1677, after 2262): those are taken modulo
+    584 years.
+    """
+    modified = (status.st_mtime_ns + (1 << 63)) % (1 << 64) - (1 << 63)
+    found = Signature(status.st_size, modified)
+    return found if found != NOTHING else Signature(0, 1)
 
 
 class Reader(Protocol):
@@ -50,7 +63,8 @@ class Reader(Protocol):
         """All bytes of one image.
 
         Raises:
-            ImageError: kinds ``vanished``, ``unreadable``, ``not a file``, ``too large``, ``changed``, ``empty``.
+            ImageError: kinds ``vanished``, ``missing``, ``unreadable``, ``not a file``, ``too large``, ``changed``,
+                ``empty``.
         """
         ...
 
@@ -60,12 +74,20 @@ class Reader(Protocol):
 
 
 class FileReader:
-    """Reads regular files, below a folder or anywhere."""
+    """Reads regular files, below a folder or anywhere.
+
+    Args:
+        root: where relative names start.
+        max_bytes: of the largest file that is read.
+        follow_links: the names are what a user wrote, so that links are followed, and a file that is not there may
+            never have been.
+    """
 
     def __init__(self, root: str, max_bytes: int, *, follow_links: bool) -> None:
         self._base = os.fsencode(root).rstrip(b"/") + b"/"
         self._max_bytes = max_bytes
         self._flags = FLAGS if follow_links else FLAGS | NO_FOLLOW
+        self._absent = ("missing", "there is no such file") if follow_links else ("vanished", "is not there any more")
 
     def expect(self, names: Iterable[bytes]) -> None:
         """The kernel reads ahead by itself."""
@@ -75,7 +97,7 @@ class FileReader:
         try:
             return self._read_once(path)
         except (OSError, ImageError):
-            return _patiently(lambda: self._read_once(path))
+            return _patiently(lambda: self._read_once(path), self._absent)
 
     def signature(self, name: bytes) -> Signature | None:
         try:
@@ -83,7 +105,7 @@ class FileReader:
             status = os.stat(self._path(name), follow_symlinks=not self._flags & NO_FOLLOW)  # noqa: PTH116
         except OSError:
             return None
-        return Signature(status.st_size, status.st_mtime_ns)
+        return signature_of(status)
 
     def _path(self, name: bytes) -> bytes:
         return name if name.startswith(b"/") else self._base + name
@@ -94,7 +116,7 @@ class FileReader:
             before = os.fstat(descriptor)
             if not stat.S_ISREG(before.st_mode):
                 raise ImageError("not a file", "is no regular file")
-            signature = Signature(before.st_size, before.st_mtime_ns)
+            signature = signature_of(before)
             if before.st_size > self._max_bytes:
                 what = f"{before.st_size:,} bytes; at most {self._max_bytes:,} are read"
                 raise ImageError("too large", what, signature)
@@ -113,14 +135,19 @@ class FileReader:
         return data, signature
 
 
-def _patiently(read: Callable[[], tuple[bytes, Signature]]) -> tuple[bytes, Signature]:
-    """Call ``read`` again; after a pause once more, where the failure can pass by itself."""
+def _patiently(read: Callable[[], tuple[bytes, Signature]], absent: tuple[str, str]) -> tuple[bytes, Signature]:
+    """Call ``read`` again; after a pause once more, where the failure can pass by itself.
+
+    Args:
+        read: what to call.
+        absent: kind and message of the error where there is no file.
+    """
     for pause in (*PAUSES, None):
         try:
             return read()
         except OSError as error:
             if error.errno not in TRANSIENT or pause is None:
-                raise _as_image_error(error) from None
+                raise _as_image_error(error, absent) from None
         except ImageError as error:
             if error.kind != "changed" or pause is None:
                 raise
@@ -128,9 +155,9 @@ def _patiently(read: Callable[[], tuple[bytes, Signature]]) -> tuple[bytes, Sign
     raise AssertionError("unreachable")
 
 
-def _as_image_error(error: OSError) -> ImageError:
+def _as_image_error(error: OSError, absent: tuple[str, str]) -> ImageError:
     if error.errno in {errno.ENOENT, errno.ENOTDIR}:
-        return ImageError("vanished", "is not there any more")
+        return ImageError(*absent)
     if error.errno in {errno.ELOOP, errno.ENXIO, errno.ENODEV, errno.EISDIR}:
         return ImageError("not a file", "is no regular file")
     return ImageError("unreadable", f"cannot be read: {error.strerror or error}")

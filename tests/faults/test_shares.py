@@ -1,0 +1,130 @@
+"""File systems that cannot lock, cannot flush folders, or cannot be written: reading works, writing is one line."""
+
+import errno
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mnist_pipeline.registry import Registry
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="flock, mount")
+
+_spec = importlib.util.spec_from_file_location("samples", Path(__file__).parents[1] / "registry" / "samples.py")
+assert _spec
+assert _spec.loader
+samples = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(samples)
+
+ENOUGH = 120
+COMMAND = [sys.executable, "-P", "-m", "mnist_pipeline"]
+# What the kernel would answer for a file on such a share, in this process and in all that it starts.
+SHARE = """
+import errno, fcntl, os, stat
+def refuse(*_):
+    raise OSError({number}, os.strerror({number}))
+def fsync(descriptor, real=os.fsync):
+    refuse() if stat.S_ISDIR(os.fstat(descriptor).st_mode) else real(descriptor)
+{what}
+"""
+READING = (["runs", "list"], ["models", "list"], ["models", "show", "{a}"], ["models", "verify"], ["models", "history"])
+WRITING = (["models", "promote", "{b}", "--reason", "better"], ["fetch", "--dataset", "digits"])
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory) -> tuple[Path, dict[str, str]]:
+    """A workspace with two published versions, and what they are called."""
+    root = tmp_path_factory.mktemp("share")
+    registry = Registry(root / "models")
+    published = [samples.publish(registry, "mnist", root, seed) for seed in (1, 2)]
+    registry.promote("mnist", published[0].version, reason="first")
+    return root, dict(zip("ab", (one.version for one in published), strict=True))
+
+
+@pytest.fixture
+def images(tmp_path) -> Path:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    ink = np.zeros((28, 28), np.uint8)
+    ink[4:24, 12:16] = 255
+    Image.fromarray(ink).save(folder / "one.png")
+    return folder
+
+
+def run(words: list[str], workspace: Path, prefix: tuple[str, ...] = (), **environment: str) -> tuple[int, list[str]]:
+    """Exit code, and the lines of standard error that are no progress."""
+    done = subprocess.run(
+        [*prefix, *COMMAND, *words, "--workspace", str(workspace)],
+        capture_output=True, text=True, timeout=ENOUGH, env=os.environ | environment, check=False,
+    )  # fmt: skip
+    return done.returncode, [line for line in done.stderr.splitlines() if " images" not in line]
+
+
+def named(words: list[str], names: dict[str, str]) -> list[str]:
+    return [word.format_map(names) for word in words]
+
+
+@pytest.fixture
+def share(tmp_path):
+    """Environment of a process that sees such a share everywhere."""
+
+    def make(number: int, what: str) -> dict[str, str]:
+        hooks = tmp_path / "hooks"
+        hooks.mkdir()
+        (hooks / "sitecustomize.py").write_text(SHARE.format(number=number, what=what))
+        return {"PYTHONPATH": str(hooks)}
+
+    return make
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS])
+def test_without_locks_reading_works_and_writing_is_one_line(workspace, images, tmp_path, share, number):
+    root, names = workspace
+    environment = share(number, "fcntl.flock = refuse")
+    for words in READING:
+        assert run(named(words, names), root, **environment)[0] == 0, words
+    score = ["score", str(images), "-o", str(tmp_path / "a.csv"), "-q"]
+    for words in (*WRITING, score):
+        code, said = run(named(words, names), root, **environment)
+        assert (code, len(said)) == (1, 1), said
+        assert "cannot be locked" in said[0]
+        assert "its file system has no locks" in said[0]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["hooks", "images"]
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOTSUP])
+def test_a_share_that_cannot_flush_folders_is_written_all_the_same(workspace, images, tmp_path, share, number):
+    environment = share(number, "os.fsync = fsync")
+    score = ["score", str(images), "-o", str(tmp_path / "a.csv"), "--report", str(tmp_path / "a.html"), "-q"]
+    assert run(score, workspace[0], **environment) == (0, [])
+    assert (tmp_path / "a.csv").read_text().count("\n") == 2
+    assert (tmp_path / "a.html").exists()
+
+
+def test_another_error_of_the_disk_is_no_success(workspace, images, tmp_path, share):
+    environment = share(errno.EIO, "os.fsync = fsync")
+    code, said = run(["score", str(images), "-o", str(tmp_path / "a.csv"), "-q"], workspace[0], **environment)
+    assert (code, len(said)) == (1, 1)
+    assert said[0].startswith(f"error: {tmp_path}: Input/output error; ")
+
+
+CAN_MOUNT = subprocess.run(["unshare", "-rm", "true"], capture_output=True, check=False).returncode == 0
+
+
+@pytest.mark.skipif(not CAN_MOUNT, reason="needs user namespaces")
+def test_in_a_workspace_that_is_read_only_reading_works_and_writing_is_one_line(workspace, images, tmp_path):
+    root, names = workspace
+    mount = f'mount --bind {root} {root} && mount -o remount,bind,ro {root} && exec "$@"'
+    prefix = ("unshare", "-rm", "sh", "-c", mount, "sh")
+    for words in (*READING, ["score", str(images), "-o", str(tmp_path / "a.csv"), "-q"]):
+        assert run(named(words, names), root, prefix)[0] == 0, words
+    assert (tmp_path / "a.csv").exists()
+    for words in (*WRITING, ["score", str(images), "-o", str(root / "a.csv"), "-q"]):
+        code, said = run(named(words, names), root, prefix)
+        assert (code, len(said)) == (1, 1), said
+        assert "Read-only file system" in said[0]
