@@ -25,12 +25,12 @@ from mnist_pipeline.config import ScoreConfig
 from mnist_pipeline.errors import PipelineError
 from mnist_pipeline.registry.lookup import find_scoring_model
 from mnist_pipeline.rejection.model import ScoringModel
-from mnist_pipeline.scoring import crew
 from mnist_pipeline.scoring.outputs import Outputs, claim, inputs_of
 from mnist_pipeline.scoring.records import Location, ScoredSection, ScoreSummary
 from mnist_pipeline.scoring.remarks import is_complete, remarks, unscored
 from mnist_pipeline.scoring.score import usable_cpus
 from mnist_pipeline.scoring.sections import Plan, join_sections, plan_sections, up_to_date
+from mnist_pipeline.scoring.workers import shared
 
 TASK_IMAGES = 10_000
 """A task costs some 0.05 s of a core beside its work, 0.2 s on Dask; the work of so many is a second at the least."""
@@ -79,9 +79,8 @@ def join_rows(
     keep: bool,
 ) -> ScoreSummary:
     """The output and its manifest."""
-    return join_sections(
-        config, plan, model, reused=reused, workers=workers, started=started, keep=keep, crew=crew.CREW
-    )
+    pools = shared.SHARED_POOLS  # by its module's name: Dask copies what a flow's module holds
+    return join_sections(config, plan, model, reused=reused, workers=workers, started=started, keep=keep, pools=pools)
 
 
 @flow(name="score-folder", persist_result=False, on_failure=[notify])
@@ -121,7 +120,7 @@ def score_folder(
     location = Location.of(folder)
     outputs = Outputs.of(output, report)
     chosen = find_model(model, name, workspace, registry)
-    with claim(outputs, config, inputs_of(location, chosen)), closing(crew.CREW):
+    with claim(outputs, config, inputs_of(location, chosen)), closing(shared.SHARED_POOLS):
         plan = list_images(config, location, outputs.output, chosen, task_images, report)
         summary = up_to_date(config, plan, chosen, keep=keep_shards) if config.resume else None
         if summary is None:

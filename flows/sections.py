@@ -14,9 +14,9 @@ from prefect.states import Completed
 
 from mnist_pipeline.config import ScoreConfig
 from mnist_pipeline.errors import StorageError
-from mnist_pipeline.scoring.crew import CREW
 from mnist_pipeline.scoring.records import ScoredSection, Section
 from mnist_pipeline.scoring.sections import score_section
+from mnist_pipeline.scoring.workers.shared import SHARED_POOLS
 
 Count = Callable[[int], None]
 
@@ -40,7 +40,7 @@ def counting(count: Count) -> Iterator[None]:
 
 def score_images(config: ScoreConfig, section: Section, workers: int) -> State[ScoredSection]:
     """Store the rows of a section. A lost worker's section goes to another one, which makes what is missing."""
-    scored = score_section(config, section, CREW, workers, _counter.get())
+    scored = score_section(config, section, SHARED_POOLS, workers, _counter.get())
     if scored.reused == scored.images:
         return Completed(name="Reused", message="all rows were there, and every image is unchanged", data=scored)
     return Completed(message=f"{scored.images:,} images, {scored.reused:,} of them reused", data=scored)

@@ -88,7 +88,7 @@ def score(
     which = {"model": model, "name": name, "workspace": workspace, "registry": registry}
     try:
         if dask_scheduler is None:
-            summary = _score_here(ctx, terminal, values, folder, files_from, output, report, which)
+            summary = _score_here(terminal, values, folder, files_from, output, report, which)
         else:
             summary = _score_on_dask(terminal, values, folder, files_from, output, report, which, dask_scheduler)
     except KeyboardInterrupt:
@@ -105,7 +105,6 @@ def score(
 
 
 def _score_here(
-    ctx: typer.Context,
     terminal: Terminal,
     values: dict[str, Any],
     folder: str | None,
@@ -115,9 +114,9 @@ def _score_here(
     which: dict[str, Any],
 ) -> "ScoreSummary":
     """By processes on this machine; Prefect is not loaded."""
-    from mnist_pipeline.scoring.launch import Nursery
+    from mnist_pipeline.scoring.workers.start import start_forkserver
 
-    nursery = ctx.with_resource(Nursery())  # loads while this process does
+    start_forkserver()  # it loads while this process does
     from mnist_pipeline.config import ScoreConfig, parse_config
     from mnist_pipeline.registry.lookup import find_scoring_model
     from mnist_pipeline.scoring.score import score_images
@@ -126,7 +125,7 @@ def _score_here(
     location = _location(folder, files_from)
     chosen = find_scoring_model(**which)
     with _names(files_from) as names, terminal.progress() as report_progress:
-        return score_images(config, location, names, output, chosen, report_progress, report=report, nursery=nursery)
+        return score_images(config, location, names, output, chosen, report_progress, report=report)
 
 
 def _score_on_dask(

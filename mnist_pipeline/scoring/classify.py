@@ -78,7 +78,7 @@ class Inputs:
 
 
 def score_names(
-    names: Sequence[bytes], job: Job, canvas: Canvas, model: Model, condemned: Mapping[int, tuple[str, str]]
+    names: Sequence[bytes], job: Job, canvas: Canvas, model: Model, quarantined: Mapping[int, tuple[str, str]]
 ) -> Part:
     """The rows of ``names``, in their order.
 
@@ -87,9 +87,9 @@ def score_names(
         job: how.
         canvas: room for at least as many images.
         model: what to ask.
-        condemned: rows that must not be touched, because they brought workers down: row -> (kind, message).
+        quarantined: rows that must not be touched, because workers hung or died at them: row -> (kind, message).
     """
-    inputs = prepare(names, job, canvas, condemned)
+    inputs = prepare(names, job, canvas, quarantined)
     chosen = np.flatnonzero(inputs.asked)
     if chosen.size:
         images = inputs.images if chosen.size == len(names) else inputs.images[chosen]
@@ -127,19 +127,19 @@ def load_novelty(settings: ScoringSettings) -> Novelty | None:
     return read_novelty(json.loads(data)["rejection"])
 
 
-def prepare(names: Sequence[bytes], job: Job, canvas: Canvas, condemned: Mapping[int, tuple[str, str]]) -> Inputs:
+def prepare(names: Sequence[bytes], job: Job, canvas: Canvas, quarantined: Mapping[int, tuple[str, str]]) -> Inputs:
     """Read, decode and preprocess; arguments as `score_names`."""
     count = len(names)
     canvas.pixels[:count] = 0
     inputs = Inputs(
-        np.zeros(count, ROW), canvas.pixels[:count], np.zeros(count, bool), np.zeros(count, bool), dict(condemned)
+        np.zeros(count, ROW), canvas.pixels[:count], np.zeros(count, bool), np.zeros(count, bool), dict(quarantined)
     )
     inputs.rows["strangeness"] = -np.inf
     seen = [(Signature(0, 0), NO_DIGEST)] * count
     as_they_are: list[int] = []
-    job.reader.expect(name for row, name in enumerate(names) if row not in condemned)
+    job.reader.expect(name for row, name in enumerate(names) if row not in quarantined)
     for row, name in enumerate(names):
-        if row in condemned:
+        if row in quarantined:
             continue
         job.report(row)
         try:

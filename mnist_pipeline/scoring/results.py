@@ -1,5 +1,6 @@
 """The file that holds the rows of one scored shard: whole and unaltered, or refused."""
 
+import errno
 import hashlib
 import json
 from dataclasses import dataclass, field
@@ -13,6 +14,8 @@ from mnist_pipeline.scoring.records import ROW, Shard
 
 MAGIC = b"mnist-pipeline part 2\n"
 DIGEST_BYTES = 32
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""Error numbers of a disk that is full, or may not be filled further."""
 
 
 @dataclass(frozen=True, slots=True)

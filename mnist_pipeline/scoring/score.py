@@ -11,7 +11,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -30,15 +30,15 @@ from mnist_pipeline.scoring.job import (
     reusable,
     summarise,
 )
-from mnist_pipeline.scoring.launch import Nursery
 from mnist_pipeline.scoring.outputs import Outputs, claim, inputs_of, tidy, without_outputs
-from mnist_pipeline.scoring.pool import Pool
 from mnist_pipeline.scoring.records import Location, ScoreSummary, Shard
 from mnist_pipeline.scoring.results import read_rows
 from mnist_pipeline.scoring.shards import cut
 from mnist_pipeline.scoring.sources.listing import Skipped, SortedNames, read_list, scan_folder, sort_names
 from mnist_pipeline.scoring.sources.reading import Reader, open_reader
 from mnist_pipeline.scoring.statistics import Tally
+from mnist_pipeline.scoring.workers.pool import Pool
+from mnist_pipeline.scoring.workers.start import start_forkserver
 from mnist_pipeline.scoring.writers import open_sink
 
 logger = logging.getLogger(__name__)
@@ -89,34 +89,18 @@ def score_images(
     report_progress: ReportProgress = no_progress,
     *,
     report: Path | None = None,
-    nursery: Nursery | None = None,
 ) -> ScoreSummary:
     """As `score_folder`, for any location.
 
-    Where the location is a list, ``names`` holds the paths: one a line, or NUL-terminated. ``nursery`` is one
-    that was started while the caller was still loading.
+    Where the location is a list, ``names`` holds the paths: one a line, or NUL-terminated.
     """
     started = time.monotonic()
-    with nullcontext(nursery) if nursery else Nursery() as workers:
-        return _score(config, location, names, output, model, report_progress, report, workers, started)
-
-
-def _score(
-    config: ScoreConfig,
-    location: Location,
-    names: BinaryIO | None,
-    output: Path,
-    model: ScoringModel,
-    report_progress: ReportProgress,
-    report: Path | None,
-    nursery: Nursery,
-    started: float,
-) -> ScoreSummary:
+    start_forkserver()
     outputs = Outputs.of(output, report)
     settings = make_settings(config, location, model)
     workers = config.workers or usable_cpus()
     with claim(outputs, config, inputs_of(location, model, names)):
-        with Pool(settings, workers, config.max_memory_megabytes, outputs.work, nursery) as pool:
+        with Pool(settings, workers, config.max_memory_megabytes) as pool:
             if not config.resume:
                 pool.warm_up()
             skipped = Skipped()
@@ -144,7 +128,7 @@ def take_pictures(tally: Tally, pool: Pool) -> list[dict[str, Any]]:
     """The pictures of the images that the report shows."""
     from mnist_pipeline.scoring.report import pictured
 
-    return pool.pictures([os.fsdecode(name) for name in pictured(tally)])
+    return pool.pictures(list(pictured(tally)))
 
 
 def write_report(path: Path, summary: ScoreSummary, tally: Tally, pictures: list[dict[str, Any]]) -> None:

@@ -17,7 +17,6 @@ from mnist_pipeline.files import write_json
 from mnist_pipeline.progress import ReportProgress, no_progress
 from mnist_pipeline.rejection.model import ScoringModel
 from mnist_pipeline.schema import Record
-from mnist_pipeline.scoring.crew import Crew
 from mnist_pipeline.scoring.job import (
     check_machine,
     choose_threshold,
@@ -34,6 +33,7 @@ from mnist_pipeline.scoring.shards import cut, cut_sections, names_at, shards_of
 from mnist_pipeline.scoring.sources.listing import Skipped
 from mnist_pipeline.scoring.sources.reading import open_reader
 from mnist_pipeline.scoring.statistics import Tally
+from mnist_pipeline.scoring.workers.shared import SharedPools
 
 logger = logging.getLogger(__name__)
 
@@ -116,7 +116,7 @@ def up_to_date(config: ScoreConfig, plan: Plan, model: ScoringModel, *, keep: bo
 def score_section(
     config: ScoreConfig,
     section: Section,
-    crew: Crew,
+    pools: SharedPools,
     workers: int = 1,
     scored: Callable[[int], None] = lambda _: None,
 ) -> ScoredSection:
@@ -125,7 +125,7 @@ def score_section(
     Args:
         config: how.
         section: of a plan.
-        crew: where the worker processes come from.
+        pools: where the worker processes come from.
         workers: how many of them at most.
         scored: is told how many images are done, after each shard.
 
@@ -148,7 +148,7 @@ def score_section(
 
     shards = missing()
     if first := next(shards, None):
-        with crew.pool(section.settings, workers, config.max_memory_megabytes) as pool:
+        with pools.pool(section.settings, workers, config.max_memory_megabytes) as pool:
             for shard in pool.score(chain([first], shards)):
                 scored(shard.images if shard is not None else 0)
     return ScoredSection(images=section.images, reused=reused)
@@ -162,7 +162,7 @@ def join_sections(
     reused: int,
     workers: int,
     started: float,
-    crew: Crew,
+    pools: SharedPools,
     keep: bool = False,
 ) -> ScoreSummary:
     """The output and its manifest from the rows of all shards, in order.
@@ -174,7 +174,7 @@ def join_sections(
         reused: images whose rows were there already, for the manifest.
         workers: how many processes worked at once, for the manifest.
         started: `time.monotonic` when the job began.
-        crew: draws the pictures of the report.
+        pools: draws the pictures of the report.
         keep: leave the rows of the shards for the next job on the same output.
 
     Raises:
@@ -191,7 +191,7 @@ def join_sections(
     seconds = time.monotonic() - started
     summary = summarise(config, plan.settings, model, outputs, tally, skipped, workers, seconds)
     if outputs.report is not None:
-        with crew.pool(plan.settings, 1, config.max_memory_megabytes) as pool:
+        with pools.pool(plan.settings, 1, config.max_memory_megabytes) as pool:
             pictures = take_pictures(tally, pool)
         write_report(outputs.report, summary, tally, pictures)
     write_json(outputs.manifest, summary.model_dump(mode="json"))

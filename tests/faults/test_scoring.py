@@ -27,10 +27,10 @@ from mnist_pipeline.files import sha256_bytes
 from mnist_pipeline.imaging.decoding import decode
 from mnist_pipeline.imaging.errors import ImageError
 from mnist_pipeline.rejection.answers import ERROR
-from mnist_pipeline.scoring import launch
 from mnist_pipeline.scoring.records import ROW, ScoreSummary
 from mnist_pipeline.scoring.score import score_folder
 from mnist_pipeline.scoring.sources.reading import FileReader
+from mnist_pipeline.scoring.workers import start
 from mnist_pipeline.scoring.writers import Batch, CsvSink, escape_path, parse_path
 
 _spec = importlib.util.spec_from_file_location(
@@ -296,12 +296,36 @@ def test_a_file_that_changes_all_the_time_is_read_whole_or_not_at_all(tmp_path):
 # 14: errors of the disk that pass
 
 
-def with_hook(folder: Path, monkeypatch: pytest.MonkeyPatch, code: str) -> None:
-    """Every worker process runs ``code`` when it starts."""
-    hooks = folder.with_name("hooks")
-    hooks.mkdir(exist_ok=True)
+HOOKED = """
+import sys
+from pathlib import Path
+from mnist_pipeline.config import ScoreConfig
+from mnist_pipeline.scoring.score import score_folder
+from mnist_pipeline.scoring.workers import start
+start.METHOD, config, folder, output, model, sha256 = sys.argv[1:]
+summary = score_folder(ScoreConfig.model_validate_json(config), Path(folder), Path(output), Path(model), sha256)
+print(summary.model_dump_json())
+"""
+
+
+def score_hooked(
+    code: str, folder: Path, model: "fixtures.Model", method: str = start.METHOD, **config: object
+) -> tuple[ScoreSummary, dict[str, dict[str, str]]]:
+    """As `score`, in a process of its own, where every process runs ``code`` when it starts."""
+    hooks, output = folder.with_name("hooks"), folder.with_name("out.csv")
+    hooks.mkdir()
     (hooks / "sitecustomize.py").write_text(code)
-    monkeypatch.setenv("PYTHONPATH", str(hooks))
+    values = ScoreConfig.model_validate({"workers": 1, "overwrite": True, "min_confidence": 0} | config)
+    arguments = [method, values.model_dump_json(), str(folder), str(output), str(model.path), model.sha256]
+    done = subprocess.run(
+        [sys.executable, "-c", HOOKED, *arguments],
+        env=os.environ | {"PYTHONPATH": str(hooks)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return ScoreSummary.model_validate_json(done.stdout), read_csv(output)
 
 
 FAILING_READ = """
@@ -321,10 +345,9 @@ os.read = failing
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc")
-def test_an_io_error_is_tried_again_and_is_never_called_corrupt(model, make_folder, monkeypatch):
+def test_an_io_error_is_tried_again_and_is_never_called_corrupt(model, make_folder):
     folder = make_folder(4)
-    with_hook(folder, monkeypatch, FAILING_READ)
-    summary, rows = score(folder, model)
+    summary, rows = score_hooked(FAILING_READ, folder, model)
     assert summary.ok == 3
     (failed,) = [row for row in rows.values() if row["status"] == "error"]
     assert failed["path"].endswith("00002.png")
@@ -347,16 +370,14 @@ plain_png.compressed_pixels = poison
 
 
 @POSIX
-@pytest.mark.parametrize("forks", [True, False], ids=["forked workers", "workers of their own"])
-def test_an_image_that_kills_its_decoder_costs_its_own_row(model, make_folder, monkeypatch, forks):
-    monkeypatch.setattr(launch, "FORKS", forks and launch.FORKS)
+@pytest.mark.parametrize("method", [start.METHOD, "spawn"])
+def test_an_image_that_kills_its_decoder_costs_its_own_row(model, make_folder, method):
     folder = make_folder(30)
     clean, expected = score(folder, model)
     good = next(folder.rglob("*.png")).read_bytes()
     for name, ending in (("5/crash.png", b"crash"), ("5/hang.png", b"hang"), ("5/memory.png", b"memory")):
         (folder / name).write_bytes(good + ending)
-    with_hook(folder, monkeypatch, POISON)
-    summary, rows = score(folder, model, image_seconds=4)
+    summary, rows = score_hooked(POISON, folder, model, method, image_seconds=4)
     assert clean.ok == summary.ok == 30
     assert {path: row for path, row in rows.items() if row["status"] == "ok"} == expected
     assert rows["5/crash.png"]["error"] == "crashed: brought 2 workers down (SIGSEGV)"

@@ -19,12 +19,12 @@ from mnist_pipeline.config import ScoreConfig
 from mnist_pipeline.errors import DataError, PipelineError, UsageError
 from mnist_pipeline.files import sha256_file
 from mnist_pipeline.rejection.model import ScoringModel
-from mnist_pipeline.scoring.crew import Crew
 from mnist_pipeline.scoring.outputs import Outputs
 from mnist_pipeline.scoring.records import Location, ScoreSummary
 from mnist_pipeline.scoring.results import read_part
 from mnist_pipeline.scoring.score import score_folder
 from mnist_pipeline.scoring.sections import join_sections, plan_sections, score_section
+from mnist_pipeline.scoring.workers.shared import SharedPools
 
 _spec = importlib.util.spec_from_file_location(
     "scoring_fixtures", Path(__file__).parents[1] / "scoring" / "conftest.py"
@@ -61,8 +61,8 @@ def start(folder: Path, output: Path, model: "fixtures.Model") -> "subprocess.Po
 
 
 @pytest.fixture(scope="module")
-def crew() -> Iterator[Crew]:
-    with closing(Crew()) as found:
+def pools() -> Iterator[SharedPools]:
+    with closing(SharedPools()) as found:
         yield found
 
 
@@ -204,13 +204,12 @@ def test_no_worker_outlives_a_killed_job(model, make_folder, tmp_path):
 
 @lists_children
 def test_workers_that_are_killed_from_outside_cost_no_row(model, make_folder, tmp_path):
-    """The last one born, then the one that gives birth."""
     folder = multiplied(make_folder(600), 3)
     output = tmp_path / "out.csv"
     process = start(folder, output, model)
-    for wanted, victim in ((1, -1), (10, 0), (25, -1)):
+    for wanted in (1, 10, 25):
         wait_until(lambda wanted=wanted: len(parts(output)) >= wanted, process)
-        os.kill(descendants(process.pid)[victim], signal.SIGKILL)
+        os.kill(descendants(process.pid)[-1], signal.SIGKILL)  # the youngest
     _, said = process.communicate(timeout=ENOUGH)
     assert process.returncode == 0, said
     run(folder, tmp_path / "clean.csv", model)
@@ -268,7 +267,7 @@ def test_two_jobs_do_not_write_one_output(model, make_folder, tmp_path):
     process.communicate()
 
 
-def test_sections_scored_one_by_one_anywhere_join_to_the_same_output(model, make_folder, tmp_path, crew):
+def test_sections_scored_one_by_one_anywhere_join_to_the_same_output(model, make_folder, tmp_path, pools):
     folder = make_folder(160)
     clean, output = tmp_path / "clean.csv", tmp_path / "out.csv"
     run(folder, clean, model)
@@ -279,14 +278,14 @@ def test_sections_scored_one_by_one_anywhere_join_to_the_same_output(model, make
     assert plan.images == sum(section.images for section in plan.sections) == 160
     assert all(section.shards > 1 for section in plan.sections[:-1])
     for section in reversed(plan.sections[1:]):
-        scored = score_section(CONFIG, section, crew)
+        scored = score_section(CONFIG, section, pools)
         assert (scored.images, scored.reused) == (section.images, 0)
-    how = {"reused": 0, "workers": 1, "started": time.monotonic(), "crew": crew}
+    how = {"reused": 0, "workers": 1, "started": time.monotonic(), "pools": pools}
     with pytest.raises(DataError, match="missing"):
         join_sections(CONFIG, plan, scoring_model, **how)
     assert not output.exists()
     stored = parts(output)
-    again = [score_section(CONFIG, section, crew) for section in plan.sections]
+    again = [score_section(CONFIG, section, pools) for section in plan.sections]
     assert [scored.reused for scored in again] == [0, *(section.images for section in plan.sections[1:])]
     assert stored.items() <= parts(output).items(), "a shard was scored twice"
     summary = join_sections(CONFIG, plan, scoring_model, **how)
@@ -296,7 +295,7 @@ def test_sections_scored_one_by_one_anywhere_join_to_the_same_output(model, make
 
 @pytest.mark.parametrize("gone", ["images", "model"])
 def test_a_machine_that_does_not_see_the_images_or_the_model_says_so_and_makes_no_row(
-    model, make_folder, tmp_path, crew, gone
+    model, make_folder, tmp_path, pools, gone
 ):
     folder = make_folder(20)
     elsewhere = shutil.copy(model.path, tmp_path / "model.onnx")
@@ -306,11 +305,11 @@ def test_a_machine_that_does_not_see_the_images_or_the_model_says_so_and_makes_n
     lost = folder if gone == "images" else elsewhere
     lost.rename(tmp_path / "lost")
     with pytest.raises(PipelineError, match=f"{lost} is not there on .*the same paths on every worker"):
-        score_section(CONFIG, section, crew)
+        score_section(CONFIG, section, pools)
     assert not parts(tmp_path / "out.csv")
 
 
-def test_a_machine_with_another_version_says_so_and_makes_no_row(model, make_folder, tmp_path, crew):
+def test_a_machine_with_another_version_says_so_and_makes_no_row(model, make_folder, tmp_path, pools):
     location = Location(kind="folder", root=str(make_folder(20)))
     output = tmp_path / "out.csv"
     (section,) = plan_sections(
@@ -318,7 +317,7 @@ def test_a_machine_with_another_version_says_so_and_makes_no_row(model, make_fol
     ).sections
     older = section.settings.model_copy(update={"preprocessing_version": "1-000000000000"})
     with pytest.raises(PipelineError, match="another version of mnist-pipeline, onnxruntime, onnx, Pillow or NumPy"):
-        score_section(CONFIG, section.model_copy(update={"settings": older}), crew)
+        score_section(CONFIG, section.model_copy(update={"settings": older}), pools)
     assert not parts(output)
 
 

@@ -153,11 +153,10 @@ FRESH = """
 import json, sys
 from pathlib import Path
 from mnist_pipeline.config import ScoreConfig
-from mnist_pipeline.scoring import worker
 from mnist_pipeline.scoring.score import score_folder
 score_folder(ScoreConfig(workers=1), *map(Path, sys.argv[1:4]), sys.argv[4])
-worker._load()  # what the worker process loads
-print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
+import mnist_pipeline.scoring.workers.preload  # what the forkserver loads
+print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})), flush=True)
 """
 
 

@@ -1,0 +1,1 @@
+"""Worker processes: what an image brings down is one of them alone."""

@@ -1,0 +1,43 @@
+"""What the forkserver imports before it forks the first worker. Nobody else imports this module."""
+
+import atexit
+import gc
+import os
+import sys
+from contextlib import suppress
+from multiprocessing import forkserver
+from pathlib import Path
+from typing import Any
+
+from mnist_pipeline.scoring.workers.silence import silenced
+
+
+def _load() -> None:
+    """Import what the work needs, while nobody is waiting for it yet."""
+    with silenced(), suppress(Exception):  # whatever is missing is reported when it is needed
+        import onnx  # noqa: F401
+        import onnxruntime  # noqa: F401
+
+        import mnist_pipeline.inference
+        import mnist_pipeline.scoring.classify
+        import mnist_pipeline.scoring.shards
+        import mnist_pipeline.scoring.workers.worker  # noqa: F401
+    # All this stays: the collector need not look at it again, nor touch its pages, which forks share.
+    gc.collect()
+    gc.freeze()
+
+
+def _end() -> None:
+    """The command and its workers are gone. If it was killed, the socket through which it asked for forks is left."""
+    server: Any = forkserver._forkserver
+    with suppress(OSError):
+        socket = Path(server._forkserver_address)
+        socket.unlink()
+        socket.parent.rmdir()
+    os._exit(0)  # somebody may wait for the end of its output: no time for taking libraries down one by one
+
+
+# What goes wrong, such as a fork for which there is no room, is said by whoever asked for it.
+sys.excepthook = lambda *_: None
+atexit.register(_end)
+_load()
