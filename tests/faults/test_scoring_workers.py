@@ -147,15 +147,34 @@ plain_png.compressed_pixels = hang
 """
 
 
+TASK = """
+import sys
+from pathlib import Path
+from mnist_pipeline.config import ScoreConfig
+from mnist_pipeline.scoring.job import ScoringModel
+from mnist_pipeline.scoring.records import Location
+from mnist_pipeline.scoring.sections import plan_sections, score_section
+from mnist_pipeline.scoring.workers.shared import SHARED_POOLS
+_, folder, output, model, sha256, _ = sys.argv[1:]
+config = ScoreConfig(workers=2, shard_images=16)
+location = Location(kind="folder", root=folder)
+plan = plan_sections(config, location, None, Path(output), ScoringModel(Path(model), sha256), 1000)
+score_section(config, *plan.sections, SHARED_POOLS, 2)
+"""
+
+
 @on_linux
-def test_a_killed_job_leaves_no_process_and_no_temporary_file_even_if_an_image_hangs(model, make_folder, tmp_path):
+@pytest.mark.parametrize("code", [SCRIPT, TASK], ids=["a job", "a task with shared pools"])
+def test_what_is_killed_leaves_no_process_and_no_temporary_file_even_if_an_image_hangs(
+    model, make_folder, tmp_path, code
+):
     folder, output = make_folder(200), tmp_path / "out.csv"
     (folder / "5" / "hang.png").write_bytes(next(folder.rglob("*.png")).read_bytes() + b"hang")
     for name in ("hooks", "temporary"):
         (tmp_path / name).mkdir()
     (tmp_path / "hooks" / "sitecustomize.py").write_text(HANGING)
     more = {"PYTHONPATH": str(tmp_path / "hooks"), "TMPDIR": str(tmp_path / "temporary")}
-    script = [sys.executable, "-c", SCRIPT, start.METHOD, *arguments(folder, output, model), str(tmp_path / "runs")]
+    script = [sys.executable, "-c", code, start.METHOD, *arguments(folder, output, model), str(tmp_path / "runs")]
     process = subprocess.Popen(script, env=os.environ | more)
     wait_until(lambda: len(parts(output)) >= 8)  # the other worker goes on
     started = descendants(process.pid)

@@ -102,10 +102,11 @@ class Cluster:
     scheduler: "subprocess.Popen[bytes]"
     workers: list["subprocess.Popen[bytes]"] = field(default_factory=list)
 
-    def start_worker(self) -> None:
+    def start_worker(self, nanny: str = "--no-nanny") -> None:
+        """With a nanny, the default of Dask, it is a daemonic child of the process that is started."""
         log = self.scheduler_file.with_name(f"worker-{len(self.workers)}.log")
         command = [sys.executable, "-m", "distributed.cli.dask_worker", "--scheduler-file", str(self.scheduler_file)]
-        command += ["--host", "127.0.0.1", "--no-dashboard", "--no-nanny", "--nthreads", "1"]
+        command += ["--host", "127.0.0.1", "--no-dashboard", nanny, "--nthreads", "1"]
         command += ["--local-directory", str(log.parent), "--preload", "flows.sections"]
         with log.open("wb") as file:
             # A group of its own: what the worker starts can be stopped together with it.
@@ -115,7 +116,9 @@ class Cluster:
 
 
 @contextmanager
-def start_cluster(folder: Path, environment: dict[str, str], workers: int) -> Iterator[Cluster]:
+def start_cluster(
+    folder: Path, environment: dict[str, str], workers: int, nanny: str = "--no-nanny"
+) -> Iterator[Cluster]:
     pytest.importorskip("prefect_dask")
     file = folder / "scheduler.json"
     command = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0"]
@@ -126,7 +129,7 @@ def start_cluster(folder: Path, environment: dict[str, str], workers: int) -> It
     found = Cluster(json.loads(file.read_bytes())["address"], file, environment, scheduler)
     try:
         for _ in range(workers):
-            found.start_worker()
+            found.start_worker(nanny)
         yield found
     finally:
         for process in (*found.workers, scheduler):
@@ -136,7 +139,7 @@ def start_cluster(folder: Path, environment: dict[str, str], workers: int) -> It
 
 @pytest.fixture(scope="module")
 def cluster(prefect, tmp_path_factory) -> Iterator[Cluster]:
-    with start_cluster(tmp_path_factory.mktemp("dask"), prefect.environment, 2) as found:
+    with start_cluster(tmp_path_factory.mktemp("dask"), prefect.environment, 2, "--nanny") as found:
         yield found
 
 

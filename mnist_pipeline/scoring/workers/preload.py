@@ -3,6 +3,7 @@
 import atexit
 import gc
 import os
+import signal
 import sys
 from contextlib import suppress
 from multiprocessing import forkserver
@@ -14,6 +15,7 @@ from mnist_pipeline.scoring.workers.silence import silenced
 
 def _load() -> None:
     """Import what the work needs, while nobody is waiting for it yet."""
+    gc.disable()
     with silenced(), suppress(Exception):  # whatever is missing is reported when it is needed
         import onnx  # noqa: F401
         import onnxruntime  # noqa: F401
@@ -23,8 +25,8 @@ def _load() -> None:
         import mnist_pipeline.scoring.shards
         import mnist_pipeline.scoring.workers.worker  # noqa: F401
     # All this stays: the collector need not look at it again, nor touch its pages, which forks share.
-    gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 def _end() -> None:
@@ -37,7 +39,17 @@ def _end() -> None:
     os._exit(0)  # somebody may wait for the end of its output: no time for taking libraries down one by one
 
 
+def _leave_the_terminal() -> None:
+    """Ctrl-C is for the command, which ends its workers; so is Ctrl-Z, which would seem an image that takes its time."""
+    with suppress(PermissionError):  # it has a session of its own
+        os.setsid()
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)  # forget the one that was held back until now
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    signal.signal(signal.SIGINT, handler)
+
+
 # What goes wrong, such as a fork for which there is no room, is said by whoever asked for it.
 sys.excepthook = lambda *_: None
 atexit.register(_end)
+_leave_the_terminal()
 _load()

@@ -86,8 +86,8 @@ class SharedRow(Protocol):
 def work(connection: "Connection[Any, Any]", row: SharedRow, setup: Setup) -> None:
     """Answer requests until there is nobody to ask for more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends its workers itself
-    if sys.platform != "win32":
-        os.setsid()  # so is Ctrl-Z, which would look as if an image took its time
+    if sys.platform != "win32" and multiprocessing.get_start_method() == "spawn":
+        os.setsid()  # as the forkserver has done
     threading.Thread(target=_end_with_parent, daemon=True).start()
     os.environ.clear()
     os.environ.update(ENVIRONMENT | dict(setup.environment))
