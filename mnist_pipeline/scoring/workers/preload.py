@@ -40,7 +40,7 @@ def _end() -> None:
 
 
 def _leave_the_terminal() -> None:
-    """Ctrl-C is for the command, which ends its workers; so is Ctrl-Z, which would seem an image that takes its time."""
+    """Ctrl-C is for the command, which ends its workers; Ctrl-Z would look as if an image took its time."""
     with suppress(PermissionError):  # it has a session of its own
         os.setsid()
     handler = signal.signal(signal.SIGINT, signal.SIG_IGN)  # forget the one that was held back until now
