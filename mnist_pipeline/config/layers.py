@@ -35,7 +35,7 @@ def parse_assignment(text: str) -> dict[str, Any]:
         raise UsageError(f"--set {text}: not of the form section.field=value, such as training.epochs=3")
     try:
         nested: Any = tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (tomllib.TOMLDecodeError, RecursionError):
         nested = value
     for name in reversed(names):
         nested = {name: nested}

@@ -63,6 +63,7 @@ WRONG = [
     (["train", "--set", "training.learning_rate=nan"], 2, "training.learning_rate: Input should be a finite number"),
     (["train", "--set", "epochs"], 2, "--set epochs: not of the form section.field=value"),
     (["train", "--config", "absent.toml"], 2, "--config absent.toml: No such file or directory"),
+    (["train", "--set", f"training.epochs={'[' * 9_999}"], 2, "training.epochs: Input should be a valid integer"),
     (["fetch", "--dataset", "absent.toml"], 2, "absent.toml"),
     (["export"], 2, "no run in"),
     (["export", "20000101T000000-abcdef"], 2, "no run '20000101T000000-abcdef' in"),
