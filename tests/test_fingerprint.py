@@ -25,6 +25,7 @@ GROUND = {
     "files": "reads and writes the bytes that it is asked for",
     "network": "opens connections; the bytes that come are hashed",
     "literals": "names of choices, whose values are in the configuration",
+    "network": "brings bytes, which are hashed",
     "progress": "tells how far the work is",
     "runs": "carries values and digests from step to step",
     "schema": "carries values",
@@ -33,7 +34,7 @@ GROUND = {
 }
 """Modules in no fingerprint, and why: they do not decide what a result is."""
 NEUTRAL = {
-    "certifi": "brings bytes, which are hashed",
+    "certifi": "says whom to trust on the way",
     "google": "protobuf: comes with onnx, whose version counts",
     "httpx": "brings bytes, which are hashed",
     "obstore": "brings bytes, which are hashed",

@@ -10,7 +10,6 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
-from urllib.request import getproxies
 
 from mnist_pipeline.errors import MissingExtraError, NetworkError, StorageError
 from mnist_pipeline.network import certificates, check_url, proxy_for, public_url, tls_context
@@ -98,6 +97,8 @@ def _check_environment() -> None:
 
 
 def _options() -> "ClientConfig":
+    from urllib.request import getproxies
+
     options: ClientConfig = {
         "allow_http": True,  # used only where such an endpoint is named
         "connect_timeout": f"{CONNECT_SECONDS}s",

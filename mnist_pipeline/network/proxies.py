@@ -8,7 +8,6 @@ import os
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 from mnist_pipeline.errors import NetworkError
 from mnist_pipeline.network.addresses import check_url, is_loopback, public_url
@@ -33,6 +32,8 @@ def proxy_for(url: str) -> Proxy | None:
     Raises:
         NetworkError: the proxy's variable names none that can be used.
     """
+    from urllib.request import getproxies  # brings TLS along: not before it is asked for
+
     parts = urlsplit(url)
     host = parts.hostname or ""
     found = getproxies()
@@ -60,6 +61,8 @@ def _usable(proxy: Proxy) -> Proxy:
 
 def _is_excepted(host: str, port: int | None, exceptions: str) -> bool:
     """Whether ``NO_PROXY`` names the host: itself or its domain, its address or its network, with or without port."""
+    from urllib.request import proxy_bypass
+
     entries = (entry.strip().lower() for entry in exceptions.split(","))
     return any(_covers(entry, host, port) for entry in entries if entry) or bool(proxy_bypass(host))
 
