@@ -15,7 +15,8 @@ import mnist_pipeline
 from mnist_pipeline import steps
 from mnist_pipeline.runs import fingerprint
 from mnist_pipeline.runs.fingerprint import ONNXRUNTIME, Sources, code_digest
-from mnist_pipeline.scoring import shards, worker
+from mnist_pipeline.scoring import shards
+from mnist_pipeline.scoring.workers import worker
 
 PACKAGE = "mnist_pipeline"
 ROOT = Path(mnist_pipeline.__file__).parent
@@ -23,7 +24,6 @@ GROUND = {
     "config": "carries values, which are in every key",
     "errors": "sentences",
     "files": "reads and writes the bytes that it is asked for",
-    "network": "opens connections; the bytes that come are hashed",
     "literals": "names of choices, whose values are in the configuration",
     "network": "brings bytes, which are hashed",
     "progress": "tells how far the work is",
