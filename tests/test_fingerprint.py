@@ -40,6 +40,7 @@ NEUTRAL = {
     "obstore": "brings bytes, which are hashed",
     "pydantic": "carries values",
     "pydantic_core": "carries values",
+    "stamina": "tries again what the network lost",
 }
 """Packages that need not be in a fingerprint, and why."""
 DECODED = {"PIL": "decodes the sprite when it is fetched; its pixels are in the dataset's digest"}
