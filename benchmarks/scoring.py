@@ -13,7 +13,7 @@
 The contestants take turns, so that a busy moment hits all of them; ratios are those of medians, each with its goal.
 The images are the sprite's where MNIST_PIPELINE_SOURCE names it, else the embedded digits. The model is the codelab's
 network.
-Prints one JSON object; ``--fast PATH`` adds a folder with opencv or imagecodecs to the search for the fastest decoder.
+Prints one JSON object; ``--fast PATH`` adds a folder with imagecodecs to the search for the fastest decoder.
 """
 
 import argparse
@@ -66,7 +66,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--photos", type=int, default=400, help="JPEG files of 4000x3000 pixels")
     parser.add_argument("--growth", default="10000,100000,1000000")
     parser.add_argument("--scratch", help="folder for the files of the benchmark")
-    parser.add_argument("--fast", default="", help="folder with opencv or imagecodecs")
+    parser.add_argument("--fast", default="", help="folder with imagecodecs")
     parser.add_argument("--contestant", help=argparse.SUPPRESS)
     parser.add_argument("--folder", default="", help=argparse.SUPPRESS)
     parser.add_argument("--model", default="", help=argparse.SUPPRESS)
@@ -404,26 +404,15 @@ def _session(model: Path, threads: int | None) -> Any:
 
 
 def fastest_decoder(folder: str) -> tuple[str, Callable[[bytes], NDArray[np.uint8]]]:
-    """The best of those that are here: imagecodecs, opencv, else Pillow's parts."""
+    """The better of those that are here: imagecodecs, else OpenCV."""
     if folder:
         sys.path.append(folder)
     with suppress(ImportError):
         imagecodecs: Any = importlib.import_module("imagecodecs")
         return "imagecodecs", imagecodecs.spng_decode
-    with suppress(ImportError):
-        cv2: Any = importlib.import_module("cv2")
-        cv2.setNumThreads(1)
-        return "opencv", lambda data: cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    from mnist_pipeline.imaging.plain_png import Canvas
-
-    canvas = Canvas(1)
-
-    def decode(data: bytes) -> NDArray[np.uint8]:
-        canvas.decode(0, data)
-        pixels: NDArray[np.uint8] = canvas.pixels[0]
-        return pixels
-
-    return "Pillow's inflater", decode
+    cv2: Any = importlib.import_module("cv2")
+    cv2.setNumThreads(1)
+    return "opencv", lambda data: cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
 
 
 CONTESTANTS = {"keras": keras_loop, "pillow": pillow_loop, "limit": limit}

@@ -22,6 +22,7 @@ from mnist_pipeline.runs.artifacts import (
     ExportedModel,
     ExtraImages,
     FetchedDataset,
+    NoveltyModel,
     TrainedModel,
 )
 from mnist_pipeline.runs.run import Run
@@ -51,9 +52,17 @@ def train(config: TrainConfig, dataset: FetchedDataset, extra: ExtraImages | Non
 
 
 @step
-def export(config: ExportConfig, dataset: FetchedDataset, trained: TrainedModel, run: Run) -> State[ExportedModel]:
-    """Write the ONNX model and prove it."""
-    return _finished(run, "export", steps.export(config, dataset, trained, run))
+def novelty(dataset: FetchedDataset, run: Run) -> State[NoveltyModel]:
+    """Fit the network that knows what is no digit."""
+    return _finished(run, "novelty", steps.novelty(dataset, run, listener()))
+
+
+@step
+def export(
+    config: ExportConfig, dataset: FetchedDataset, trained: TrainedModel, novel: NoveltyModel, run: Run
+) -> State[ExportedModel]:
+    """Write both networks as one ONNX model and prove it."""
+    return _finished(run, "export", steps.export(config, dataset, trained, novel, run))
 
 
 @step

@@ -108,7 +108,8 @@ def _obtain(config: PipelineConfig, run: Run) -> tuple[FetchedDataset, ExtraImag
 def _make(config: PipelineConfig, dataset: FetchedDataset, extra: ExtraImages | None, run: Run) -> Summary:
     """A candidate, judged and published."""
     trained = tasks.train(config.training, dataset, extra, run).result()
-    exported = tasks.export(config.export, dataset, trained, run).result()
+    novel = tasks.novelty(dataset, run).result()
+    exported = tasks.export(config.export, dataset, trained, novel, run).result()
     evaluated = tasks.evaluate(config.evaluation, dataset, exported, run).result()
     summary = tasks.publish(config.publishing, dataset, trained, exported, evaluated, run).result()
     artifacts.show_run(run.directory, summary)

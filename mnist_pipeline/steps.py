@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 from mnist_pipeline.config import (
+    Config,
     EvaluateConfig,
     ExportConfig,
     FetchConfig,
@@ -36,6 +37,7 @@ from mnist_pipeline.runs.artifacts import (
     ExportedModel,
     ExtraImages,
     FetchedDataset,
+    NoveltyModel,
     PublishedModel,
     TrainedModel,
 )
@@ -45,6 +47,7 @@ from mnist_pipeline.runs.summary import Summary
 from mnist_pipeline.training.checkpoint import remove_abandoned
 from mnist_pipeline.training.devices import require_device
 from mnist_pipeline.training.fit import train_model
+from mnist_pipeline.training.novelty import train_novelty
 from mnist_pipeline.workspace import REPORT_HTML
 
 logger = logging.getLogger(__name__)
@@ -52,7 +55,13 @@ logger = logging.getLogger(__name__)
 # What each step's files depend on, besides its config and its inputs.
 DATA = ("data", "mnist_form.py")
 TRAINING = Sources((*DATA, "training"), ("tensorflow", "keras", "numpy"))
-EXPORT = Sources((*DATA, "export", "inference"), ("tensorflow", "keras", "tf2onnx", "onnx", "numpy", *ONNXRUNTIME))
+NOVELTY = Sources(
+    (*DATA, "imaging", "rejection", "training"),
+    ("tensorflow", "keras", "numpy", "opencv-python-headless", "Hershey-Fonts"),
+)
+EXPORT = Sources(
+    (*DATA, "export", "inference", "rejection"), ("tensorflow", "keras", "tf2onnx", "onnx", "numpy", *ONNXRUNTIME)
+)
 EVALUATION = Sources((*DATA, "evaluation", "inference", "rejection"), ("onnx", "numpy", *ONNXRUNTIME))
 
 
@@ -95,13 +104,28 @@ def train(
     return run.once("train", TrainedModel, config=config, inputs=inputs, sources=TRAINING, work=work)
 
 
-def export(config: ExportConfig, dataset: FetchedDataset, trained: TrainedModel, run: Run) -> ExportedModel:
-    """Write the ONNX model and prove that it says what the Keras model says."""
+def novelty(dataset: FetchedDataset, run: Run, report_progress: ReportProgress = no_progress) -> NoveltyModel:
+    """Fit the network that knows what is no digit. It depends on the dataset alone: one serves every preset."""
+
+    def work(key: str) -> NoveltyModel:
+        checkpoints = run.workspace.checkpoints / key
+        found = train_novelty(dataset, run.directory, checkpoints, report_progress)
+        shutil.rmtree(checkpoints, ignore_errors=True)
+        return found
+
+    return run.once("novelty", NoveltyModel, config=Config(), inputs=[dataset], sources=NOVELTY, work=work)
+
+
+def export(
+    config: ExportConfig, dataset: FetchedDataset, trained: TrainedModel, novel: NoveltyModel, run: Run
+) -> ExportedModel:
+    """Write both networks as one ONNX model, and prove that it says what the Keras models say."""
 
     def work(_: str) -> ExportedModel:
-        return export_model(config, dataset, trained, run.directory)
+        return export_model(config, dataset, trained, novel, run.directory)
 
-    return run.once("export", ExportedModel, config=config, inputs=[dataset, trained], sources=EXPORT, work=work)
+    inputs = [dataset, trained, novel]
+    return run.once("export", ExportedModel, config=config, inputs=inputs, sources=EXPORT, work=work)
 
 
 def evaluate(
@@ -233,6 +257,10 @@ def fetched(run: Run) -> FetchedDataset:
 
 def trained(run: Run) -> TrainedModel:
     return run.output("train", TrainedModel)
+
+
+def novelty_trained(run: Run) -> NoveltyModel:
+    return run.output("novelty", NoveltyModel)
 
 
 def exported(run: Run) -> ExportedModel:

@@ -39,6 +39,16 @@ class RunDirectory:
         return self.path / "history.json"
 
     @property
+    def novelty_keras(self) -> Path:
+        """The network that knows what is no digit."""
+        return self.path / "novelty.keras"
+
+    @property
+    def novelty(self) -> Path:
+        """How that network was trained."""
+        return self.path / "novelty.json"
+
+    @property
     def model_onnx(self) -> Path:
         return self.path / MODEL_ONNX
 

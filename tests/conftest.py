@@ -20,8 +20,8 @@ from PIL import Image
 
 from mnist_pipeline.config import FetchConfig
 from mnist_pipeline.data.fetch import fetch_dataset
-from mnist_pipeline.runs.artifacts import FetchedDataset
-from mnist_pipeline.workspace import Workspace
+from mnist_pipeline.runs.artifacts import FetchedDataset, NoveltyModel
+from mnist_pipeline.workspace import RunDirectory, Workspace
 
 # Where tests run in the background of a shell, Ctrl-C is switched off, for the commands that they start as well.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -35,6 +35,24 @@ def digits_dataset(tmp_path_factory: pytest.TempPathFactory) -> FetchedDataset:
     """
     workspace = Workspace(tmp_path_factory.mktemp("digits-workspace"))
     return fetch_dataset(FetchConfig(dataset="digits"), workspace)
+
+
+@pytest.fixture(scope="session")
+def novelty_model(tmp_path_factory: pytest.TempPathFactory) -> NoveltyModel:
+    """The network that knows what is no digit, before it has learnt anything."""
+    from mnist_pipeline.training.novelty import build_novelty
+    from mnist_pipeline.training.saving import save_model
+
+    run = RunDirectory(tmp_path_factory.mktemp("novelty"))
+    model = build_novelty()
+    save_model(model, run.novelty_keras)
+    return NoveltyModel(
+        directory=run.path,
+        files=NoveltyModel.digests(run.novelty_keras),
+        samples=0,
+        parameters=model.count_params(),
+        weights_sha256="0" * 64,
+    )
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from mnist_pipeline.data.dataset import Dataset
 from mnist_pipeline.files import sha256_bytes, write_bytes, write_json
-from mnist_pipeline.inference import ModelMetadata
+from mnist_pipeline.inference import AnswerLimits, ModelMetadata
 from mnist_pipeline.runs.artifacts import ExportedModel, FetchedDataset
 from mnist_pipeline.runs.history import Batches, History, TrainingSeconds
 from mnist_pipeline.runs.parity import Parity
@@ -36,8 +36,8 @@ def predict(weights: Weights, images: NDArray[np.uint8]) -> NDArray[np.float64]:
     return softmax(images.reshape(-1, 784) / 255.0 @ weights.astype(np.float64))
 
 
-def onnx_bytes(weights: Weights, metadata: ModelMetadata) -> bytes:
-    """softmax(images / 255 @ weights)."""
+def onnx_bytes(weights: Weights, metadata: ModelMetadata, *, novelty: bool = False) -> bytes:
+    """softmax(images / 255 @ weights); ``novelty``: and ten times the brightness of the corner pixel, less five."""
     nodes = [
         helper.make_node("Cast", ["images"], ["pixels"], to=TensorProto.FLOAT),
         helper.make_node("Div", ["pixels", "white"], ["scaled"]),
@@ -46,11 +46,22 @@ def onnx_bytes(weights: Weights, metadata: ModelMetadata) -> bytes:
         helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1),
     ]
     constants = {"white": np.float32(255), "flat": np.array([-1, 784]), "weights": weights}
+    outputs = [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["N", 10])]
+    if novelty:
+        corner = np.zeros((784, 1), np.float32)
+        corner[0] = 10
+        constants |= {"corner": corner, "five": np.float32(5), "line": np.array([-1])}
+        nodes += [
+            helper.make_node("MatMul", ["rows", "corner"], ["bright"]),
+            helper.make_node("Reshape", ["bright", "line"], ["brightness"]),
+            helper.make_node("Sub", ["brightness", "five"], ["novelty"]),
+        ]
+        outputs.append(helper.make_tensor_value_info("novelty", TensorProto.FLOAT, ["N"]))
     graph = helper.make_graph(
         nodes,
         "linear",
         [helper.make_tensor_value_info("images", TensorProto.UINT8, ["N", 28, 28])],
-        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["N", 10])],
+        outputs,
         [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
@@ -108,11 +119,17 @@ def proven(sha256: str) -> Parity:
 
 
 def export(
-    weights: Weights, dataset: FetchedDataset, directory: Path, *, validation_rows: int = 287
+    weights: Weights,
+    dataset: FetchedDataset,
+    directory: Path,
+    *,
+    validation_rows: int = 287,
+    limits: AnswerLimits | None = None,
 ) -> tuple[RunDirectory, ExportedModel]:
     """A run whose model of these weights was trained and exported: model.onnx and history.json."""
     run = RunDirectory(directory)
-    data = onnx_bytes(weights, metadata_of(dataset, directory.name))
+    metadata = metadata_of(dataset, directory.name).model_copy(update={"limits": limits})
+    data = onnx_bytes(weights, metadata, novelty=limits is not None)
     write_bytes(run.model_onnx, data)
     write_json(run.history, history(validation_rows).model_dump(mode="json"))
     files = {run.model_onnx.name: sha256_bytes(data)}

@@ -9,12 +9,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import onnx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from onnx.reference import ReferenceEvaluator
 
 from mnist_pipeline.config import ExportConfig
 from mnist_pipeline.data.dataset import Dataset
@@ -23,17 +25,34 @@ from mnist_pipeline.export import export_model
 from mnist_pipeline.export.backend import load_keras
 from mnist_pipeline.export.canonical import canonical_bytes
 from mnist_pipeline.export.conversion import convert, predict
-from mnist_pipeline.export.step import to_onnx
+from mnist_pipeline.export.step import to_bytes
 from mnist_pipeline.files import sha256_file
 from mnist_pipeline.inference import Classifier, ModelMetadata, check_model_is_safe
 from mnist_pipeline.inference.probabilities import compare
-from mnist_pipeline.runs.artifacts import ExportedModel, FetchedDataset, TrainedModel
+from mnist_pipeline.runs.artifacts import ExportedModel, FetchedDataset, NoveltyModel, TrainedModel
+from mnist_pipeline.runs.history import Batches, History, TrainingSeconds
 from mnist_pipeline.runs.parity import Parity
 from mnist_pipeline.training.saving import average
 from mnist_pipeline.workspace import RunDirectory
 
 METADATA = ModelMetadata(
     class_names=tuple("0123456789"), dataset="digits", dataset_digest="d", run_id="r", preset="p", frameworks={}
+)
+HISTORY = History(
+    config={},
+    layers=[],
+    parameters=0,
+    train_rows=0,
+    validation_rows=287,
+    device="cpu",
+    best_epochs=[1],
+    validation_accuracy=None,
+    stopped="finished",
+    epochs=[],
+    batches=Batches(loss=[], accuracy=[]),
+    validations=[],
+    seconds=TrainingSeconds(imports=0, compile=0, fit=0),
+    notes=[],
 )
 # Keras' own: `model.save` copies arrays in a way that NumPy 2 has deprecated.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -44,6 +63,7 @@ def trained_model(model: Any, directory: Path) -> TrainedModel:
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / "model.keras"
     model.save(path)
+    (directory / "history.json").write_text(HISTORY.model_dump_json())
     return TrainedModel(
         directory=directory,
         files=TrainedModel.digests(path),
@@ -122,14 +142,18 @@ def dense() -> Any:
     )
 
 
+def second_network(novelty_model: NoveltyModel) -> Any:
+    return load_keras().models.load_model(novelty_model.directory / "novelty.keras")
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> TrainedModel:
     return trained_model(codelab(), tmp_path_factory.mktemp("runs") / "20260101-codelab")
 
 
 @pytest.fixture(scope="module")
-def exported(digits_dataset: FetchedDataset, trained: TrainedModel) -> ExportedModel:
-    return export_model(ExportConfig(), digits_dataset, trained, RunDirectory(trained.directory))
+def exported(digits_dataset: FetchedDataset, trained: TrainedModel, novelty_model: NoveltyModel) -> ExportedModel:
+    return export_model(ExportConfig(), digits_dataset, trained, novelty_model, RunDirectory(trained.directory))
 
 
 @pytest.fixture(scope="module")
@@ -151,6 +175,7 @@ def test_the_file_keeps_the_contract(exported: ExportedModel, digits_dataset: Fe
     assert signature == [
         ("images", onnx.TensorProto.UINT8, ["N", 28, 28]),
         ("probabilities", onnx.TensorProto.FLOAT, ["N", 10]),
+        ("novelty", onnx.TensorProto.FLOAT, ["N"]),
     ]
     assert [(entry.domain, entry.version) for entry in model.opset_import] == [("", 17)]
     classifier = Classifier.load(path, device="cpu")
@@ -162,7 +187,7 @@ def test_the_file_keeps_the_contract(exported: ExportedModel, digits_dataset: Fe
 
 
 def test_the_codelab_network_becomes_its_layers_and_nothing_else(graph: onnx.GraphProto) -> None:
-    assert [node.op_type for node in graph.node] == [
+    assert [node.op_type for node in graph.node][:14] == [
         *("Cast", "Mul", "Reshape"),
         *("Conv", "Relu", "MaxPool", "Conv", "Relu", "MaxPool"),
         *("Transpose", "Reshape", "MatMul", "Add", "Softmax"),
@@ -172,7 +197,7 @@ def test_the_codelab_network_becomes_its_layers_and_nothing_else(graph: onnx.Gra
         for tensor in graph.initializer
         if tensor.data_type == onnx.TensorProto.INT64
     ]
-    assert shapes == [[-1, 1, 28, 28], [-1, 256]]
+    assert shapes[:2] == [[-1, 1, 28, 28], [-1, 256]]
 
 
 def test_names_tell_nothing_but_the_place(graph: onnx.GraphProto) -> None:
@@ -190,12 +215,14 @@ def test_the_handle_and_the_record_say_what_was_measured(exported: ExportedModel
     assert (record.images, record.passed, record.argmax_differences) == (1_000, True, 0)
     assert 0 <= record.mean_abs_difference <= record.max_abs_difference <= record.tolerance == 1e-5
     assert record.max_abs_difference == exported.max_abs_difference
-    assert (record.provider, record.opset, record.nodes) == ("CPUExecutionProvider", 17, 14)
+    assert (record.provider, record.opset, record.nodes) == ("CPUExecutionProvider", 17, 36)
     assert record.bytes == (exported.directory / "model.onnx").stat().st_size
     assert exported.opset == 17
 
 
-def test_keras_and_onnx_agree_on_test_images_too(exported: ExportedModel, digits_dataset: FetchedDataset) -> None:
+def test_keras_and_onnx_agree_on_test_images_too(
+    exported: ExportedModel, digits_dataset: FetchedDataset, novelty_model: NoveltyModel
+) -> None:
     """Pixels travel one way through the library's scaling and the other through the graph's."""
     images = Dataset.open(digits_dataset.directory).test.images
     model = load_keras().models.load_model(exported.directory / "model.keras")
@@ -203,7 +230,11 @@ def test_keras_and_onnx_agree_on_test_images_too(exported: ExportedModel, digits
 
     found = classifier.probabilities(images)
 
-    np.testing.assert_allclose(found, predict(model, images), atol=1e-6)
+    second = second_network(novelty_model)
+    expected = predict(model, second, images)
+    np.testing.assert_allclose(found, expected.probabilities, atol=1e-6)
+    np.testing.assert_allclose(classifier.answers(images).novelty, expected.novelty, atol=1e-4)
+    np.testing.assert_array_equal(classifier.answers(images).probabilities, found)
     np.testing.assert_allclose(classifier.probabilities(images, batch_size=7), found, atol=1e-6)
 
 
@@ -213,11 +244,13 @@ def test_keras_and_onnx_agree_on_test_images_too(exported: ExportedModel, digits
     ids=lambda v: getattr(v, "__name__", v),
 )
 def test_other_networks_export_as_well(
-    build: Callable[[], Any], opset: int, digits_dataset: FetchedDataset, tmp_path: Path
+    build: Callable[[], Any], opset: int, digits_dataset: FetchedDataset, tmp_path: Path, novelty_model: NoveltyModel
 ) -> None:
     config = ExportConfig(opset=opset)
 
-    exported = export_model(config, digits_dataset, trained_model(build(), tmp_path), RunDirectory(tmp_path))
+    exported = export_model(
+        config, digits_dataset, trained_model(build(), tmp_path), novelty_model, RunDirectory(tmp_path)
+    )
 
     operators = {node.op_type for node in onnx.load(tmp_path / "model.onnx").graph.node}
     assert not operators & {"Shape", "Gather", "Slice", "Expand", "Squeeze", "Flatten"}
@@ -226,28 +259,48 @@ def test_other_networks_export_as_well(
 
 
 @pytest.mark.parametrize("build", [codelab, residual, ensemble, five_views, dense])
-def test_opencv_runs_the_same_file(build: Callable[[], Any]) -> None:
+def test_opencv_runs_the_same_file(build: Callable[[], Any], novelty_model: NoveltyModel) -> None:
     """OpenCV takes uint8 [N, 28, 28] as it is; `cv2.dnn.blobFromImages` would make float32 [N, 1, 28, 28] of it."""
-    cv2 = pytest.importorskip("cv2", reason="OpenCV is no dependency; pip install opencv-python-headless to check it")
     images = np.random.default_rng(1).integers(0, 256, (5, 28, 28), dtype=np.uint8)
-    data = to_onnx(build(), 17, METADATA)
+    second = second_network(novelty_model)
+    data = to_bytes(convert(build(), second, 17), 17, METADATA)
 
     net = cv2.dnn.readNetFromONNX(np.frombuffer(data, np.uint8))
     for count in (1, 5):
         net.setInput(images[:count])
-        expected = Classifier.load(data, device="cpu").probabilities(images[:count])
-        np.testing.assert_allclose(net.forward(), expected, atol=1e-5)
+        expected = Classifier.load(data, device="cpu").answers(images[:count])
+        probabilities, novelty = net.forward(["probabilities", "novelty"])
+        np.testing.assert_allclose(probabilities, expected.probabilities, atol=1e-5)
+        np.testing.assert_allclose(novelty.reshape(-1), expected.novelty, atol=1e-4)
+
+
+@pytest.mark.parametrize("build", [codelab, five_views])
+def test_the_reference_implementation_says_the_same(build: Callable[[], Any], novelty_model: NoveltyModel) -> None:
+    images = np.random.default_rng(2).integers(0, 256, (3, 28, 28), dtype=np.uint8)
+    second = second_network(novelty_model)
+    data = to_bytes(convert(build(), second, 17), 17, METADATA)
+
+    probabilities, novelty = ReferenceEvaluator(onnx.load_model_from_string(data)).run(None, {"images": images})
+
+    expected = Classifier.load(data, device="cpu").answers(images)
+    np.testing.assert_allclose(probabilities, expected.probabilities, atol=1e-5)
+    np.testing.assert_allclose(novelty, expected.novelty, atol=1e-4)
 
 
 def test_where_there_are_fewer_train_images_all_are_compared(
-    digits_dataset: FetchedDataset, trained: TrainedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    digits_dataset: FetchedDataset,
+    trained: TrainedModel,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    novelty_model: NoveltyModel,
 ) -> None:
     monkeypatch.setattr(Dataset, "test", property(lambda _: pytest.fail("the test rows were read")))
     config = ExportConfig(parity_images=5_000)
 
-    export_model(config, digits_dataset, trained, RunDirectory(tmp_path))
+    export_model(config, digits_dataset, trained, novelty_model, RunDirectory(tmp_path))
 
-    assert Parity.model_validate_json((tmp_path / "parity.json").read_text()).images == digits_dataset.train_rows
+    compared = Parity.model_validate_json((tmp_path / "parity.json").read_text()).images
+    assert compared == digits_dataset.train_rows - HISTORY.validation_rows
 
 
 EXPORT_AGAIN = """
@@ -255,13 +308,14 @@ import sys
 from pathlib import Path
 from mnist_pipeline.config import ExportConfig
 from mnist_pipeline.export import export_model
-from mnist_pipeline.runs.artifacts import FetchedDataset, TrainedModel
+from mnist_pipeline.runs.artifacts import FetchedDataset, NoveltyModel, TrainedModel
 from mnist_pipeline.workspace import RunDirectory
-dataset, trained, run = sys.argv[1:]
+dataset, trained, novelty, run = sys.argv[1:]
 exported = export_model(
     ExportConfig(),
     FetchedDataset.model_validate_json(dataset),
     TrainedModel.model_validate_json(trained),
+    NoveltyModel.model_validate_json(novelty),
     RunDirectory(Path(run)),
 )
 print(exported.sha256)
@@ -269,7 +323,11 @@ print(exported.sha256)
 
 
 def test_another_process_writes_the_same_bytes_and_nothing_on_the_terminal(
-    exported: ExportedModel, trained: TrainedModel, digits_dataset: FetchedDataset, tmp_path: Path
+    exported: ExportedModel,
+    trained: TrainedModel,
+    digits_dataset: FetchedDataset,
+    tmp_path: Path,
+    novelty_model: NoveltyModel,
 ) -> None:
     run = tmp_path / trained.directory.name  # the run's id is part of the metadata
     run.mkdir()
@@ -279,6 +337,7 @@ def test_another_process_writes_the_same_bytes_and_nothing_on_the_terminal(
         EXPORT_AGAIN,
         digits_dataset.model_dump_json(),
         trained.model_dump_json(),
+        novelty_model.model_dump_json(),
         str(run),
     ]
     environment = {k: v for k, v in os.environ.items() if not k.startswith("TF_")} | {"PYTHONHASHSEED": "12345"}
@@ -289,8 +348,8 @@ def test_another_process_writes_the_same_bytes_and_nothing_on_the_terminal(
 
 
 @pytest.fixture(scope="module")
-def converted() -> onnx.ModelProto:
-    return convert(residual(), 17)
+def converted(novelty_model: NoveltyModel) -> onnx.ModelProto:
+    return convert(residual(), second_network(novelty_model), 17)
 
 
 @settings(max_examples=20, deadline=None)
@@ -308,7 +367,7 @@ def rename_and_shuffle(model: onnx.ModelProto, chance: random.Random) -> None:
     """Other names, another order of constants and attributes, dead nodes and prose: the same network."""
     graph = model.graph
     names = {name for node in graph.node for name in (*node.input, *node.output)}
-    names -= {"", graph.input[0].name, graph.output[0].name}
+    names -= {"", graph.input[0].name, *(output.name for output in graph.output)}
     renamed = dict(zip(sorted(names), chance.sample(range(10**6), len(names)), strict=True))
     for node in graph.node:
         node.name = node.doc_string = f"n{chance.random()}"
@@ -354,24 +413,30 @@ def test_one_changed_weight_or_word_changes_the_bytes(converted: onnx.ModelProto
     ids=["logits", "eleven classes", "no such operator"],
 )
 def test_a_network_outside_the_contract_is_refused_and_nothing_is_written(
-    last: dict[str, Any], said: str, digits_dataset: FetchedDataset, tmp_path: Path
+    last: dict[str, Any], said: str, digits_dataset: FetchedDataset, tmp_path: Path, novelty_model: NoveltyModel
 ) -> None:
     keras = load_keras()
     layer = getattr(keras.layers, last.pop("layer"))(**last)
     model = keras.Sequential([keras.Input((28, 28, 1)), keras.layers.Flatten(), layer])
 
     with pytest.raises(ExportError, match=said):
-        export_model(ExportConfig(), digits_dataset, trained_model(model, tmp_path), RunDirectory(tmp_path))
+        export_model(
+            ExportConfig(), digits_dataset, trained_model(model, tmp_path), novelty_model, RunDirectory(tmp_path)
+        )
 
-    assert [path.name for path in tmp_path.iterdir()] == ["model.keras"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["history.json", "model.keras"]
 
 
 def test_another_backend_than_tensorflow_is_told_what_to_do(
-    trained: TrainedModel, digits_dataset: FetchedDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    trained: TrainedModel,
+    digits_dataset: FetchedDataset,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    novelty_model: NoveltyModel,
 ) -> None:
     monkeypatch.setattr(load_keras().backend, "backend", lambda: "jax")
     with pytest.raises(ExportError, match=r"Keras runs on jax here, .* run it with KERAS_BACKEND=tensorflow"):
-        export_model(ExportConfig(), digits_dataset, trained, RunDirectory(tmp_path))
+        export_model(ExportConfig(), digits_dataset, trained, novelty_model, RunDirectory(tmp_path))
 
 
 @pytest.mark.parametrize("package", ["tensorflow", "tf2onnx"])
@@ -381,13 +446,14 @@ def test_without_its_packages_export_names_the_extra(
     digits_dataset: FetchedDataset,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
+    novelty_model: NoveltyModel,
 ) -> None:
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(MissingExtraError, match=r"export needs the 'train' extra"):
-        export_model(ExportConfig(), digits_dataset, trained, RunDirectory(tmp_path))
+        export_model(ExportConfig(), digits_dataset, trained, novelty_model, RunDirectory(tmp_path))
 
 
-def test_shapes_that_only_the_pixels_decide_are_refused() -> None:
+def test_shapes_that_only_the_pixels_decide_are_refused(novelty_model: NoveltyModel) -> None:
     keras = load_keras()
 
     class Ragged(keras.layers.Layer):  # type: ignore[misc]
@@ -400,7 +466,7 @@ def test_shapes_that_only_the_pixels_decide_are_refused() -> None:
 
     model = keras.Sequential([keras.Input((28, 28, 1)), Ragged()])
     with pytest.raises(ExportError, match="cannot be settled before it runs"):
-        to_onnx(model, 17, METADATA)
+        to_bytes(convert(model, second_network(novelty_model), 17), 17, METADATA)
 
 
 PROBABILITIES = np.array([[0.5, 0.3, 0.2], [0.4, 0.35, 0.25]], np.float32)

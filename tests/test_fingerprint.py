@@ -44,11 +44,17 @@ NEUTRAL = {
 }
 """Packages that need not be in a fingerprint, and why."""
 DECODED = {"PIL": "decodes the sprite when it is fetched; its pixels are in the dataset's digest"}
-DISTRIBUTIONS = {"PIL": ("pillow",), "onnxruntime": ONNXRUNTIME}
+DISTRIBUTIONS = {
+    "HersheyFonts": ("Hershey-Fonts",),
+    "PIL": ("pillow",),
+    "cv2": ("opencv-python-headless",),
+    "onnxruntime": ONNXRUNTIME,
+}
 """Of those packages whose distributions have other names."""
 
 MADE_BY: list[tuple[Sources, str, dict[str, str]]] = [
     (steps.TRAINING, steps.train_model.__module__, NEUTRAL | DECODED),
+    (steps.NOVELTY, steps.train_novelty.__module__, NEUTRAL | DECODED),
     (steps.EXPORT, steps.export_model.__module__, NEUTRAL | DECODED),
     (steps.EVALUATION, steps.evaluate_model.__module__, NEUTRAL | DECODED),
     (shards.SOURCES, worker.__name__, NEUTRAL),
@@ -106,6 +112,7 @@ def change(tmp_path, monkeypatch) -> Iterator[Callable[[str], None]]:
 
 ALL: dict[str, Sources] = {
     "train": steps.TRAINING,
+    "novelty": steps.NOVELTY,
     "export": steps.EXPORT,
     "evaluate": steps.EVALUATION,
     "score": shards.SOURCES,
@@ -116,14 +123,14 @@ ALL: dict[str, Sources] = {
     ("file", "changed"),
     [
         ("evaluation/metrics.py", {"evaluate"}),
-        ("rejection/negatives.py", {"evaluate", "score"}),
+        ("rejection/negatives.py", {"novelty", "export", "evaluate", "score"}),
         ("reporting/templates/style.css", set()),
-        ("rejection/novelty.py", {"evaluate", "score"}),
+        ("rejection/limits.py", {"novelty", "export", "evaluate", "score"}),
         ("inference/classifier.py", {"export", "evaluate", "score"}),
-        ("data/dataset.py", {"train", "export", "evaluate"}),
-        ("training/loop.py", {"train"}),
-        ("imaging/normalising.py", {"score"}),
-        ("mnist_form.py", {"train", "export", "evaluate", "score"}),
+        ("data/dataset.py", {"train", "novelty", "export", "evaluate"}),
+        ("training/loop.py", {"train", "novelty"}),
+        ("imaging/levels.py", {"novelty", "score"}),
+        ("mnist_form.py", {"train", "novelty", "export", "evaluate", "score"}),
         ("config/schema.py", set()),
         ("cli/app.py", set()),
         ("publishing/gate.py", set()),

@@ -106,6 +106,7 @@ def train(
             folder = config.fetch.extra_images
             extra = steps.collect(folder, data, run, report_progress) if folder else None
             trained = steps.train(config.training, data, run, report_progress, extra=extra)
+            steps.novelty(data, run, report_progress)
             run.finish("finished")
     history = History.model_validate(read_json(run.directory.history))
     accuracy = "not measured" if trained.validation_accuracy is None else plain_percent(trained.validation_accuracy)
@@ -135,9 +136,9 @@ def export(
     from mnist_pipeline.files.writing import writing
 
     run, config = _open(workspace, run_id, fresh)
-    dataset, trained = steps.fetched(run), steps.trained(run)
+    dataset, trained, novel = steps.fetched(run), steps.trained(run), steps.novelty_trained(run)
     with writing(run.workspace.root):
-        exported = steps.export(config.export, dataset, trained, run)
+        exported = steps.export(config.export, dataset, trained, novel, run)
     terminal.result(
         {"run_id": run.directory.id} | exported.model_dump(mode="json"),
         f"run {run.directory.id}: largest difference to Keras {exported.max_abs_difference:.1e}",

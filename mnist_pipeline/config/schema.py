@@ -192,6 +192,8 @@ class ExportConfig(Config):
     """Real train images on which both models are compared."""
     parity_tolerance: float = Field(default=1e-5, gt=0, le=1e-2)
     """Largest accepted absolute difference of a probability."""
+    false_reject_rate: float = Field(default=0.005, ge=0, lt=0.5)
+    """Share of the right answers on validation rows that the limits for "no digit" may turn away."""
 
 
 class EvaluateConfig(Config):
@@ -201,8 +203,6 @@ class EvaluateConfig(Config):
     """Where to run onnxruntime; gpu fails where CUDA does not really load."""
     batch_size: int = Field(default=1_000, ge=1, le=65_536)
     """Images per call."""
-    false_reject_rate: float = Field(default=0.005, ge=0, lt=0.5)
-    """Share of the right answers on validation rows that the "no digit" threshold may turn away."""
 
 
 class GateConfig(Config):

@@ -124,6 +124,12 @@ class Dataset:
         """The train rows that are held out; copied into memory on first use."""
         return self._split(self.validation_rows)
 
+    @property
+    def rows_never_held_out(self) -> Split:
+        """The train rows that are in the train split whatever number of validation rows is asked for; copied."""
+        order = stable_permutation(self.card.rows.train, VALIDATION_SEED)
+        return self._split(order[self.card.rows.train // VALIDATION_SHARE :])
+
     @cached_property
     def test(self) -> Split:
         """The test rows in the file's order; a view of the memory-mapped images."""

@@ -16,14 +16,12 @@ from mnist_pipeline.errors import DataError
 from mnist_pipeline.evaluation import metrics
 from mnist_pipeline.evaluation.schema import Evaluation, Latency
 from mnist_pipeline.files import open_atomic, write_json, write_text
-from mnist_pipeline.inference import Classifier
+from mnist_pipeline.inference import AnswerLimits, Answers, Classifier
 from mnist_pipeline.inference.probabilities import require_probabilities
 from mnist_pipeline.progress import Progress, ReportProgress, no_progress
-from mnist_pipeline.rejection.fitting import MOST_ROWS, SEED
-from mnist_pipeline.rejection.limits import choose_rejection
+from mnist_pipeline.rejection.limits import turned_away
 from mnist_pipeline.rejection.schema import Rejection
 from mnist_pipeline.runs.artifacts import EvaluatedModel, ExportedModel, FetchedDataset, Output
-from mnist_pipeline.runs.history import History
 from mnist_pipeline.workspace import RunDirectory
 
 EXAMPLES = 20
@@ -44,7 +42,7 @@ def evaluate_model(
 ) -> EvaluatedModel:
     """Predict every test row once; write evaluation.json, evaluation.csv and predictions.npy.
 
-    The rule for "no digit" comes from train rows and those that the training held out, never from test rows.
+    The limits for "no digit" are those of the model file; what they do to the test rows is measured here.
 
     Raises:
         DeviceError: ``config.device`` is gpu and CUDA does not run the model.
@@ -53,19 +51,17 @@ def evaluate_model(
         ExportError: what the model gives are no probabilities.
     """
     classifier = Classifier.load(exported.path, sha256=exported.sha256, device=config.device)
-    history = History.model_validate_json(run.history.read_bytes())
-    data = Dataset.open(dataset.directory, validation_rows=history.validation_rows)
-    probabilities = predict(classifier, data.test, config.batch_size, report_progress)
+    data = Dataset.open(dataset.directory)
+    answers = predict(classifier, data.test, config.batch_size, report_progress)
     evaluation = measure(
         data,
         dataset,
         classifier,
-        probabilities,
-        rejection=_rejection(config, classifier, data),
+        answers,
         latency=[time_calls(classifier, data.test.images, batch) for batch in LATENCY_BATCHES],
     )
     with open_atomic(run.predictions) as file:
-        np.save(file, probabilities, allow_pickle=False)
+        np.save(file, answers.probabilities, allow_pickle=False)
     write_text(run.evaluation_csv, render_csv(evaluation))
     write_json(run.evaluation_json, evaluation.model_dump(mode="json"))
     return EvaluatedModel(
@@ -79,8 +75,8 @@ def evaluate_model(
 
 def predict(
     classifier: Classifier, split: Split, batch_size: int = 1_000, report_progress: ReportProgress = no_progress
-) -> NDArray[np.float32]:
-    """float32 [n, classes]: the probabilities for every image of the split, in order.
+) -> Answers:
+    """What the model says of every image of the split, in order.
 
     Raises:
         DataError: the split is empty.
@@ -91,24 +87,24 @@ def predict(
         raise DataError("the dataset has no test rows to evaluate; its description must name some")
     done = []
     for start in range(0, rows, batch_size):
-        done.append(classifier.probabilities(split.images[start : start + batch_size], batch_size))
+        done.append(classifier.answers(split.images[start : start + batch_size], batch_size))
         report_progress(Progress("evaluate", min(start + batch_size, rows), rows, "images"))
-    probabilities = np.concatenate(done)
+    probabilities = np.concatenate([one.probabilities for one in done])
     require_probabilities(probabilities, "the model")
-    return probabilities
+    novelty = [one.novelty for one in done if one.novelty is not None]
+    return Answers(probabilities, np.concatenate(novelty) if novelty else None)
 
 
 def measure(
     data: Dataset,
     dataset: FetchedDataset,
     classifier: Classifier,
-    probabilities: NDArray[np.float32],
+    answers: Answers,
     *,
-    rejection: Rejection | None,
     latency: list[Latency],
 ) -> Evaluation:
     """Everything that evaluation.json says, from the one prediction pass."""
-    labels = data.test.labels
+    labels, probabilities = data.test.labels, answers.probabilities
     predicted = probabilities.argmax(axis=1)
     matrix = metrics.confusion_matrix(labels, predicted, len(data.class_names))
     bins = metrics.reliability(labels, probabilities)
@@ -129,7 +125,7 @@ def measure(
         expected_calibration_error=metrics.expected_calibration_error(bins),
         reliability=bins,
         coverage=metrics.coverage(labels, probabilities),
-        rejection=rejection,
+        rejection=_rejection(classifier.metadata.limits, labels, answers),
         latency=latency,
         examples=examples(len(labels)),
         model_sha256=classifier.sha256,
@@ -165,13 +161,17 @@ def _seconds_of_calls(classifier: Classifier, block: NDArray[np.uint8]) -> Itera
             return
 
 
-def _rejection(config: EvaluateConfig, classifier: Classifier, data: Dataset) -> Rejection | None:
-    if not len(data.validation):
+def _rejection(limits: AnswerLimits | None, labels: NDArray[np.uint8], answers: Answers) -> Rejection | None:
+    """What the model's limits do to its answers; None where it states none."""
+    if limits is None or answers.novelty is None:
         return None
-    probabilities = classifier.probabilities(data.validation.images, config.batch_size)
-    rows = np.sort(stable_permutation(len(data.train), SEED)[:MOST_ROWS])
-    train = Split(np.asarray(data.train.images[rows]), np.asarray(data.train.labels[rows]), data.train.rows[rows])
-    return choose_rejection(train, data.validation, probabilities, config.false_reject_rate)
+    right = answers.probabilities.argmax(axis=1) == labels
+    refused = turned_away(limits, answers.probabilities.max(axis=1), answers.novelty)
+    return Rejection(
+        limits=limits,
+        false_reject_rate=float(refused[right].mean()) if right.any() else 0.0,
+        wrong_answers_kept=int(np.count_nonzero(~refused & ~right)),
+    )
 
 
 def render_csv(evaluation: Evaluation) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from mnist_pipeline.inference.contract import BATCH, INPUT, OUTPUT
+from mnist_pipeline.inference.contract import BATCH, INPUT, NOVELTY, PROBABILITIES
 from mnist_pipeline.mnist_form import CLASSES, SIDE
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ PRODUCER = "mnist-pipeline"
 def canonical_bytes(model: "ModelProto", opset: int, metadata: Mapping[str, str]) -> bytes:
     """The model as ONNX bytes that are equal for equal networks, weights and metadata.
 
-    Kept are the nodes that the output needs, in the order in which a walk from the output finishes them,
+    Kept are the nodes that the outputs need, in the order in which a walk from the outputs finishes them,
     and the constants that these read, in the order of their first use. Tensors and nodes are named
     by position; attributes and metadata are sorted; doc strings, inner shapes and unused
     operator sets are left out; producer and format version are fixed.
@@ -39,13 +39,15 @@ def _canonical_graph(graph: "GraphProto") -> "GraphProto":
     from onnx import GraphProto, NodeProto, TensorProto
 
     constants = _constants(graph)
-    names = {"": "", graph.input[0].name: INPUT, graph.output[0].name: OUTPUT}
+    shapes = {PROBABILITIES: (BATCH, CLASSES), NOVELTY: (BATCH,)}
+    outputs = [value.name for value in sorted(graph.output, key=lambda value: list(shapes).index(value.name))]
+    names = {"": "", graph.input[0].name: INPUT} | {name: name for name in outputs}
     result = GraphProto(
         name="classifier",
         input=[_value(INPUT, TensorProto.UINT8, (BATCH, SIDE, SIDE))],
-        output=[_value(OUTPUT, TensorProto.FLOAT, (BATCH, CLASSES))],
+        output=[_value(name, TensorProto.FLOAT, shapes[name]) for name in outputs],
     )
-    for position, node in enumerate(_in_order(graph, constants)):
+    for position, node in enumerate(_in_order(graph, outputs, constants)):
         for name in node.input:
             if name not in names:
                 names[name] = f"constant_{len(result.initializer)}"
@@ -79,11 +81,14 @@ def _constant(tensor: "TensorProto", name: str) -> "TensorProto":
     return numpy_helper.from_array(numpy_helper.to_array(tensor), name)
 
 
-def _in_order(graph: "GraphProto", constants: "Mapping[str, TensorProto]") -> "Iterator[NodeProto]":
-    """Every node that the output needs, after the nodes that it needs itself; inputs are visited in their order."""
+def _in_order(graph: "GraphProto", outputs: list[str], constants: "Mapping[str, TensorProto]") -> "Iterator[NodeProto]":
+    """Every node that the outputs need, after the nodes that it needs itself; inputs are visited in their order.
+
+    What the first output needs comes first, so that its part of the graph does not depend on what follows.
+    """
     makers = {name: node for node in graph.node for name in node.output if name and name not in constants}
     finished: set[int] = set()
-    path = [makers[graph.output[0].name]]
+    path = [makers[name] for name in reversed(outputs)]
     while path:
         node = path[-1]
         waiting = next(

@@ -6,7 +6,7 @@ All of it runs on the CPU, where float32 means float32: on a GPU, TensorFlow wou
 import textwrap
 import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from mnist_pipeline.data.dataset import to_model_input
 from mnist_pipeline.errors import ExportError, IntegrityError
 from mnist_pipeline.export.backend import load_keras, load_tensorflow, load_tf2onnx, quiet_python
-from mnist_pipeline.inference.contract import INPUT, OUTPUT
+from mnist_pipeline.inference.contract import INPUT, NOVELTY, PROBABILITIES
 from mnist_pipeline.mnist_form import CLASSES, SIDE
 
 if TYPE_CHECKING:
@@ -25,11 +25,20 @@ KERAS_INPUT = (None, SIDE, SIDE, 1)
 """float32 in [0, 1], 0 = background."""
 KERAS_OUTPUT = (None, CLASSES)
 """float32 probabilities."""
+NOVELTY_OUTPUT = (None, CLASSES + 1)
+"""float32 logits: the classes, and none of them."""
+MOST_LOGIT = 30.0
+"""Logits of the second network are kept within this, so that their exponentials are finite in float32."""
+LEAST_ODDS = 1e-30
 ROWS_PER_CALL = 500
 
 
-def load_keras_model(path: Path) -> Any:
+def load_keras_model(path: Path, output: tuple[int | None, ...] = KERAS_OUTPUT) -> Any:
     """The Keras model in a ``.keras`` archive; code in it is never run (``safe_mode``).
+
+    Args:
+        path: the archive.
+        output: the shape that the model must give.
 
     Raises:
         IntegrityError: the file is no ``.keras`` archive (HDF5 files included: they can run code), or
@@ -46,22 +55,44 @@ def load_keras_model(path: Path) -> Any:
         raise IntegrityError(f"{path} is refused: {_one_line(error)}") from error
     for what, found, expected in (
         ("takes", model.input_shape, KERAS_INPUT),
-        ("gives", model.output_shape, KERAS_OUTPUT),
+        ("gives", model.output_shape, output),
     ):
         if found != expected:
             raise ExportError(f"the Keras model {what} arrays of shape {found}, expected {expected}")
     return model
 
 
-def predict(model: Any, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """float32 [n, 10]: what the Keras model says of uint8 images [n, 28, 28]."""
-    parts = [images[start : start + ROWS_PER_CALL] for start in range(0, len(images), ROWS_PER_CALL)]
+class Answers(NamedTuple):
+    """What the networks say of n images: probabilities, float32 [n, 10], and novelty, float32 [n]."""
+
+    probabilities: NDArray[np.float32]
+    novelty: NDArray[np.float32]
+
+
+def predict(classifier: Any, novelty: Any, images: NDArray[np.uint8]) -> Answers:
+    """What the Keras models say of uint8 images [n, 28, 28]."""
+    parts = [to_model_input(images[start : start + ROWS_PER_CALL]) for start in range(0, len(images), ROWS_PER_CALL)]
     with quiet_python(), load_tensorflow().device(CPU):
-        return np.concatenate([np.asarray(model(to_model_input(part), training=False)) for part in parts])
+        answers = [[np.asarray(one) for one in _answer(classifier, novelty, part)] for part in parts]
+    return Answers(*(np.concatenate(one) for one in zip(*answers, strict=True)))
 
 
-def convert(model: Any, opset: int) -> "ModelProto":
-    """The model as tf2onnx writes it, with the contract's input, output and scaling.
+def _answer(classifier: Any, novelty: Any, pixels: Any) -> tuple[Any, Any]:
+    """Probabilities of the classifier; and the log-odds that an image is none of the classes.
+
+    The second network's odds of each digit are weighted by how probable the first finds it, so that two networks
+    that name different digits count as strange.
+    """
+    tf = load_tensorflow()
+    probabilities = classifier(pixels, training=False)
+    digits, none = tf.split(novelty(pixels, training=False), [CLASSES, 1], axis=1)
+    odds = tf.exp(tf.clip_by_value(digits, -MOST_LOGIT, MOST_LOGIT)) * probabilities
+    known = tf.math.log(tf.reduce_sum(odds, axis=1) + LEAST_ODDS)
+    return probabilities, tf.reshape(none, [-1]) - known
+
+
+def convert(classifier: Any, novelty: Any, opset: int) -> "ModelProto":
+    """Both networks as tf2onnx writes them, with the contract's input, outputs and scaling.
 
     Names, order and leftovers in it vary from call to call: `canonical` settles them.
 
@@ -73,7 +104,7 @@ def convert(model: Any, opset: int) -> "ModelProto":
 
     def classify(images: Any) -> dict[str, Any]:
         pixels = tf.reshape(tf.cast(images, tf.float32) / 255.0, [-1, SIDE, SIDE, 1])
-        return {OUTPUT: model(pixels, training=False)}
+        return dict(zip((PROBABILITIES, NOVELTY), _answer(classifier, novelty, pixels), strict=True))
 
     try:
         with quiet_python(), tf.device(CPU):

@@ -1,40 +1,49 @@
 """Image files to grey planes: what the bytes are, not what the name says, decides. Pure: bytes in, arrays out.
 
-One conversion for each kind of image:
+OpenCV reads PNG, JPEG, and TIFF whose samples are not 8 bits; Pillow reads everything else (`_samples` decides).
 
 =====================  ==============================================================================
 grey 8 bit             as it is
 1 bit                  0 and 255
-grey 16 bit, 32 bit    divided by 257 (32-bit floats: stretched to 0..255), fractions kept
-colour, palette, CMYK  Pillow's conversion to RGB, then ITU-R 601 luminance
-alpha                  see `_flatten`: the ink may be in the colour, or in the alpha channel alone
-EXIF orientation       applied
+other integers, floats the range that the values use, of 8, 10, 12 or 16 bits or 0..1, else stretched
+colour, palette, CMYK  luminance by ITU-R BT.601
+alpha                  see `planes.flatten`: the ink may be in the colour, or in the alpha channel alone
+EXIF orientation       applied; malformed metadata is ignored
 several frames         the first
-photo-size             reduced by whole factors until the longer side is less than twice `WORK_SIDE`
+photo-size             reduced by powers of two until the longer side is at most `MAX_SIDE`
 =====================  ==============================================================================
 """
 
 import io
 import warnings
 
+import cv2
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageFile, ImageOps, TiffImagePlugin, UnidentifiedImageError, WebPImagePlugin
 
 from mnist_pipeline.imaging.errors import ImageError
-from mnist_pipeline.imaging.plain_png import END
+from mnist_pipeline.imaging.formats import PNG, READ, Header, name_unread, only_pixels, read_header
+from mnist_pipeline.imaging.planes import Plane, Samples, to_plane
 
-FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF")
-"""No format that is a program (EPS, PS, PDF), and none that starts one."""
 _REGISTERED = (TiffImagePlugin, WebPImagePlugin)  # the others are what Pillow loads first by itself
-WORK_SIDE = 384
-"""A plane's longer side is at least this where the image has as much; less than twice as much in any case."""
+_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+MAX_SIDE = 1024
+"""A plane's longer side is at most this, and more than half of it where the image has as much."""
+_ORIENTATION = 0x0112
+_UNCHANGED = cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION
+_REDUCED = {
+    1: cv2.IMREAD_GRAYSCALE,
+    2: cv2.IMREAD_REDUCED_GRAYSCALE_2,
+    4: cv2.IMREAD_REDUCED_GRAYSCALE_4,
+    8: cv2.IMREAD_REDUCED_GRAYSCALE_8,
+}
 
+# One thread: images are small, and processes are what runs at once. What is damaged is said in our own words.
+cv2.setNumThreads(1)
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 # Our own limit is checked on the header, with our own message.
 Image.MAX_IMAGE_PIXELS = None
 ImageFile.LOAD_TRUNCATED_IMAGES = False
-
-Plane = NDArray[np.uint8] | NDArray[np.float32]
 
 
 def decode(data: bytes, max_pixels: int) -> Plane:
@@ -45,125 +54,146 @@ def decode(data: bytes, max_pixels: int) -> Plane:
         max_pixels: largest width x height that is decoded.
 
     Returns:
-        uint8 or float32 [height, width], 0 = black, 255 = white.
+        uint8 [height, width], 0 = black, 255 = white.
 
     Raises:
         ImageError: kinds ``not an image``, ``corrupt``, ``too large``.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # odd metadata is not the user's concern here
-            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-                _require_size(image, max_pixels)
-                plane = _to_plane(_load(image))
-                _require_end(data, image.format or "")
-                return plane
-    except UnidentifiedImageError:
-        raise ImageError("not an image", f"none of {', '.join(FORMATS)} by its content") from None
+        plane = to_plane(_samples(data, max_pixels))
     except MemoryError:
-        raise ImageError("too large", "needs more memory than a worker may use") from None
+        raise _too_large() from None
+    except UnidentifiedImageError:
+        raise ImageError("not an image", name_unread(data)) from None
     except ImageError:
         raise
+    except cv2.error as error:
+        out_of_memory = error.code == cv2.Error.StsNoMem
+        raise (_too_large() if out_of_memory else ImageError("corrupt", f"cannot be decoded: {error.err}")) from None
     except Exception as error:  # decoders raise what they like on damaged files
         raise ImageError("corrupt", f"cannot be decoded: {_one_line(error)}") from None
+    factor = _reduction(plane.shape[1], plane.shape[0])
+    if factor == 1:
+        return plane
+    size = (max(1, plane.shape[1] // factor), max(1, plane.shape[0] // factor))
+    return np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _require_size(image: Image.Image, max_pixels: int) -> None:
+def _samples(data: bytes, max_pixels: int) -> Samples:
+    """The one place that decides what reads a file."""
+    header = read_header(data)
+    if header is None:
+        return _by_pillow(data, max_pixels)
+    _require_size(header.width, header.height, max_pixels)
+    if data.startswith(PNG):
+        pixels, exif = only_pixels(data)
+        samples = _by_opencv(pixels, _UNCHANGED) if header.plain else _by_pillow(pixels, max_pixels)
+        return _upright(samples, exif) if exif else samples
+    return _jpeg(data, header) if header.plain else _by_pillow(data, max_pixels)
+
+
+def _jpeg(data: bytes, header: Header) -> Samples:
+    """The JPEG decoder itself scales by 1/2, 1/4 or 1/8, from the frequencies: far less work."""
+    return _by_opencv(data, _REDUCED[min(_reduction(header.width, header.height), 8)])
+
+
+def _by_opencv(data: bytes, flags: int) -> Samples:
+    found = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    if found is None:
+        raise ImageError("corrupt", "cannot be decoded: its pixels are damaged")
+    return found
+
+
+def _by_pillow(data: bytes, max_pixels: int) -> Samples:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # odd metadata is not the user's concern here
+        try:
+            image = Image.open(io.BytesIO(data), formats=READ)
+        except UnidentifiedImageError:
+            if data.startswith(_TIFF):
+                return _tiff(data, max_pixels)
+            raise
+        with image:
+            _require_size(image.width, image.height, max_pixels)
+            if _has_other_samples(image):
+                return _tiff(data, max_pixels)
+            if image.format == "GIF" and not data.rstrip(b"\0").endswith(b";"):
+                raise ImageError("corrupt", "is cut off before its end marker")
+            image.load()
+            samples = _to_samples(_transposed(image))
+            # Writers of BMP leave the fourth byte 0.
+            unused = image.format == "BMP" and samples.ndim == 3 and not samples[:, :, 3:].any()
+            return samples[:, :, :3] if unused else samples
+
+
+def _has_other_samples(image: Image.Image) -> bool:
+    """A TIFF file whose samples Pillow would round to 8 bits, or take for unsigned ones."""
+    if not isinstance(image, TiffImagePlugin.TiffImageFile):
+        return False
+    bits, kinds = (image.tag_v2.get(tag, (1,)) for tag in (TiffImagePlugin.BITSPERSAMPLE, TiffImagePlugin.SAMPLEFORMAT))
+    return bool(max(bits) > 8 or max(kinds) > 1)
+
+
+def _tiff(data: bytes, max_pixels: int) -> Samples:
+    """OpenCV reads samples of every size and kind, and turns the image upright."""
+    samples = _by_opencv(data, _UNCHANGED)
+    _require_size(samples.shape[1], samples.shape[0], max_pixels)
+    return samples
+
+
+def _transposed(image: Image.Image) -> Image.Image:
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:  # EXIF that cannot be read turns nothing
+        return image
+
+
+def _to_samples(image: Image.Image) -> Samples:
+    """An 8-bit image of Pillow's as an array."""
+    if image.mode in {"LA", "La", "PA", "RGBA", "RGBa"} or "transparency" in image.info:
+        return np.asarray(image.convert("RGBA"))[:, :, [2, 1, 0, 3]]
+    if image.mode in {"1", "L"}:
+        return np.asarray(image.convert("L"))
+    return np.asarray(image.convert("RGB"))[:, :, ::-1]
+
+
+def _upright(samples: Samples, exif: bytes) -> Samples:
+    """Turned as EXIF data says, as far as it can be read."""
+    try:
+        found = Image.Exif()
+        found.load(exif)
+        orientation = found.get(_ORIENTATION, 1)
+    except Exception:
+        return samples
+    turned = {
+        2: lambda a: a[:, ::-1],
+        3: lambda a: a[::-1, ::-1],
+        4: lambda a: a[::-1],
+        5: lambda a: a.swapaxes(0, 1),
+        6: lambda a: a.swapaxes(0, 1)[:, ::-1],
+        7: lambda a: a.swapaxes(0, 1)[::-1, ::-1],
+        8: lambda a: a.swapaxes(0, 1)[::-1],
+    }.get(orientation)
+    return samples if turned is None else np.ascontiguousarray(turned(samples))
+
+
+def _reduction(width: int, height: int) -> int:
+    """The power of two by which an image is reduced."""
+    factor = 1
+    while max(width, height) > factor * MAX_SIDE:
+        factor *= 2
+    return factor
+
+
+def _require_size(width: int, height: int, max_pixels: int) -> None:
     """By the header, before anything is decoded."""
-    if image.width * image.height > max_pixels:
-        size = f"{image.width:,} x {image.height:,} pixels"
-        raise ImageError("too large", f"{size}; at most {max_pixels:,} are decoded")
+    if width * height > max_pixels:
+        raise ImageError("too large", f"{width:,} x {height:,} pixels; at most {max_pixels:,} are decoded")
 
 
-def _require_end(data: bytes, kind: str) -> None:
-    """Decoders forgive a missing last marker; a file without one was cut off, and may have been longer."""
-    whole = {
-        "PNG": lambda: END in data,
-        # Inside the entropy-coded data no marker can occur by chance.
-        "JPEG": lambda: data.rfind(b"\xff\xd9") > data.find(b"\xff\xda"),
-        "GIF": lambda: data.rstrip(b"\0").endswith(b";"),
-    }.get(kind)
-    if whole is not None and not whole():
-        raise ImageError("corrupt", "is cut off before its end marker")
+def _too_large() -> ImageError:
+    return ImageError("too large", "needs more memory than a worker may use")
 
 
 def _one_line(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
-
-
-def _load(image: Image.Image) -> Image.Image:
-    """Decode the pixels, upright and at work size."""
-    longer = max(image.size)
-    if image.format == "JPEG" and longer >= 2 * WORK_SIDE:
-        # The JPEG decoder itself scales by 1/2, 1/4 or 1/8, from the frequencies: far less work.
-        image.draft(None, (max(1, image.width * WORK_SIDE // longer), max(1, image.height * WORK_SIDE // longer)))
-    image.load()
-    upright = ImageOps.exif_transpose(image)
-    if (factor := max(upright.size) // WORK_SIDE) > 1:
-        upright = _reducible(upright).reduce(factor)
-    return upright
-
-
-def _reducible(image: Image.Image) -> Image.Image:
-    """In a mode whose pixels may be averaged: not palette indices, and colour weighted by its alpha."""
-    if _has_alpha(image):
-        return image.convert("RGBA").convert("RGBa")
-    if image.mode in {"1", "P"}:
-        return image.convert("L" if image.mode == "1" else "RGB")
-    return image.convert("F") if image.mode.startswith("I") else image
-
-
-def _has_alpha(image: Image.Image) -> bool:
-    return image.mode in {"LA", "La", "PA", "RGBA", "RGBa"} or "transparency" in image.info
-
-
-def _to_plane(image: Image.Image) -> Plane:
-    if image.mode == "RGBa" or _has_alpha(image):
-        return _flatten(image)
-    if image.mode == "L":
-        return np.asarray(image)
-    if image.mode == "F" or image.mode.startswith("I"):
-        return _to_bytes_range(np.asarray(image.convert("F")))
-    if image.mode in {"1", "RGB", "YCbCr"}:
-        return np.asarray(image.convert("L"))
-    return np.asarray(image.convert("RGB").convert("L"))
-
-
-def _to_bytes_range(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """16-bit values over 257; anything that is not in their range, stretched to 0..255."""
-    if not np.isfinite(values).all():
-        raise ImageError("corrupt", "holds values that are no finite numbers")
-    low, high = float(values.min()), float(values.max())
-    if low >= 0 and 1 < high <= 65_535:
-        return (values / np.float32(257)).astype(np.float32)
-    return ((values - low) * np.float32(255 / max(high - low, 1e-6))).astype(np.float32)
-
-
-def _flatten(image: Image.Image) -> Plane:
-    """Put an image with transparency onto a background.
-
-    * Nothing is transparent: the colours alone.
-    * The visible colours hardly differ: the ink is the alpha channel, drawn dark on light.
-    * Else the colours tell: they are laid on their own median where most of the image is opaque (a cut-out),
-      on the far end of the grey scale where it is not (strokes on nothing).
-    """
-    rgba = image.convert("RGBA")
-    alpha = np.asarray(rgba.getchannel("A"))
-    grey = np.asarray(rgba.convert("RGB").convert("L"))
-    if alpha.min() == 255:
-        return grey
-    visible = grey[alpha > 127]
-    if not visible.size:
-        visible = grey[alpha > 0]
-    if not visible.size:
-        return np.full(grey.shape, 255, np.uint8)
-    low, high = np.percentile(visible, (5, 95))
-    if high - low < 64:
-        return (255 - alpha).astype(np.uint8)
-    if visible.size > grey.size / 2:
-        background = float(np.median(visible))
-    else:
-        background = 255.0 if float(visible.mean()) < 128 else 0.0
-    weight = alpha.astype(np.float32) / 255
-    flat: NDArray[np.float32] = (grey * weight + np.float32(background) * (1 - weight)).astype(np.float32)
-    return flat

@@ -3,8 +3,8 @@
 No other room imports onnxruntime.
 """
 
-from mnist_pipeline.inference.classifier import Classifier
-from mnist_pipeline.inference.contract import INPUT, OUTPUT, ModelMetadata
+from mnist_pipeline.inference.classifier import Answers, Classifier
+from mnist_pipeline.inference.contract import INPUT, NOVELTY, PROBABILITIES, AnswerLimits, ModelMetadata
 from mnist_pipeline.inference.cuda import gpu_problem
 from mnist_pipeline.inference.safety import MAX_BATCH, MAX_BYTES, check_model_is_safe
 
@@ -12,7 +12,10 @@ __all__ = [
     "INPUT",
     "MAX_BATCH",
     "MAX_BYTES",
-    "OUTPUT",
+    "NOVELTY",
+    "PROBABILITIES",
+    "AnswerLimits",
+    "Answers",
     "Classifier",
     "ModelMetadata",
     "check_model_is_safe",

@@ -3,19 +3,24 @@
 import logging
 import os
 import stat
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mnist_pipeline.errors import DeviceError, IntegrityError, UsageError
 from mnist_pipeline.files import sha256_bytes
-from mnist_pipeline.inference.contract import INPUT, OUTPUT, ModelMetadata
+from mnist_pipeline.inference.contract import INPUT, NOVELTY, PROBABILITIES, ModelMetadata
 from mnist_pipeline.inference.cuda import CUDA, FATAL, gpu_problem, load_onnxruntime
 from mnist_pipeline.inference.safety import MAX_BATCH, MAX_BYTES, check_model_is_safe
 from mnist_pipeline.literals import Device, UsedDevice
 from mnist_pipeline.mnist_form import CLASSES, SIDE
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
 
 logger = logging.getLogger(__name__)
 
@@ -25,22 +30,41 @@ CUDA_OPTIONS = {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"}
 OUT_OF_MEMORY = ("failed to allocate memory", "bad_alloc", "out of memory", "alloc_failed", "bad allocation")
 
 
+class Answers(NamedTuple):
+    """What the model says of N images.
+
+    Attributes:
+        probabilities: float32 [N, 10].
+        novelty: float32 [N], the log-odds that an image is none of the classes; None where the model does not say.
+    """
+
+    probabilities: NDArray[np.float32]
+    novelty: NDArray[np.float32] | None
+
+
 class Classifier:
     """An ONNX model in memory. Calls from several threads at once are allowed.
+
+    onnxruntime runs every node of a graph whatever outputs are asked for. So the part that leads to the
+    probabilities is a session of its own, and the whole graph is loaded when novelty is asked for.
 
     Attributes:
         sha256: hex SHA-256 of the bytes that were loaded.
         metadata: what the model file says of itself.
         provider: the onnxruntime provider that runs every node.
         device: "gpu" where that is CUDA, else "cpu".
+        has_novelty: the model says how likely an image is none of the classes.
     """
 
-    def __init__(self, session: Any, sha256: str) -> None:
-        """Take over an onnxruntime session; `load` makes one."""
-        self._session = session
+    def __init__(self, model: "ModelProto", sha256: str, open_session: "Callable[[bytes], Any]") -> None:
+        """Take over a checked model; `load` makes one."""
+        self._model, self._open = model, open_session
+        self.has_novelty = any(output.name == NOVELTY for output in model.graph.output)
+        self._session = open_session((_probabilities_only(model) if self.has_novelty else model).SerializeToString())
+        self._whole: Any = None if self.has_novelty else self._session
         self.sha256 = sha256
-        self.metadata = _read_metadata(session)
-        self.provider: str = session.get_providers()[0]
+        self.metadata = _read_metadata(model)
+        self.provider: str = self._session.get_providers()[0]
         self.device: UsedDevice = "gpu" if self.provider == CUDA else "cpu"
 
     @classmethod
@@ -79,7 +103,8 @@ class Classifier:
             raise IntegrityError(f"{where} has SHA-256 {found}, expected {sha256}; it was changed or is another model")
         try:
             check_model_is_safe(data)
-            return cls(_open_session(data, device, threads, spinning), found)
+            open_session = partial(_open_session, device=device, threads=threads, spinning=spinning)
+            return cls(_parse(data), found, open_session)
         except IntegrityError as error:
             raise IntegrityError(f"{where}: {error}") from error
 
@@ -99,20 +124,67 @@ class Classifier:
             DeviceError: not even one image fits into memory.
             IntegrityError: onnxruntime gives up on the model.
         """
+        return self._run(self._session, images, batch_size, [PROBABILITIES])[0]
+
+    def answers(self, images: NDArray[np.uint8], batch_size: int = 1_000) -> Answers:
+        """Probabilities and novelty; arguments and errors as `probabilities`, whose bits it gives."""
+        if not self.has_novelty:
+            return Answers(self.probabilities(images, batch_size), None)
+        if self._whole is None:
+            self._whole = self._open(self._model.SerializeToString())
+        return Answers(*self._run(self._whole, images, batch_size, [PROBABILITIES, NOVELTY]))
+
+    def _run(
+        self, session: Any, images: NDArray[np.uint8], batch_size: int, outputs: list[str]
+    ) -> list[NDArray[np.float32]]:
         _check_images(images)
         if not 1 <= batch_size <= MAX_BATCH:
             raise UsageError(f"batch_size must be from 1 to {MAX_BATCH:,}, found {batch_size}")
-        probabilities = np.empty((len(images), CLASSES), np.float32)
+        shapes = {PROBABILITIES: (len(images), CLASSES), NOVELTY: (len(images),)}
+        found = [np.empty(shapes[name], np.float32) for name in outputs]
         done = 0
         while done < len(images):
             batch = np.ascontiguousarray(images[done : done + batch_size])
             try:
-                probabilities[done : done + len(batch)] = self._session.run([OUTPUT], {INPUT: batch})[0]
+                answers = session.run(outputs, {INPUT: batch})
             except Exception as error:
                 batch_size = _smaller_batch(len(batch), self.device, error)
             else:
+                for array, answer in zip(found, answers, strict=True):
+                    array[done : done + len(batch)] = answer
                 done += len(batch)
-        return probabilities
+        return found
+
+
+def _parse(data: bytes) -> "ModelProto":
+    from onnx import ModelProto
+
+    model = ModelProto()
+    model.ParseFromString(data)
+    return model
+
+
+def _probabilities_only(model: "ModelProto") -> "ModelProto":
+    """The part of the graph that leads to the probabilities."""
+    from onnx import ModelProto
+
+    part = ModelProto()
+    part.CopyFrom(model)
+    graph = part.graph
+    needed = {PROBABILITIES}
+    kept = []
+    for node in reversed(model.graph.node):  # in topological order: what makes an input stands before what reads it
+        if needed.intersection(node.output):
+            needed.update(node.input)
+            kept.append(node)
+    for values, chosen in (
+        (graph.node, kept[::-1]),
+        (graph.initializer, [tensor for tensor in model.graph.initializer if tensor.name in needed]),
+        (graph.output, [output for output in model.graph.output if output.name == PROBABILITIES]),
+    ):
+        del values[:]
+        values.extend(chosen)
+    return part
 
 
 def _read(path: Path) -> bytes:
@@ -134,11 +206,8 @@ def _read(path: Path) -> bytes:
     return data
 
 
-def _read_metadata(session: Any) -> ModelMetadata:
-    try:
-        return ModelMetadata.from_props(session.get_modelmeta().custom_metadata_map)
-    except UnicodeDecodeError as error:
-        raise IntegrityError(f"the metadata of the model file is broken: {error}") from error
+def _read_metadata(model: "ModelProto") -> ModelMetadata:
+    return ModelMetadata.from_props({entry.key: entry.value for entry in model.metadata_props})
 
 
 def _check_images(images: NDArray[np.uint8]) -> None:
@@ -157,7 +226,7 @@ def _smaller_batch(size: int, device: str, error: Exception) -> int:
     return size // 2
 
 
-def _open_session(data: bytes, device: Device, threads: int | None, spinning: bool) -> Any:
+def _open_session(data: bytes, *, device: Device, threads: int | None, spinning: bool) -> Any:
     problem = None if device == "cpu" else gpu_problem()
     if device != "cpu" and problem is None:
         session, problem = _open_on_cuda(data, threads, spinning)
@@ -193,7 +262,7 @@ def _create_session(data: bytes, providers: list[Any], threads: int | None, spin
     try:
         session = onnxruntime.InferenceSession(data, options, providers=providers)
         # Some faults show only when the model runs: a GPU for which a library holds no code, for one.
-        session.run([OUTPUT], {INPUT: np.zeros((1, SIDE, SIDE), np.uint8)})
+        session.run(None, {INPUT: np.zeros((1, SIDE, SIDE), np.uint8)})
     except Exception as error:
         raise IntegrityError(f"onnxruntime does not run the model: {str(error).splitlines()[0]}") from error
     return session

@@ -16,15 +16,36 @@ INPUT = "images"
 In a browser: ``new ort.Tensor("uint8", pixels, [n, 28, 28])``. In OpenCV: ``net.setInput(images)`` with the uint8
 array as it is; ``cv2.dnn.blobFromImages`` makes float32 [N, 1, 28, 28] of it, which OpenCV 5 refuses.
 """
-OUTPUT = "probabilities"
-"""float32 [N, 10]."""
+PROBABILITIES = "probabilities"
+"""Output: float32 [N, 10]."""
+NOVELTY = "novelty"
+"""Output: float32 [N], the log-odds that an image is none of the classes. Models of other makers may lack it."""
 BATCH = "N"
 """Name of the free dimension."""
 
 CONVENTION = {
     "input_convention": "images: uint8 [N, 28, 28]; 0 = background, 255 = ink; scaling to [0, 1] is inside the graph",
-    "output_convention": "probabilities: float32 [N, 10]; one column per class, in the order of class_names",
+    "output_convention": "probabilities: float32 [N, 10]; one column per class, in the order of class_names; "
+    "novelty: float32 [N]; log-odds that the image is none of the classes",
+    "limits_convention": "no answer where the greatest probability is below limits.confidence, or where novelty is "
+    "above limits.novelty; an image that came in the form of the training images and whose greatest probability is at "
+    "least limits.sure is answered whatever its novelty",
 }
+
+
+class AnswerLimits(Record):
+    """When the model's answer counts; chosen on validation rows before the file was written."""
+
+    confidence: float
+    """The least probability of an answer."""
+    novelty: float
+    """The greatest novelty of an answer."""
+    sure: float
+    """From this probability on, an image that came in MNIST's form is answered whatever its novelty."""
+    turned_away: float
+    """Share of the right answers that the limits turn away, on the validation rows."""
+    rows: int
+    """Validation rows that they were chosen on."""
 
 
 class ModelMetadata(Record):
@@ -37,17 +58,24 @@ class ModelMetadata(Record):
     preset: str
     frameworks: dict[str, str]
     """Package -> version, of those that made the model."""
+    limits: AnswerLimits | None = None
+    """None where nothing was held out to choose them on, or the model has no novelty."""
 
     def to_props(self) -> dict[str, str]:
         """Key -> text; lists and mappings as JSON with sorted keys."""
-        return CONVENTION | {
-            "class_names": json.dumps(self.class_names),
-            "dataset": self.dataset,
-            "dataset_digest": self.dataset_digest,
-            "run_id": self.run_id,
-            "preset": self.preset,
-            "frameworks": json.dumps(self.frameworks, sort_keys=True),
-        }
+        limits = {} if self.limits is None else {"limits": self.limits.model_dump_json()}
+        return (
+            CONVENTION
+            | limits
+            | {
+                "class_names": json.dumps(self.class_names),
+                "dataset": self.dataset,
+                "dataset_digest": self.dataset_digest,
+                "run_id": self.run_id,
+                "preset": self.preset,
+                "frameworks": json.dumps(self.frameworks, sort_keys=True),
+            }
+        )
 
     @classmethod
     def from_props(cls, props: Mapping[str, str]) -> Self:
@@ -56,13 +84,14 @@ class ModelMetadata(Record):
         Raises:
             IntegrityError: a key is missing or its text is not of the right form.
         """
-        missing = [name for name in cls.model_fields if name not in props]
+        needed = [name for name in cls.model_fields if name != "limits"]
+        missing = [name for name in needed if name not in props]
         if missing:
             raise IntegrityError(f"the model file does not state its {', '.join(missing)}; export it again")
         try:
             found = cls.model_validate(
-                {name: props[name] for name in cls.model_fields}
-                | {name: json.loads(props[name]) for name in ("class_names", "frameworks")}
+                {name: props[name] for name in needed}
+                | {name: json.loads(props[name]) for name in ("class_names", "frameworks", "limits") if name in props}
             )
         except (ValueError, ValidationError, RecursionError) as error:
             raise IntegrityError(f"the metadata of the model file is broken: {str(error).splitlines()[0]}") from None

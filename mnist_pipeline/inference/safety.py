@@ -6,12 +6,12 @@ whatever fields later versions of ONNX add.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sized
+from collections.abc import Iterable, Mapping, Sequence, Sized
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from mnist_pipeline.errors import IntegrityError
-from mnist_pipeline.inference.contract import INPUT, OUTPUT
+from mnist_pipeline.inference.contract import INPUT, NOVELTY, PROBABILITIES
 from mnist_pipeline.inference.shapes import ShapeError, shapes_at
 from mnist_pipeline.mnist_form import CLASSES, SIDE
 
@@ -67,8 +67,8 @@ def check_model_is_safe(data: bytes) -> None:
 
     Checked, in this order: the size; that the bytes are one ONNX message and nothing more; that only
     plain fields, operators of the standard domain and embedded tensors occur, at any depth; ONNX's own
-    checker; the contract (`contract.INPUT`, `contract.OUTPUT`); that every shape is known beforehand and
-    that no tensor exceeds `MAX_ELEMENTS` per image at any batch size up to `MAX_BATCH`.
+    checker; the contract (`contract.INPUT`, `contract.PROBABILITIES`, `contract.NOVELTY`); that every shape is known
+    beforehand and that no tensor exceeds `MAX_ELEMENTS` per image at any batch size up to `MAX_BATCH`.
 
     Raises:
         IntegrityError: the file is not a model of this package, or is not safe to load; says what was found.
@@ -180,21 +180,27 @@ def _check_structure(data: bytes) -> None:
 
 
 def _check_contract(graph: "GraphProto") -> None:
+    """One input; the probabilities, and after them the novelty, which a model may lack."""
+    _check_values("input", graph.input, [(INPUT, "UINT8", SIDE, SIDE)])
+    outputs: list[Value] = [(PROBABILITIES, "FLOAT", CLASSES), (NOVELTY, "FLOAT")]
+    _check_values("output", graph.output, outputs[: max(1, len(graph.output))])
+
+
+Value = tuple[str | int, ...]
+"""Name, element type and all sizes but that of the batch."""
+
+
+def _check_values(what: str, values: "Sequence[ValueInfoProto]", expected: list[Value]) -> None:
     from onnx import TensorProto
 
-    for what, values, expected in (
-        ("input", graph.input, (INPUT, "UINT8", SIDE, SIDE)),
-        ("output", graph.output, (OUTPUT, "FLOAT", CLASSES)),
-    ):
-        name, kind, *sizes = expected
-        free = [value.type.tensor_type.shape.dim[:1] for value in values]
-        found = [_describe(value) for value in values]
-        stated = f"{name} {kind} [N, {', '.join(map(str, sizes))}]"
-        symbolic = all(first and not first[0].HasField("dim_value") for first in free)
-        if [(v.name, v.type.tensor_type.elem_type, _sizes(v)[1:]) for v in values] != [
-            (name, TensorProto.DataType.Value(kind), sizes)
-        ] or not symbolic:
-            raise IntegrityError(f"the model file has the {what} {'; '.join(found) or 'none'}, expected {stated}")
+    batch = [value.type.tensor_type.shape.dim[:1] for value in values]
+    symbolic = all(first and not first[0].HasField("dim_value") for first in batch)
+    kinds = TensorProto.DataType
+    found = [(v.name, v.type.tensor_type.elem_type, *_sizes(v)[1:]) for v in values]
+    if found != [(name, kinds.Value(str(kind)), *sizes) for name, kind, *sizes in expected] or not symbolic:
+        stated = "; ".join(f"{name} {kind} [{', '.join(map(str, ['N', *sizes]))}]" for name, kind, *sizes in expected)
+        told = "; ".join(map(_describe, values)) or "none"
+        raise IntegrityError(f"the model file has the {what} {told}, expected {stated}")
 
 
 def _sizes(value: "ValueInfoProto") -> list[int | str]:

@@ -8,6 +8,7 @@ import hashlib
 import logging
 import os
 from collections import Counter
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,12 +20,14 @@ from mnist_pipeline.data.dataset import Dataset
 from mnist_pipeline.data.store import IMAGES, LABELS, replace_folder, scratch_folder
 from mnist_pipeline.errors import DataError, IntegrityError, UsageError
 from mnist_pipeline.files import sha256_bytes, write_json
-from mnist_pipeline.imaging.plain_png import Canvas
+from mnist_pipeline.imaging.form import has_sprite_form
+from mnist_pipeline.imaging.planes import Plane
+from mnist_pipeline.imaging.readings import read_flat
+from mnist_pipeline.mnist_form import SIDE
 from mnist_pipeline.progress import Progress, ReportProgress, no_progress
-from mnist_pipeline.rejection.answers import REASON_NAMES
 from mnist_pipeline.runs.artifacts import ExtraImages, FetchedDataset, Output
 from mnist_pipeline.schema import Record
-from mnist_pipeline.scoring.classify import Job, prepare
+from mnist_pipeline.scoring.classify import Job, read_items
 from mnist_pipeline.scoring.records import Location
 from mnist_pipeline.scoring.sources.listing import Skipped, scan_folder
 from mnist_pipeline.scoring.sources.reading import Reader, open_reader
@@ -33,6 +36,7 @@ from mnist_pipeline.workspace import Workspace
 CARD = "extra.json"
 AT_ONCE = 256
 PROBLEMS_SHOWN = 20
+NO_IMAGE = np.zeros((SIDE, SIDE), np.uint8)
 KNOWN = "in the dataset already"
 logger = logging.getLogger(__name__)
 
@@ -126,13 +130,12 @@ def _read(
     limits = ScoreConfig()
     reader = open_reader(Location(kind="folder", root=str(folder.resolve())), int(limits.max_megabytes * 1e6))
     known = _fingerprints(data.images)
-    canvas = Canvas(min(AT_ONCE, len(files)))
     kept: list[NDArray[np.uint8]] = []
     labels: list[int] = []
     problems: list[tuple[str, str]] = []
     for start in range(0, len(files), AT_ONCE):
         batch = files[start : start + AT_ONCE]
-        for file, image, reason in _prepare(batch, reader, canvas, int(limits.max_megapixels * 1e6)):
+        for file, image, reason in _prepare(batch, reader, int(limits.max_megapixels * 1e6)):
             why = reason or (KNOWN if _fingerprint(image) in known else "")
             if why:
                 problems.append((why.partition(":")[0], f"{os.fsdecode(file.name)}: {why}"))
@@ -145,17 +148,25 @@ def _read(
 
 
 def _prepare(
-    batch: list[Labelled], reader: Reader, canvas: Canvas, max_pixels: int
-) -> list[tuple[Labelled, NDArray[np.uint8], str]]:
+    batch: list[Labelled], reader: Reader, max_pixels: int
+) -> Iterator[tuple[Labelled, NDArray[np.uint8], str]]:
     """Each file with its image, and why it cannot be used or ""."""
-    inputs = prepare([file.name for file in batch], Job(reader, "auto", max_pixels), canvas, {})
-    found = []
-    for row, file in enumerate(batch):
-        kind, message = inputs.errors.get(row, ("", ""))
-        no_digit = REASON_NAMES[inputs.rows["reason"][row]]
-        reason = f"{kind}: {message}" if kind else f"no digit: {no_digit}" if no_digit else ""
-        found.append((file, inputs.images[row].copy(), reason))
-    return found
+    job = Job(reader, "auto", max_pixels)
+    for item in read_items([file.name for file in batch], job, {}):
+        if item.plane is None:
+            yield batch[item.row], NO_IMAGE, ": ".join(item.error)
+        elif item.plane.shape == NO_IMAGE.shape and has_sprite_form(item.plane[np.newaxis])[0]:
+            yield batch[item.row], item.plane, ""
+        else:
+            yield batch[item.row], *_read_plane(item.plane)
+
+
+def _read_plane(plane: Plane) -> tuple[NDArray[np.uint8], str]:
+    """Nothing else than the flat reading can be trusted without a model that chooses."""
+    reading = read_flat(plane)
+    if reading is None:
+        return NO_IMAGE, "no digit: blank"
+    return reading.image, f"no digit: {reading.objection}" if reading.objection else ""
 
 
 def _fingerprint(image: NDArray[np.uint8]) -> bytes:

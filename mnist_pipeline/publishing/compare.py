@@ -44,7 +44,7 @@ def compare_with_champion(
     comparison = compare(
         data.test.labels,
         candidate,
-        candidate if itself else predict(classifier, data.test).argmax(axis=1),
+        candidate if itself else predict(classifier, data.test).probabilities.argmax(axis=1),
         names=data.class_names,
         champion_version=champion_version,
         champion_sha256=champion_sha256,

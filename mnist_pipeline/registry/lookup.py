@@ -68,9 +68,8 @@ def find_scoring_model(model: str, name: str | None, workspace: Path, registry: 
         if len(path.parts) != 1 or path.suffix in NO_MODELS or path.exists():
             raise UsageError(f"--model {model}: {_what_is(path)}; {MODEL_TAKES}") from None
         raise
-    evaluation = found.directory / EVALUATION_JSON
-    threshold = _threshold(read_json(evaluation))
-    return ScoringModel(found.path, found.sha256, f"{found.model} {found.version}", threshold, evaluation)
+    threshold = _threshold(read_json(found.directory / EVALUATION_JSON))
+    return ScoringModel(found.path, found.sha256, f"{found.model} {found.version}", threshold)
 
 
 def _digest(path: Path) -> str:
@@ -95,16 +94,15 @@ def _what_is(path: Path) -> str:
 
 
 def _threshold(evaluation: Mapping[str, Any]) -> "ConfidenceThreshold | None":
-    """The thresholds that the version's evaluation chose on validation rows."""
+    """The limits that the version's model states."""
     from mnist_pipeline.rejection.answers import ConfidenceThreshold
 
-    rejection = evaluation.get("rejection")
-    if rejection is None:
+    limits = (evaluation.get("rejection") or {}).get("limits")
+    if limits is None:
         return None
-    novelty = rejection.get("novelty")
     return ConfidenceThreshold(
-        value=rejection["threshold"],
-        strangeness=None if novelty is None else novelty["threshold"],
-        false_reject_rate=rejection["false_reject_rate"],
-        source=f"the model's evaluation, on {rejection['rows']} validation rows",
+        value=limits["confidence"],
+        novelty=limits["novelty"],
+        false_reject_rate=limits["turned_away"],
+        source=f"the model's own, chosen on {limits['rows']} validation rows",
     )

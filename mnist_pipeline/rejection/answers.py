@@ -5,7 +5,7 @@ from mnist_pipeline.schema import Record
 OK, NO_DIGIT, ERROR = 0, 1, 2
 STATUS_NAMES = ("ok", "no_digit", "error")
 
-REASON_NAMES = ("", "blank", "noise", "several", "shape", "confidence", "unlike")
+REASON_NAMES = ("", "blank", "noise", "several", "shape", "confidence", "unlike", "ambiguous", "outside")
 """Why an image is no digit; the index is what a row stores."""
 
 
@@ -13,7 +13,7 @@ class ConfidenceThreshold(Record):
     """Below which probability an answer becomes ``no_digit``."""
 
     value: float
-    strangeness: float | None = None
+    novelty: float | None = None
     """Above which it does, too; none: it does not matter."""
     false_reject_rate: float | None = None
     """Share of real digits that this rejects, measured on rows that no epoch was trained on."""

@@ -15,11 +15,9 @@ class ScoringModel:
         sha256: its hex digest; other bytes are refused.
         version: its name in the registry, for the manifest.
         threshold: below which its answers are no digits, as measured when it was evaluated.
-        evaluation: the evaluation.json with the rule that says how strange an image is, where ``threshold`` limits it.
     """
 
     path: Path
     sha256: str
     version: str | None = None
     threshold: ConfidenceThreshold | None = None
-    evaluation: Path | None = None

@@ -1,147 +1,238 @@
-"""Pictures that are no digit, made of digits and of drawn strokes. Pure; random numbers come from the caller.
+"""Pictures that are no digit: signs and letters, and what becomes of digits that are not alone or not whole.
 
-No letter is among them, nor anything else that was drawn by a person: what is learnt from them is how strokes meet
-in digits, and that they meet in many other ways.
+Each function draws one picture on a canvas of `imaging.drawing`, which may be wider than the usual one. Random
+numbers come from the caller.
 """
 
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from types import MappingProxyType
+
 import numpy as np
-from numpy.typing import NDArray
 
-from mnist_pipeline.mnist_form import INK_SIDE, SIDE
+from mnist_pipeline.imaging import drawing
+from mnist_pipeline.imaging.drawing import CANVAS, Canvas, Stroke
+from mnist_pipeline.rejection.glyphs import Glyph, load_glyphs
 
-MIDDLE = SIDE / 2
-"""Pixel at which the centre of mass lies."""
-INK = 0.25
-"""What is at least so dark belongs to the picture."""
-LEAST_SIDE = 5
-PLACES = np.array([5, 9, 14, 19, 23], np.float32)
-"""Pixels near which drawn strokes begin and end: as upright and level as strokes of signs are."""
-KINDS_OF_STROKES = ((2, 0.8), (3, 0.8), (4, 0.8), (5, 0.7), (3, 0.2), (4, 0.2))
-"""How many strokes, and the share of them that is upright or level."""
-
-Pictures = NDArray[np.float32]
+Random = np.random.Generator
+PickDigit = Callable[..., tuple[Canvas, int]]
+"""A digit on a canvas and its class, of the classes that are not named."""
+STEP = 4.0
+"""Strokes are bent at points at most so far apart, font units."""
 
 
-def draw_negatives(digits: Pictures, labels: NDArray[np.uint8], each: int, random: np.random.Generator) -> Pictures:
-    """float32 [about 11 * each, 28, 28] in MNIST's form: turned, cut, joined and crossed digits, and strokes.
+def _whole(random: Random, low: int, high: int) -> int:
+    """A whole number from ``low`` to ``high`` - 1."""
+    return int(random.integers(low, high))
+
+
+def by_hand(glyph: Glyph, random: Random, unsteadiness: float = 0.04) -> list[Stroke]:
+    """The strokes of a glyph as a hand would draw them: turned, slanted, stretched, and not quite where they should be.
 
     Args:
-        digits: float32 [n, 28, 28] in [0, 1].
-        labels: uint8 [n].
-        each: pictures of each kind; a few of them come out empty and are left out.
+        glyph: in font units.
         random: numbers.
+        unsteadiness: standard deviation of the displacement, as a share of the glyph's size; it changes smoothly.
     """
-
-    def some(mask: NDArray[np.bool_] | None = None) -> Pictures:
-        rows = np.arange(len(digits)) if mask is None or not mask.any() else np.flatnonzero(mask)
-        chosen: Pictures = digits[random.choice(rows, each)]
-        return chosen
-
-    oval = labels == 0  # looks the same when it is turned
-    kinds = [
-        np.rot90(some(~oval), 1, (1, 2)),
-        np.rot90(some(~oval), -1, (1, 2)),
-        some() * ~_band(each, 4, 9, random)[:, :, None],
-        np.maximum(some(), _bar(each, (4, 6, 8, 19, 21, 23), random).swapaxes(1, 2)),
-        np.maximum(some(), _bar(each, (4, 5, 14, 22, 23), random)),
-        np.maximum(np.roll(_squeezed(some()), -5, axis=2), np.roll(_squeezed(some()), 5, axis=2)),
-        *(draw_strokes(each, count, straight, random) for count, straight in KINDS_OF_STROKES),
-    ]
-    return np.concatenate([in_form(np.ascontiguousarray(kind, np.float32)) for kind in kinds])
-
-
-def in_form(pictures: Pictures) -> Pictures:
-    """Scaled so that the longer side of the ink is 20, its centre of mass at pixel 14; empty ones are left out."""
-    used: NDArray[np.bool_] = np.asarray(pictures > INK)
-    longer = np.maximum(_extent(np.any(used, axis=2)), _extent(np.any(used, axis=1)))
-    pictures, longer = pictures[longer >= LEAST_SIDE], longer[longer >= LEAST_SIDE]
-    axis = np.arange(SIDE, dtype=np.float32)
-    mass = pictures.sum(axis=(1, 2))
-    centre = np.stack([pictures.sum(axis=2) @ axis / mass, pictures.sum(axis=1) @ axis / mass], axis=1)
-    step = (longer / INK_SIDE).astype(np.float32)
-    return _resampled(pictures, centre, np.stack([step, step], axis=1))
-
-
-def _extent(used: NDArray[np.bool_]) -> NDArray[np.int64]:
-    last = used.shape[1] - used[:, ::-1].argmax(axis=1)
-    return np.where(used.any(axis=1), last - used.argmax(axis=1), 0)
-
-
-def _resampled(pictures: Pictures, centre: Pictures, step: Pictures) -> Pictures:
-    """Bilinear: the point ``centre`` [n, 2] goes to pixel 14, and pixels are ``step`` [n, 2] apart."""
-    grid = np.arange(SIDE, dtype=np.float32) - np.float32(MIDDLE)
-    y = np.clip(centre[:, :1] + grid * step[:, :1] + 1, 0, SIDE)
-    x = np.clip(centre[:, 1:] + grid * step[:, 1:] + 1, 0, SIDE)
-    top, left = y.astype(np.int64), x.astype(np.int64)
-    down, right = (y - top)[:, :, None], (x - left)[:, None, :]
-    padded = np.pad(pictures, ((0, 0), (1, 1), (1, 1)))
-    numbers = np.arange(len(pictures))[:, None, None]
-    rows, columns = top[:, :, None], left[:, None, :]
-    above = padded[numbers, rows, columns] * (1 - right) + padded[numbers, rows, columns + 1] * right
-    below = padded[numbers, rows + 1, columns] * (1 - right) + padded[numbers, rows + 1, columns + 1] * right
-    return np.asarray(above * (1 - down) + below * down, np.float32)
-
-
-def _squeezed(pictures: Pictures) -> Pictures:
-    """Half as wide."""
-    count = len(pictures)
-    return _resampled(
-        pictures, np.full((count, 2), MIDDLE, np.float32), np.tile(np.array([1, 1.9], np.float32), (count, 1))
-    )
-
-
-def _band(count: int, least: int, most: int, random: np.random.Generator) -> NDArray[np.bool_]:
-    """A gap, bool [count, 28], of ``least`` to ``most`` - 1 rows, somewhere in the ink."""
-    start, length = random.integers(3, 20, (count, 1)), random.integers(least, most, (count, 1))
-    rows = np.arange(SIDE)
-    return np.asarray((rows >= start) & (rows < start + length))
-
-
-def _bar(count: int, places: tuple[int, ...], random: np.random.Generator) -> Pictures:
-    """A level bar at one of the rows ``places``."""
-    row = random.choice(places, (count, 1)) + random.uniform(-1, 1, (count, 1))
-    half = random.uniform(1, 2, (count, 1))
-    start, stop = random.integers(3, 9, (count, 1)), random.integers(18, 25, (count, 1))
-    pixels = np.arange(SIDE)
-    thick = np.clip(half + 0.5 - np.abs(pixels - row), 0, 1)
-    return np.asarray(thick[:, :, None] * ((pixels >= start) & (pixels < stop))[:, None, :], np.float32)
-
-
-def draw_strokes(count: int, strokes: int, straight: float, random: np.random.Generator) -> Pictures:
-    """float32 [count, 28, 28]: lines and arcs of one width; the share ``straight`` of the lines is upright or level."""
-    half = random.uniform(1.0, 2.2, (count, 1, 1)).astype(np.float32)
-    drawn = np.zeros((count, SIDE, SIDE), np.float32)
-    for number in range(strokes):
-        there = random.random((count, 1, 1)) < (0.75 if number > 1 else 1)
-        curved = random.random((count, 1, 1)) < 0.4
-        distance = np.where(curved, _from_arc(count, random), _from_line(count, straight, random))
-        drawn = np.maximum(drawn, np.clip(half + 0.5 - distance, 0, 1) * there)
+    points = np.concatenate(glyph)
+    low, high = points.min(axis=0), points.max(axis=0)
+    turn, slant, stretch = random.normal(0, np.deg2rad(6)), random.normal(0, 0.15), np.exp(random.normal(0, 0.125))
+    cosine, sine = np.cos(turn), np.sin(turn)
+    linear = np.array([[cosine, -sine], [sine, cosine]]) @ np.array([[1, slant], [0, 1]])
+    linear = linear @ np.diag([stretch, 1 / stretch])
+    waves, phases = random.normal(0, 3.75, (2, 3)), random.uniform(0, 2 * np.pi, 3)
+    amplitudes = random.normal(0, unsteadiness, (3, 2))
+    drawn = []
+    for stroke in glyph:
+        place = (_dense(stroke) - (low + high) / 2) / float((high - low).max())
+        drawn.append((place @ linear.T + np.sin(place @ waves + phases) @ amplitudes).astype(np.float32))
     return drawn
 
 
-def _from_line(count: int, straight: float, random: np.random.Generator) -> Pictures:
-    """[count, 28, 28]: distance of each pixel from a line between two places."""
-    start, end = (PLACES[random.integers(0, 5, (count, 2))] + random.uniform(-1, 1, (count, 2)) for _ in range(2))
-    aligned, axis = random.random(count) < straight, random.integers(0, 2, count)
-    numbers = np.arange(count)
-    end[numbers, axis] = np.where(aligned, start[numbers, axis], end[numbers, axis])
-    first, run = start.astype(np.float32)[:, :, None, None], (end - start).astype(np.float32)[:, :, None, None]
-    pixels = np.arange(SIDE, dtype=np.float32)
-    dy, dx = pixels[:, None] - first[:, 0], pixels - first[:, 1]
-    share = np.clip((dy * run[:, 0] + dx * run[:, 1]) / np.maximum((run**2).sum(axis=1), 1e-3), 0, 1)
-    off_y, off_x = dy - share * run[:, 0], dx - share * run[:, 1]
-    return np.asarray(np.sqrt(off_y * off_y + off_x * off_x))
+def _dense(stroke: Stroke) -> Stroke:
+    """The same stroke with a point every `STEP`."""
+    pieces = []
+    for start, end in pairwise(stroke):
+        count = max(1, int(np.hypot(*(end - start)) / STEP))
+        pieces.append(start + (end - start) * np.linspace(0, 1, count, endpoint=False)[:, None])
+    return np.concatenate([*pieces, stroke[-1:]]).astype(np.float32)
 
 
-def _from_arc(count: int, random: np.random.Generator) -> Pictures:
-    """[count, 28, 28]: distance of each pixel from a third to four fifths of a circle; beyond its ends, far."""
-    radius, centre_y, centre_x, middle, reach = (
-        random.uniform(least, most, (count, 1, 1)).astype(np.float32)
-        for least, most in ((3, 8), (8, 20), (8, 20), (0, 2 * np.pi), (-0.8, 0.45))
-    )
-    axis = np.arange(SIDE, dtype=np.float32)
-    dy, dx = axis[:, None] - centre_y, axis - centre_x
-    away = np.sqrt(dy * dy + dx * dx)
-    # On the arc: the angle to its middle is small, that is, its cosine large.
-    on_arc = dy * np.sin(middle) + dx * np.cos(middle) >= reach * away
-    return np.asarray(np.where(on_arc, np.abs(away - radius), np.float32(SIDE)))
+def glyph(random: Random) -> Canvas:
+    """A letter or a sign of any script."""
+    return drawing.draw_strokes(by_hand(_choice(load_glyphs().others, random), random), random.uniform(3, 16))
+
+
+def digit_glyph(random: Random) -> tuple[Canvas, int]:
+    """A digit of a stroke font, which is one, and its class."""
+    label = _whole(random, 0, 10)
+    strokes = by_hand(_choice(load_glyphs().digits[label], random), random, unsteadiness=0.03)
+    return drawing.draw_strokes(strokes, random.uniform(4, 16)), label
+
+
+def _choice(values: Sequence[Glyph], random: Random) -> Glyph:
+    return values[_whole(random, 0, len(values))]
+
+
+def word(_: PickDigit, random: Random) -> Canvas:
+    """Two or three letters or signs in a row."""
+    others = load_glyphs().others
+    drawn = [
+        drawing.draw_strokes(by_hand(_choice(others, random), random), random.uniform(4, 10), size=70)[:, 12:100]
+        for _ in range(_whole(random, 2, 4))
+    ]
+    return np.hstack(drawn)
+
+
+def turned(pick: PickDigit, random: Random) -> Canvas:
+    """A digit on its side, or in a mirror where that makes no other digit of it."""
+    canvas, label = pick(0)
+    if label in {3, 4, 7} and random.random() < 0.4:
+        return np.ascontiguousarray(canvas[:, ::-1] if random.random() < 0.6 else canvas[::-1, ::-1])
+    if label in {6, 9} and random.random() < 0.3:
+        return np.ascontiguousarray(canvas[:, ::-1])
+    return np.ascontiguousarray(np.rot90(canvas, 1 if random.random() < 0.5 else 3))
+
+
+def struck_out(pick: PickDigit, random: Random) -> Canvas:
+    """A digit with one to three lines through it; not those that people write with a bar."""
+    canvas = pick(0, 2, 7)[0].copy()
+    width = _whole(random, 4, 12)
+    for _ in range(_whole(random, 1, 4)):
+        kind = random.random()
+        left, right = _whole(random, 5, 35), _whole(random, 77, 107)
+        low, high = _whole(random, 80, 110), _whole(random, 2, 32)
+        if kind < 0.4:
+            middle = _whole(random, 36, 76)
+            start = (_whole(random, 0, 18), middle + _whole(random, -8, 8))
+            end = (_whole(random, 94, 112), middle + _whole(random, -8, 8))
+        elif kind < 0.7:
+            start, end = (left, low), (right, high)
+        else:
+            start, end = (left, high), (right, low)
+        drawing.line(canvas, start, end, width)
+    return canvas
+
+
+def enclosed(pick: PickDigit, random: Random) -> Canvas:
+    """A digit in a circle, which may be open, or in a box."""
+    canvas = drawing.blank()
+    side = int(CANVAS * random.uniform(0.45, 0.72))
+    start = (CANVAS - side) // 2
+    canvas[start : start + side, start : start + side] = drawing.resize(pick()[0], side, side)
+    width = _whole(random, 2, 8)
+    if random.random() < 0.5:
+        drawing.ellipse(canvas, random.integers(40, 54, 2).tolist(), width, until=random.uniform(250, 360))
+    else:
+        drawing.box(canvas, random.integers(3, 14, 4).tolist(), width)
+    return canvas
+
+
+def ruled(pick: PickDigit, random: Random) -> Canvas:
+    """A digit with a line above, below or beside it."""
+    canvas = pick()[0].copy()
+    width, tilt = _whole(random, 2, 7), _whole(random, -4, 4)
+    place = _whole(random, 6, 22) if random.random() < 0.5 else _whole(random, 90, 106)
+    if random.random() < 0.5:
+        drawing.line(canvas, (0, place), (CANVAS - 1, place + tilt), width)
+    else:
+        drawing.line(canvas, (place, 0), (place + tilt, CANVAS - 1), width)
+    return canvas
+
+
+def with_sign(pick: PickDigit, random: Random) -> Canvas:
+    """A digit after a minus or a plus, or before a point."""
+    canvas = drawing.blank(2 * CANVAS)
+    canvas[:, 80 : 80 + CANVAS] = pick()[0]
+    width, kind = _whole(random, 5, 12), random.random()
+    if kind >= 0.75:
+        radius = _whole(random, 4, 9)
+        drawing.ellipse(canvas, (radius, radius), -1, at=(74 + CANVAS, _whole(random, 80, 100)))
+        return canvas
+    x, y, length = 60 + _whole(random, -10, 14), 56 + _whole(random, -10, 10), _whole(random, 20, 40)
+    drawing.line(canvas, (x - length, y), (x + _whole(random, 0, 8), y + _whole(random, -3, 3)), width)
+    if kind > 0.4:
+        drawing.line(canvas, (x - length / 2, y - length / 2), (x - length / 2, y + length / 2), width)
+    return canvas
+
+
+def cut(pick: PickDigit, random: Random) -> Canvas:
+    """A digit of which half is missing, or a band in its middle; half a 1 is a 1."""
+    canvas = pick(1)[0].copy()
+    side, depth = _whole(random, 0, 4), _whole(random, 40, 62)
+    if side == 0:
+        canvas[:depth] = 0
+    elif side == 1:
+        canvas[-depth:] = 0
+    elif side == 2:
+        canvas[:, :depth] = 0
+    else:
+        top = _whole(random, 40, 60)
+        canvas[top : top + _whole(random, 14, 30)] = 0
+    return canvas
+
+
+def paper_as_ink(pick: PickDigit, random: Random) -> Canvas:
+    """What is left of the paper around a digit."""
+    found = drawing.crop(pick()[0], margin=_whole(random, 4, 20))
+    return np.asarray(255 - found, np.uint8) if found is not None else drawing.blank()
+
+
+def two_digits(pick: PickDigit, random: Random) -> Canvas:
+    """Two digits side by side; they may touch."""
+    canvas = drawing.blank(2 * CANVAS)
+    canvas[:, :CANVAS] = pick()[0]
+    start = int(np.clip(CANVAS - 16 + _whole(random, -26, 10), 40, CANVAS))
+    canvas[:, start : start + CANVAS] = np.maximum(canvas[:, start : start + CANVAS], pick()[0])
+    return canvas
+
+
+def scribble(_: PickDigit, random: Random) -> Canvas:
+    """A line that wanders, with corners or without."""
+    points = np.cumsum(random.normal(0, 1, (_whole(random, 5, 25), 2)), axis=0)
+    if random.random() < 0.5:
+        wide = np.repeat(points, 4, axis=0)
+        points = np.column_stack([np.convolve(wide[:, axis], np.full(5, 0.2), "valid") for axis in (0, 1)])
+    return drawing.draw_strokes([points.astype(np.float32)], random.uniform(4, 14))
+
+
+def blot(_: PickDigit, random: Random) -> Canvas:
+    """An area: an ellipse, a polygon, stains or discs."""
+    canvas = drawing.blank()
+    kind = random.random()
+    if kind < 0.3:
+        drawing.ellipse(canvas, random.integers(8, 45, 2).tolist(), -1, angle=random.uniform(0, 180))
+    elif kind < 0.6:
+        noise = drawing.blur(random.normal(0, 1, canvas.shape).astype(np.float32), random.uniform(3, 12)).astype(
+            np.float32
+        )
+        canvas[noise > np.quantile(noise, random.uniform(0.5, 0.85))] = 255
+    elif kind < 0.8:
+        drawing.polygon(canvas, random.integers(10, 102, (_whole(random, 3, 8), 2)))
+    else:
+        for _disc in range(_whole(random, 2, 6)):
+            radius = _whole(random, 3, 16)
+            width = -1 if random.random() < 0.6 else _whole(random, 2, 6)
+            drawing.ellipse(canvas, (radius, radius), width, at=random.integers(15, 97, 2).tolist())
+    return canvas
+
+
+KINDS = MappingProxyType(
+    {
+        kind.__name__: kind
+        for kind in (
+            word,
+            turned,
+            struck_out,
+            enclosed,
+            ruled,
+            with_sign,
+            cut,
+            paper_as_ink,
+            two_digits,
+            scribble,
+            blot,
+        )
+    }
+)
+"""Name -> what draws one picture of this kind; glyphs apart."""

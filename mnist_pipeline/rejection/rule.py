@@ -14,12 +14,11 @@ def apply_threshold(rows: NDArray[np.void], threshold: ConfidenceThreshold) -> N
     """The rows [n] of `ROW`, with every answer that is not sure, or to a strange image, turned into ``no_digit``."""
     judged = rows.copy()
     answered = rows["status"] == OK
-    if threshold.strangeness is not None:
-        _turn_away(judged, answered & (rows["strangeness"] > threshold.strangeness), UNLIKE)
-    _turn_away(judged, answered & (rows["probabilities"].max(axis=1) < threshold.value), UNSURE)
+    novel = answered & (rows["novelty"] > (np.inf if threshold.novelty is None else threshold.novelty))
+    unsure = answered & (rows["probabilities"].max(axis=1) < threshold.value) & ~novel
+    judged["status"][unsure | novel] = NO_DIGIT
+    judged["reason"][unsure] = UNSURE
+    # What was held against the reading says more than that it is unlike a digit.
+    judged["reason"][novel & (rows["reason"] == 0)] = UNLIKE
+    judged["reason"][judged["status"] == OK] = 0
     return judged
-
-
-def _turn_away(rows: NDArray[np.void], which: NDArray[np.bool_], reason: int) -> None:
-    rows["status"][which] = NO_DIGIT
-    rows["reason"][which] = reason

@@ -15,7 +15,6 @@ from typing import Any, Literal
 from PIL import Image as PillowImage
 
 from mnist_pipeline.evaluation.schema import Comparison, Evaluation, Latency, Mistake
-from mnist_pipeline.rejection.schema import Rejection
 from mnist_pipeline.reporting import format as fmt
 from mnist_pipeline.reporting.inputs import CHANGES_SHOWN, MISTAKES_SHOWN, Image, ReportInputs
 from mnist_pipeline.runs.history import Epoch, History, Layer
@@ -230,21 +229,23 @@ def champion_sentence(inputs: ReportInputs) -> str:
 
 
 def threshold(evaluation: Evaluation) -> float | None:
-    """The confidence below which scoring answers "no digit"; None where none was chosen."""
-    return None if evaluation.rejection is None else evaluation.rejection.threshold
+    """The confidence below which scoring answers "no digit"; None where the model states none."""
+    return None if evaluation.rejection is None else evaluation.rejection.limits.confidence
 
 
 def rejection_sentence(evaluation: Evaluation) -> str:
-    """The threshold of scoring: how it was chosen, and what it does to the test images."""
-    chosen = evaluation.rejection
-    if chosen is None:
-        return f"No threshold for {NO_DIGIT} was chosen, because nothing was held out to choose it on."
+    """When scoring answers "no digit": how that was chosen, and what it does to the test images."""
+    found = evaluation.rejection
+    if found is None:
+        return f"The model states no limits for {NO_DIGIT}, because nothing was held out to choose them on."
+    limits = found.limits
     text = (
-        f"Scoring answers {NO_DIGIT} below a confidence of {fmt.decimal(chosen.threshold, 3)}{_novelty(chosen)}: on "
-        f"{fmt.count(chosen.rows)} validation images that turns away {fmt.percent(chosen.false_reject_rate)} of the "
-        f"right answers (allowed: {fmt.percent(chosen.target)})."
+        f"Scoring answers {NO_DIGIT} below a confidence of {fmt.decimal(limits.confidence, 3)}, and where a second "
+        f"network in the model finds an image unlike any digit (novelty above {fmt.decimal(limits.novelty, 2)}): that "
+        f"turns away {fmt.percent(limits.turned_away)} of the right answers on {fmt.count(limits.rows)} validation "
+        f"images, and {fmt.percent(found.false_reject_rate)} of those on the test images."
     )
-    reached = [point for point in evaluation.coverage if point.threshold <= chosen.threshold]
+    reached = [point for point in evaluation.coverage if point.threshold <= limits.confidence]
     if reached:
         text += (
             f" At {fmt.decimal(reached[-1].threshold, 3)}, the nearest point below, "
@@ -252,15 +253,6 @@ def rejection_sentence(evaluation: Evaluation) -> str:
             f"{fmt.percent(reached[-1].accuracy)} of them right."
         )
     return text
-
-
-def _novelty(rejection: Rejection) -> str:
-    if rejection.novelty is None:
-        return ""
-    return (
-        f", and for images that a second, small network (fitted on {fmt.count(rejection.novelty.rows)} train images "
-        "and on pictures made of their parts and of strokes) finds unlike any digit"
-    )
 
 
 def other_champion_data(inputs: ReportInputs) -> str | None:

@@ -114,6 +114,20 @@ class TrainedModel(Output):
         return {"preset": self.preset, "weights": self.weights_sha256}
 
 
+class NoveltyModel(Output):
+    """The trained network that knows what is no digit: novelty.keras, novelty.json."""
+
+    samples: int
+    """Pictures that it was fitted on."""
+    parameters: int
+    weights_sha256: str
+    """Digest of the weight values alone; equal for equal weights."""
+
+    @property
+    def identity(self) -> dict[str, str]:
+        return {"novelty": self.weights_sha256}
+
+
 class ExportedModel(Output):
     """A proven ONNX model: model.onnx, parity.json."""
 

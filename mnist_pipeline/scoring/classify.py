@@ -1,41 +1,49 @@
-"""The rows of one shard: read, decode, preprocess, classify."""
+"""The rows of one shard: read, decode, find readings, classify, choose."""
 
 import hashlib
-import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mnist_pipeline.errors import IntegrityError
-from mnist_pipeline.files import sha256_bytes
 from mnist_pipeline.imaging.decoding import decode
 from mnist_pipeline.imaging.errors import ImageError
-from mnist_pipeline.imaging.normalising import Prepared, has_sprite_form, normalise, resize_only
-from mnist_pipeline.imaging.plain_png import Canvas
+from mnist_pipeline.imaging.form import has_sprite_form, resize_only
+from mnist_pipeline.imaging.planes import Plane
+from mnist_pipeline.inference import Answers, ModelMetadata
 from mnist_pipeline.literals import PreprocessMode
 from mnist_pipeline.mnist_form import SIDE
+from mnist_pipeline.rejection.answering import answer
 from mnist_pipeline.rejection.answers import ERROR, NO_DIGIT, OK, REASON_NAMES
-from mnist_pipeline.rejection.novelty import AT_ONCE, Novelty, read_novelty
-from mnist_pipeline.scoring.records import ROW, ScoringSettings
+from mnist_pipeline.scoring.records import ROW
 from mnist_pipeline.scoring.results import Part
 from mnist_pipeline.scoring.sources.reading import Reader, Signature
 
 logger = logging.getLogger(__name__)
 
 NO_DIGEST = bytes(32)
+NO_SIGNATURE = Signature(0, 0)
+AT_ONCE = 128
+"""Images whose form is looked at together: their temporary arrays fit into the cache."""
+HELD_BYTES = 32_000_000
+"""Planes that are held before they are answered."""
 
 
 class Model(Protocol):
     """What classifies."""
 
     provider: str
+    metadata: ModelMetadata
 
     def probabilities(self, images: NDArray[np.uint8], batch_size: int = ...) -> NDArray[np.float32]:
         """float32 [N, 10] for uint8 [N, 28, 28]."""
+        ...
+
+    def answers(self, images: NDArray[np.uint8], batch_size: int = ...) -> Answers:
+        """Probabilities and novelty."""
         ...
 
 
@@ -48,154 +56,181 @@ class Job:
         mode: how they are preprocessed.
         max_pixels: of the largest image that is decoded.
         report: is told each row before anything is done with it.
-        novelty: says how strange an image is; none: nobody asks.
     """
 
     reader: Reader
     mode: PreprocessMode
     max_pixels: int
     report: Callable[[int], None] = lambda _: None
-    novelty: Novelty | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Inputs:
-    """The images of a shard, ready for the model.
+class Item:
+    """A file that was read, and what became of it.
 
     Attributes:
-        rows: `ROW` [n], complete but for the probabilities.
-        images: uint8 [n, 28, 28], zero where there is none; a part of the canvas.
-        asked: bool [n]: the model is to be asked.
-        untouched: bool [n]: the image came in the sprite's form.
-        errors: row -> (kind, message).
+        row: its place among the names.
+        signature: of the file as it was read.
+        digest: SHA-256 of its bytes.
+        plane: uint8 [h, w], 0 = black, 255 = white; None where there is none.
+        error: kind and message, where there is no plane.
     """
 
-    rows: NDArray[np.void]
-    images: NDArray[np.uint8]
-    asked: NDArray[np.bool_]
-    untouched: NDArray[np.bool_]
-    errors: dict[int, tuple[str, str]]
+    row: int
+    signature: Signature = NO_SIGNATURE
+    digest: bytes = NO_DIGEST
+    plane: Plane | None = None
+    error: tuple[str, str] = ("", "")
 
 
-def score_names(
-    names: Sequence[bytes], job: Job, canvas: Canvas, model: Model, quarantined: Mapping[int, tuple[str, str]]
-) -> Part:
+def read_items(names: Sequence[bytes], job: Job, quarantined: Mapping[int, tuple[str, str]]) -> Iterator[Item]:
+    """Read and decode each of ``names`` in its order, arguments as `score_names`."""
+    job.reader.expect(name for row, name in enumerate(names) if row not in quarantined)
+    for row, name in enumerate(names):
+        if row in quarantined:
+            yield Item(row, error=quarantined[row])
+        else:
+            job.report(row)
+            yield _read(row, name, job)
+
+
+def _read(row: int, name: bytes, job: Job) -> Item:
+    signature, digest = NO_SIGNATURE, NO_DIGEST
+    try:
+        data, signature = job.reader.read(name)
+        digest = hashlib.sha256(data).digest()
+        plane = decode(data, job.max_pixels)
+        if job.mode == "none":
+            _require_form(plane)
+        return Item(row, signature, digest, plane)
+    except ImageError as error:
+        return Item(row, Signature(*(error.signature or signature)), digest, None, (error.kind, error.message))
+    except MemoryError:
+        return Item(row, signature, digest, None, ("too large", "needs more memory than a worker may use"))
+    except Exception as error:  # one image must not cost the others theirs
+        logger.exception("row %d", row)
+        return Item(row, signature, digest, None, ("failed", f"decoding failed: {type(error).__name__}"))
+
+
+def _require_form(plane: Plane) -> None:
+    if plane.shape != (SIDE, SIDE):
+        height, width = plane.shape
+        raise ImageError("wrong size", f"{width} x {height} pixels; preprocessing is switched off")
+
+
+def score_names(names: Sequence[bytes], job: Job, model: Model, quarantined: Mapping[int, tuple[str, str]]) -> Part:
     """The rows of ``names``, in their order.
 
     Args:
         names: what to read.
         job: how.
-        canvas: room for at least as many images.
         model: what to ask.
-        quarantined: rows that must not be touched, because workers hung or died at them: row -> (kind, message).
+        quarantined: rows that must not be touched, because they brought workers down: row -> (kind, message).
     """
-    inputs = prepare(names, job, canvas, quarantined)
-    chosen = np.flatnonzero(inputs.asked)
-    if chosen.size:
-        images = inputs.images if chosen.size == len(names) else inputs.images[chosen]
-        inputs.rows["probabilities"][chosen] = model.probabilities(images, batch_size=len(chosen))
-        if job.novelty is not None:
-            _ask_about_novelty(inputs, chosen, job.novelty)
-    return Part(tuple(names), inputs.rows, inputs.errors, model.provider if chosen.size else "")
+    rows = Rows(len(names), job.mode, model)
+    for item in read_items(names, job, quarantined):
+        rows.take(item)
+    rows.finish()
+    return Part(tuple(names), rows.rows, rows.errors, model.provider if rows.asked else "")
 
 
-def _ask_about_novelty(inputs: Inputs, chosen: NDArray[np.int64], novelty: Novelty) -> None:
-    """How strange the chosen images are, but for those that came in the sprite's form and got a sure answer.
+def as_seen(plane: Plane, mode: PreprocessMode, model: Model) -> NDArray[np.uint8]:
+    """uint8 [28, 28]: what the model saw of a plane, or would have seen."""
+    if mode == "resize":
+        return resize_only(plane)
+    fits = plane.shape == (SIDE, SIDE) and mode != "mnist"
+    if fits and (mode == "none" or has_sprite_form(plane[np.newaxis])[0]):
+        return plane
+    return answer([plane], model)[0].image
 
-    That depends on an image alone, not on how its file was read.
+
+@dataclass
+class Rows:
+    """The rows of a shard as they come to be.
+
+    Attributes:
+        count: of them.
+        mode: how images are preprocessed.
+        model: what is asked.
+        rows: `ROW` [count].
+        errors: row -> (kind, message).
+        asked: the model was.
     """
-    sure = inputs.rows["probabilities"][chosen].max(axis=1) >= novelty.sure
-    doubtful = chosen[~(inputs.untouched[chosen] & sure)]
-    if doubtful.size:
-        inputs.rows["strangeness"][doubtful] = novelty.strangeness(inputs.images[doubtful])
 
+    count: int
+    mode: PreprocessMode
+    model: Model
+    errors: dict[int, tuple[str, str]] = field(default_factory=dict)
+    asked: bool = False
 
-def load_novelty(settings: ScoringSettings) -> Novelty | None:
-    """The rule that the settings name.
+    def __post_init__(self) -> None:
+        self.rows = np.zeros(self.count, ROW)
+        self.rows["novelty"] = -np.inf
+        self._small: dict[int, Plane] = {}
+        self._planes: dict[int, Plane] = {}
+        self._held = 0
 
-    Raises:
-        IntegrityError: the file is missing, or another one.
-    """
-    if settings.evaluation is None:
-        return None
-    try:
-        data = settings.evaluation.read_bytes()
-    except OSError as error:
-        raise IntegrityError(f"{settings.evaluation} cannot be read: {error.strerror}") from None
-    if (found := sha256_bytes(data)) != settings.evaluation_sha256:
-        raise IntegrityError(f"{settings.evaluation} has SHA-256 {found}, expected {settings.evaluation_sha256}")
-    return read_novelty(json.loads(data)["rejection"])
+    def take(self, item: Item) -> None:
+        """The next file."""
+        row = self.rows[item.row]
+        row["size"], row["modified_ns"] = item.signature.size, item.signature.modified_ns
+        row["sha256"] = np.void(item.digest)
+        if item.plane is None:
+            self.errors[item.row] = item.error
+            row["status"] = ERROR
+        elif self.mode == "resize":
+            self._small[item.row] = resize_only(item.plane)
+        elif self.mode != "mnist" and item.plane.shape == (SIDE, SIDE):
+            self._small[item.row] = item.plane
+        else:
+            self._hold(item.row, item.plane)
 
+    def finish(self) -> None:
+        """Answer all that was taken."""
+        if self._small:
+            self._answer_small(np.array(list(self._small)), np.stack(list(self._small.values())))
+        self._answer_planes()
 
-def prepare(names: Sequence[bytes], job: Job, canvas: Canvas, quarantined: Mapping[int, tuple[str, str]]) -> Inputs:
-    """Read, decode and preprocess; arguments as `score_names`."""
-    count = len(names)
-    canvas.pixels[:count] = 0
-    inputs = Inputs(
-        np.zeros(count, ROW), canvas.pixels[:count], np.zeros(count, bool), np.zeros(count, bool), dict(quarantined)
-    )
-    inputs.rows["strangeness"] = -np.inf
-    seen = [(Signature(0, 0), NO_DIGEST)] * count
-    as_they_are: list[int] = []
-    job.reader.expect(name for row, name in enumerate(names) if row not in quarantined)
-    for row, name in enumerate(names):
-        if row in quarantined:
-            continue
-        job.report(row)
-        try:
-            data, signature = job.reader.read(name)
-            seen[row] = signature, hashlib.sha256(data).digest()
-            if _decode(row, data, job, canvas, inputs):
-                as_they_are.append(row)
-        except ImageError as error:
-            inputs.errors[row] = (error.kind, error.message)
-            seen[row] = Signature(*(error.signature or seen[row][0])), seen[row][1]
-        except MemoryError:
-            inputs.errors[row] = ("too large", "needs more memory than a worker may use")
-        except Exception as error:  # one image must not cost the others theirs
-            logger.exception("row %d", row)
-            inputs.errors[row] = ("failed", f"preprocessing failed: {type(error).__name__}")
-    _settle(inputs, as_they_are, job.mode)
-    inputs.rows["size"] = [signature.size for signature, _ in seen]
-    inputs.rows["modified_ns"] = [signature.modified_ns for signature, _ in seen]
-    inputs.rows["sha256"] = np.frombuffer(b"".join(digest for _, digest in seen), "V32")
-    inputs.rows["status"][list(inputs.errors)] = ERROR
-    return inputs
+    def _answer_small(self, numbers: NDArray[np.int64], images: NDArray[np.uint8]) -> None:
+        """Images of MNIST's size: those in its form go through untouched, the others are read as any plane."""
+        untouched = np.ones(len(images), bool)
+        if self.mode == "auto":
+            for start in range(0, len(images), AT_ONCE):
+                untouched[start : start + AT_ONCE] = has_sprite_form(images[start : start + AT_ONCE])
+        for number, image in zip(numbers[~untouched].tolist(), images[~untouched], strict=True):
+            self._hold(number, image)
+        numbers, images = numbers[untouched], images[untouched]
+        if len(numbers):
+            self.asked = True
+            probabilities = self.model.probabilities(images, batch_size=len(images))
+            self.rows["probabilities"][numbers] = probabilities
+            self._ask_about_novelty(numbers, images, probabilities)
 
+    def _ask_about_novelty(
+        self, numbers: NDArray[np.int64], images: NDArray[np.uint8], probabilities: NDArray[np.float32]
+    ) -> None:
+        """How new the images are, but for those in MNIST's form that got a sure answer."""
+        limits = self.model.metadata.limits
+        if limits is None:
+            return
+        sure = limits.sure if self.mode != "resize" else np.inf
+        doubtful = probabilities.max(axis=1) < sure
+        if doubtful.any():
+            novelty = self.model.answers(images[doubtful], batch_size=int(doubtful.sum())).novelty
+            self.rows["novelty"][numbers[doubtful]] = -np.inf if novelty is None else novelty
 
-def _decode(row: int, data: bytes, job: Job, canvas: Canvas, inputs: Inputs) -> bool:
-    """Bring an image onto its row; True where it has the sprite's size and is still to be looked at."""
-    keeps_size = job.mode in {"auto", "none"}
-    if keeps_size and canvas.decode(row, data):
-        return True
-    plane = decode(data, job.max_pixels)
-    if keeps_size and plane.shape == (SIDE, SIDE) and plane.dtype == np.uint8:
-        inputs.images[row] = plane
-        return True
-    if job.mode == "none":
-        height, width = plane.shape
-        raise ImageError("wrong size", f"{width} x {height} pixels or not 8 bit; preprocessing is switched off")
-    _store(inputs, row, Prepared(resize_only(plane), "") if job.mode == "resize" else normalise(plane))
-    return False
+    def _hold(self, number: int, plane: Plane) -> None:
+        self._planes[number] = plane
+        self._held += plane.nbytes
+        if self._held > HELD_BYTES:
+            self._answer_planes()
 
-
-def _settle(inputs: Inputs, candidates: list[int], mode: PreprocessMode) -> None:
-    """Images of the sprite's size: those in its form go through untouched, the others are normalised."""
-    if not candidates:
-        return
-    rows = np.array(candidates)
-    images = inputs.images if len(rows) == len(inputs.images) else inputs.images[rows]
-    untouched = np.ones(len(rows), bool)
-    if mode == "auto":
-        for start in range(0, len(rows), AT_ONCE):
-            untouched[start : start + AT_ONCE] = has_sprite_form(images[start : start + AT_ONCE])
-    inputs.asked[rows[untouched]] = inputs.untouched[rows[untouched]] = True
-    for row in rows[~untouched].tolist():
-        _store(inputs, row, normalise(inputs.images[row].copy()))
-
-
-def _store(inputs: Inputs, row: int, prepared: Prepared) -> None:
-    inputs.images[row] = prepared.image
-    inputs.asked[row] = prepared.reason == ""
-    inputs.rows["status"][row] = NO_DIGIT if prepared.reason else OK
-    inputs.rows["reason"][row] = REASON_NAMES.index(prepared.reason)
+    def _answer_planes(self) -> None:
+        found = answer(list(self._planes.values()), self.model)
+        for number, one in zip(self._planes, found, strict=True):
+            row = self.rows[number]
+            row["probabilities"], row["novelty"] = one.probabilities, one.novelty
+            row["status"] = NO_DIGIT if one.reason else OK
+            row["reason"] = REASON_NAMES.index(one.reason or one.objection)
+            self.asked = self.asked or bool(one.probabilities.any())
+        self._planes, self._held = {}, 0

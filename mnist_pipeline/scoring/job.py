@@ -28,8 +28,6 @@ KEPT_ERRORS = frozenset({"crashed", "timed out"})
 
 def make_settings(config: ScoreConfig, location: Location, model: ScoringModel) -> ScoringSettings:
     """What the rows depend on, beside the images."""
-    asked = choose_threshold(config, model).strangeness is not None
-    evaluation = model.evaluation.absolute() if model.evaluation is not None and asked else None
     return ScoringSettings(
         location=location,
         model=model.path.absolute(),
@@ -42,8 +40,6 @@ def make_settings(config: ScoreConfig, location: Location, model: ScoringModel) 
             bytes=int(config.max_megabytes * 1e6),
             seconds=config.image_seconds,
         ),
-        evaluation=evaluation,
-        evaluation_sha256=None if evaluation is None else sha256_file(evaluation),
     )
 
 

@@ -64,7 +64,7 @@ class Outputs:
 def inputs_of(location: Location, model: "ScoringModel", names: BinaryIO | None = None) -> Inputs:
     """What a job reads. Images that a list names are looked at when it is read (`without_outputs`)."""
     known: dict[tuple[int, int], str] = {}
-    for path, what in ((model.path, "the model"), (model.evaluation, "the model's evaluation"), (names, "the list")):
+    for path, what in ((model.path, "the model"), (names, "the list")):
         if path is not None and (same := _identity(path)) is not None:
             known[same] = what
     folder = model.path.absolute().parent

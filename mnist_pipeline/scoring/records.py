@@ -15,15 +15,19 @@ ROW = np.dtype(
         ("status", "u1"),
         ("reason", "u1"),
         ("probabilities", "<f4", (10,)),
-        ("strangeness", "<f4"),
+        ("novelty", "<f4"),
         ("size", "<i8"),
         ("modified_ns", "<i8"),
         ("sha256", "V32"),
     ]
 )
-"""One image. ``probabilities`` are zero where the model was not asked; ``strangeness`` says how unlike any digit it is
-(`inference.novelty`), minus infinity where that was not asked; ``size`` (bytes), ``modified_ns`` and
-``sha256`` are those of the bytes that were scored, zero where none were read."""
+"""One image.
+
+``reason`` is that of ``no_digit``; where ``status`` is ``ok``, it is why it would be none if its novelty were above
+the limit. ``probabilities`` are zero where the model was not asked; ``novelty`` is the log-odds that it is none of the
+classes, minus infinity where that was not asked; ``size`` (bytes), ``modified_ns`` and ``sha256`` are those of the
+bytes that were scored, zero where none were read.
+"""
 
 
 class Location(Record):
@@ -64,9 +68,6 @@ class ScoringSettings(Record):
     preprocess: PreprocessMode
     preprocessing_version: str
     limits: Limits
-    evaluation: Path | None = None
-    """The evaluation.json whose rule says how strange an image is; none: nobody asks."""
-    evaluation_sha256: str | None = None
 
 
 class Shard(Record):

@@ -99,7 +99,7 @@ class Tally:
             self.error_kinds[kind] += 1
             if len(self.examples) < EXAMPLES:
                 self.examples.append(ErrorExample(path=paths[row], kind=kind, message=message))
-        batch = Batch(paths, rows, {row: f"{kind}: {message}" for row, (kind, message) in part.errors.items()})
+        batch = Batch(paths, rows, part.errors)
         self._count_answers(part, batch)
         return batch
 

@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_pipeline.errors import MissingExtraError, UsageError
-from mnist_pipeline.rejection.answers import ERROR, STATUS_NAMES
+from mnist_pipeline.rejection.answers import ERROR, REASON_NAMES, STATUS_NAMES
 
 FORMATS = (".csv", ".jsonl", ".parquet")
-COLUMNS = ("path", "status", "digit", "confidence", "error")
+COLUMNS = ("path", "status", "digit", "confidence", "reason", "error")
 CLASS_COLUMNS = tuple(f"p{digit}" for digit in range(10))
 ROW_GROUP = 65_536
 """Rows of a Parquet row group."""
@@ -38,12 +38,23 @@ class Batch:
     Attributes:
         paths: escaped by `escape_path`.
         rows: `ROW` [n], the confidence threshold applied.
-        errors: row -> "kind: message".
+        errors: row -> (kind, message).
     """
 
     paths: Sequence[str]
     rows: NDArray[np.void]
-    errors: dict[int, str]
+    errors: dict[int, tuple[str, str]]
+
+    def reasons(self) -> list[str]:
+        """Of each row: why it is ``no_digit``, or the kind of its error, or ""."""
+        found = [REASON_NAMES[reason] for reason in self.rows["reason"].tolist()]
+        for row, (kind, _) in self.errors.items():
+            found[row] = kind
+        return found
+
+    def sentence(self, row: int) -> str:
+        """What is wrong with a row, or ""."""
+        return ": ".join(self.errors[row]) if row in self.errors else ""
 
 
 class Sink(Protocol):
@@ -115,13 +126,12 @@ class CsvSink:
         file.write((",".join(COLUMNS + (CLASS_COLUMNS if probabilities else ())) + "\n").encode())
 
     def write(self, batch: Batch) -> None:
-        lines = []
+        lines, reasons = [], batch.reasons()
         for row, (path, status, digit, confidence, each) in enumerate(
             _values(batch, probabilities=self._probabilities)
         ):
-            error = cell(batch.errors[row]) if row in batch.errors else ""
             answer = f"{digit},{confidence:.6f}" if digit is not None else ","
-            line = f"{cell(path)},{status},{answer},{error}"
+            line = f"{cell(path)},{status},{answer},{reasons[row]},{cell(batch.sentence(row))}"
             if each is not None:
                 line += "".join([f",{value:.6f}" for value in each] if digit is not None else "," * len(CLASS_COLUMNS))
             lines.append(line + "\n")
@@ -139,7 +149,7 @@ class JsonLinesSink:
         self._probabilities = probabilities
 
     def write(self, batch: Batch) -> None:
-        lines = []
+        lines, reasons = [], batch.reasons()
         for row, (path, status, digit, confidence, each) in enumerate(
             _values(batch, probabilities=self._probabilities)
         ):
@@ -149,7 +159,8 @@ class JsonLinesSink:
                 "status": status,
                 "digit": digit,
                 "confidence": round(confidence, 6) if known else None,
-                "error": batch.errors.get(row),
+                "reason": reasons[row] or None,
+                "error": batch.sentence(row) or None,
             }
             if each is not None:
                 value |= {name: round(p, 6) if known else None for name, p in zip(CLASS_COLUMNS, each, strict=True)}
@@ -173,6 +184,7 @@ class ParquetSink:
             ("status", pa.string()),
             ("digit", pa.int8()),
             ("confidence", pa.float32()),
+            ("reason", pa.string()),
             ("error", pa.string()),
         ]
         fields += [(name, pa.float32()) for name in CLASS_COLUMNS] if probabilities else []
@@ -191,7 +203,8 @@ class ParquetSink:
             pa.array(np.array(STATUS_NAMES, object)[status], pa.string()),
             pa.array(each.argmax(axis=1).astype(np.int8), mask=unknown),
             pa.array(each.max(axis=1), mask=unknown),
-            pa.array([batch.errors.get(row) for row in range(len(batch.paths))], pa.string()),
+            pa.array([reason or None for reason in batch.reasons()], pa.string()),
+            pa.array([batch.sentence(row) or None for row in range(len(batch.paths))], pa.string()),
         ]
         if self._probabilities:
             columns += [pa.array(np.ascontiguousarray(each[:, digit]), mask=unknown) for digit in range(10)]

@@ -24,6 +24,7 @@ from mnist_pipeline.evaluation.schema import (
     ReliabilityBin,
     Verdict,
 )
+from mnist_pipeline.inference import AnswerLimits
 from mnist_pipeline.rejection.schema import Rejection
 from mnist_pipeline.reporting.inputs import ReportInputs, RunFacts, StepTime, shown_rows
 from mnist_pipeline.runs.history import Batches, Epoch, History, Layer, TrainingSeconds
@@ -125,7 +126,11 @@ def sample_evaluation(confusion: list[list[int]] = CONFUSION, **changes: Any) ->
             )
             for step in range(20)
         ],
-        "rejection": Rejection(threshold=0.6182, target=0.01, false_reject_rate=0.0094, rows=5_000),
+        "rejection": Rejection(
+            limits=AnswerLimits(confidence=0.6182, novelty=1.4071, sure=0.9987, turned_away=0.0094, rows=5_000),
+            false_reject_rate=0.0071,
+            wrong_answers_kept=21,
+        ),
         "latency": [
             Latency(batch=1, calls=200, median_ms=0.1432, p95_ms=0.2114),
             Latency(batch=32, calls=100, median_ms=1.021, p95_ms=1.388),

@@ -15,15 +15,15 @@ from mnist_pipeline.data.fetch import fetch_dataset
 from mnist_pipeline.errors import DataError, DeviceError, ExportError, IntegrityError
 from mnist_pipeline.evaluation.evaluate import LATENCY_CALLS, evaluate_model, examples, predict, time_calls
 from mnist_pipeline.evaluation.schema import Evaluation
-from mnist_pipeline.inference import gpu_problem
+from mnist_pipeline.inference import AnswerLimits, Answers, gpu_problem
 from mnist_pipeline.progress import Progress
-from mnist_pipeline.rejection.limits import CONFIDENCE_SHARE
 from mnist_pipeline.runs.artifacts import EvaluatedModel, ExportedModel, FetchedDataset
 from mnist_pipeline.workspace import RunDirectory, Workspace
 
-VALIDATION_ROWS = 287
 """A fifth of the 1,437 train rows of the digits: as many as can be held out."""
 no_gpu_here = pytest.mark.skipif(gpu_problem() is None, reason="CUDA works on this machine")
+
+LIMITS = AnswerLimits(confidence=0.3, novelty=1.0, sure=0.8, turned_away=0.02, rows=287)
 
 
 class Evaluated(NamedTuple):
@@ -43,9 +43,10 @@ def done(
     """One evaluation of a model that gets about nine of ten digits right."""
     data = Dataset.open(digits_dataset.directory)
     weights = linear_models.fit(data.train.images, data.train.labels, 20)
-    run, exported = linear_models.export(weights, digits_dataset, tmp_path_factory.mktemp("runs") / "one")
+    folder = tmp_path_factory.mktemp("runs") / "one"
+    run, exported = linear_models.export(weights, digits_dataset, folder, limits=LIMITS)
     progress: list[Progress] = []
-    config = EvaluateConfig(device="cpu", batch_size=100, false_reject_rate=0.02)
+    config = EvaluateConfig(device="cpu", batch_size=100)
     result = evaluate_model(config, digits_dataset, exported, run, progress.append)
     evaluation = Evaluation.model_validate_json(run.evaluation_json.read_bytes())
     return Evaluated(weights, exported, run, result, evaluation, progress, data)
@@ -123,38 +124,40 @@ def test_the_table_has_a_row_a_class_and_a_last_one_for_all(done):
     assert float(rows[10]["f1"]) == pytest.approx(np.mean([row.f1 for row in done.evaluation.per_class]))
 
 
-def test_the_threshold_is_chosen_on_the_held_out_rows(done, linear_models):
-    held_out = done.data.validation
-    expected = linear_models.predict(done.weights, held_out.images)
-    right = np.sort(expected.max(axis=1)[expected.argmax(axis=1) == held_out.labels])
+def test_what_the_models_own_limits_do_to_the_test_rows_is_measured(done, linear_models):
+    labels = done.data.test.labels
+    expected = linear_models.predict(done.weights, done.data.test.images)
+    right = expected.argmax(axis=1) == labels
+    refused = expected.max(axis=1) < LIMITS.confidence  # no test image has a bright corner
 
     found = done.evaluation.rejection
 
     assert found is not None
-    assert (found.rows, found.target) == (VALIDATION_ROWS, 0.02)
-    assert found.threshold == pytest.approx(right[int(CONFIDENCE_SHARE * 0.02 * len(right))], abs=1e-5)
-    assert 0 < found.false_reject_rate <= 0.02
-    assert found.novelty is not None
-    assert found.novelty.rows == len(done.data.train)
+    assert found.limits == LIMITS
+    assert 0 < found.false_reject_rate == pytest.approx(refused[right].mean())
+    assert 0 < found.wrong_answers_kept == (~refused & ~right).sum() < (~right).sum()
 
 
-def test_other_test_images_change_the_accuracy_and_never_the_threshold(done, digits_dataset, linear_models, tmp_path):
+def test_a_strange_image_is_refused_unless_its_answer_is_sure(done, digits_dataset, linear_models, tmp_path):
     elsewhere = shutil.copytree(digits_dataset.directory, tmp_path / "data")
     images = np.load(elsewhere / "images.npy")
-    images[1_437:] = images[1_437:, ::-1]
+    images[1_437:, 0, 0] = 255
     np.save(elsewhere / "images.npy", images)
-    run, exported = linear_models.export(done.weights, digits_dataset, tmp_path / "run")
+    run, exported = linear_models.export(done.weights, digits_dataset, tmp_path / "run", limits=LIMITS)
 
     dataset = digits_dataset.model_copy(update={"directory": elsewhere})
-    evaluate_model(EvaluateConfig(device="cpu", false_reject_rate=0.02), dataset, exported, run)
+    evaluate_model(EvaluateConfig(device="cpu"), dataset, exported, run)
 
-    found = Evaluation.model_validate_json(run.evaluation_json.read_bytes())
-    assert found.accuracy < 0.5 < done.evaluation.accuracy
-    assert found.rejection == done.evaluation.rejection
+    answers = linear_models.predict(done.weights, images[1_437:])
+    right, confidence = answers.argmax(axis=1) == done.data.test.labels, answers.max(axis=1)
+    found = Evaluation.model_validate_json(run.evaluation_json.read_bytes()).rejection
+    assert found is not None
+    assert found.false_reject_rate == pytest.approx((confidence[right] < LIMITS.sure).mean())
+    assert 0.1 < found.false_reject_rate < 0.9
 
 
-def test_where_nothing_was_held_out_there_is_no_threshold(done, digits_dataset, linear_models, tmp_path):
-    run, exported = linear_models.export(done.weights, digits_dataset, tmp_path / "run", validation_rows=0)
+def test_a_model_that_states_no_limits_has_none_measured(done, digits_dataset, linear_models, tmp_path):
+    run, exported = linear_models.export(done.weights, digits_dataset, tmp_path / "run")
 
     evaluate_model(EvaluateConfig(device="cpu"), digits_dataset, exported, run)
 
@@ -231,10 +234,10 @@ def test_answers_that_are_no_probabilities_are_refused_with_the_row(done, digits
 @pytest.mark.parametrize("answer", [[0.2] * 10, [1.5, -0.5] + [0.0] * 8, [0.0] * 10])
 def test_only_shares_that_add_up_to_one_are_probabilities(done, answer):
     class Wrong:
-        def probabilities(self, images: np.ndarray, batch_size: int) -> np.ndarray:
+        def answers(self, images: np.ndarray, batch_size: int) -> Answers:
             right = np.tile(np.eye(10, dtype=np.float32)[0], (len(images), 1))
             right[7] = answer
-            return right
+            return Answers(right, None)
 
     with pytest.raises(ExportError, match="image 7 has"):
         predict(Wrong(), done.data.test, 400)

@@ -8,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mnist_pipeline.evaluation import metrics
-from mnist_pipeline.rejection.limits import choose_threshold
 
 NAMES = ("Zero", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine")
 
@@ -227,35 +226,6 @@ def test_coverage_answers_less_and_less_and_counts_what_is_left():
 def test_coverage_of_a_threshold_that_nobody_reaches_is_zero_with_nothing_wrong():
     last = metrics.coverage(np.array([0]), certain([1], 0.5))[-1]
     assert (last.threshold, last.coverage, last.accuracy) == (0.999, 0, 1)
-
-
-@settings(max_examples=100, deadline=None)
-@given(predictions(), st.floats(0, 0.49))
-def test_the_rejection_threshold_keeps_its_target_and_could_not_be_higher(drawn, target):
-    labels, probabilities = drawn
-    confidence = probabilities.max(axis=1)
-    right = confidence[probabilities.argmax(axis=1) == labels]
-
-    found = choose_threshold(labels, probabilities, target)
-
-    if not len(right):
-        assert found is None
-        return
-    assert found.false_reject_rate == (right < found.threshold).mean() <= target
-    higher = np.nextafter(np.float32(found.threshold), np.float32(2))
-    assert (right < higher).mean() > target
-    assert (found.target, found.rows) == (target, len(labels))
-
-
-def test_the_rejection_threshold_is_the_first_right_answer_that_is_kept():
-    labels = np.zeros(201, np.int64)
-    confidence = [*np.linspace(0.5, 0.9, 200), 0.2]
-    probabilities = certain([0] * 200 + [1], confidence)
-
-    found = choose_threshold(labels, probabilities, 0.005)
-
-    assert found.threshold == np.sort(probabilities[:200].max(axis=1))[1]  # one of 200 is 0.5 %; the wrong one is out
-    assert (found.false_reject_rate, found.rows) == (0.005, 201)
 
 
 @settings(max_examples=50, deadline=None)

@@ -197,7 +197,7 @@ def test_what_is_absent_is_said(bare_inputs: ReportInputs) -> None:
         "The dataset is not at hand: no image can be shown.",
         "Epoch 2 was kept without a test of overfitting: no validation rows were held out.",
         "Not measured.",
-        "No threshold for “no digit” was chosen, because nothing was held out to choose it on.",
+        "The model states no limits for “no digit”, because nothing was held out to choose them on.",
     ):
         assert sentence in page
     text = render_markdown(bare_inputs)

@@ -9,6 +9,7 @@ import zipfile
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ from mnist_pipeline.export.backend import load_keras
 from mnist_pipeline.export.conversion import convert
 from mnist_pipeline.files import sha256_bytes
 from mnist_pipeline.inference import MAX_BATCH, MAX_BYTES, Classifier, ModelMetadata, check_model_is_safe
-from mnist_pipeline.runs.artifacts import FetchedDataset, TrainedModel
+from mnist_pipeline.runs.artifacts import FetchedDataset, NoveltyModel, TrainedModel
 from mnist_pipeline.workspace import RunDirectory
 
 # Keras' own: `model.save` copies arrays in a way that NumPy 2 has deprecated.
@@ -444,14 +445,16 @@ def small_model(*more: Any) -> Any:
     )
 
 
-def refuse_archive(path: Path, dataset: FetchedDataset, said: str) -> None:
+def refuse_archive(path: Path, dataset: FetchedDataset, novelty_model: NoveltyModel, said: str) -> None:
     with pytest.raises(IntegrityError, match=said):
-        export_model(ExportConfig(), dataset, handle(path), RunDirectory(path.parent))
+        export_model(ExportConfig(), dataset, handle(path), novelty_model, RunDirectory(path.parent))
     assert not (path.parent / "model.onnx").exists()
     assert not (path.parent / "parity.json").exists()
 
 
-def test_the_code_in_a_lambda_layer_is_never_run(tmp_path: Path, digits_dataset: FetchedDataset) -> None:
+def test_the_code_in_a_lambda_layer_is_never_run(
+    tmp_path: Path, digits_dataset: FetchedDataset, novelty_model: NoveltyModel
+) -> None:
     keras, trace = load_keras(), tmp_path / "trace"
     name = str(trace)
     path = tmp_path / "model.keras"
@@ -461,7 +464,7 @@ def test_the_code_in_a_lambda_layer_is_never_run(tmp_path: Path, digits_dataset:
     assert trace.exists(), "the attack does not even work on those who let it"
     trace.unlink()
 
-    refuse_archive(path, digits_dataset, f"{path} is refused: .*`Lambda` layer")
+    refuse_archive(path, digits_dataset, novelty_model, f"{path} is refused: .*`Lambda` layer")
 
     assert not trace.exists()
 
@@ -512,23 +515,31 @@ def fetch_a_file(config: dict[str, Any], trace: Path) -> None:
     ],
 )
 def test_a_config_that_names_other_code_than_layers_is_refused(
-    gadget: Callable[[dict[str, Any], Path], None], said: str, tmp_path: Path, digits_dataset: FetchedDataset
+    gadget: Callable[[dict[str, Any], Path], None],
+    said: str,
+    tmp_path: Path,
+    digits_dataset: FetchedDataset,
+    novelty_model: NoveltyModel,
 ) -> None:
     path, trace = tmp_path / "model.keras", tmp_path / "trace"
     small_model().save(path)
     rewrite(path, lambda config: gadget(config, trace))
 
-    refuse_archive(path, digits_dataset, f"{path} is refused: {said}")
+    refuse_archive(path, digits_dataset, novelty_model, f"{path} is refused: {said}")
 
     assert not trace.exists()
 
 
-def test_an_hdf5_file_is_refused_whatever_its_name(tmp_path: Path, digits_dataset: FetchedDataset) -> None:
+def test_an_hdf5_file_is_refused_whatever_its_name(
+    tmp_path: Path, digits_dataset: FetchedDataset, novelty_model: NoveltyModel
+) -> None:
     h5py = pytest.importorskip("h5py")
     path = tmp_path / "model.keras"
     with h5py.File(path, "w") as file:
         file.attrs["model_config"] = "{}"
-    refuse_archive(path, digits_dataset, "is not a .keras archive; other formats, .h5 among them, are never loaded")
+    refuse_archive(
+        path, digits_dataset, novelty_model, "is not a .keras archive; other formats, .h5 among them, are never loaded"
+    )
 
 
 @pytest.fixture
@@ -580,7 +591,11 @@ def state_an_absurd_size(h5py: Any, group: Any, secret: Path) -> None:
     ],
 )
 def test_weights_that_lie_elsewhere_are_refused(
-    attack: Callable[[Any, Any, Path], None], said: str, weights_file: Path, digits_dataset: FetchedDataset
+    attack: Callable[[Any, Any, Path], None],
+    said: str,
+    weights_file: Path,
+    digits_dataset: FetchedDataset,
+    novelty_model: NoveltyModel,
 ) -> None:
     h5py = pytest.importorskip("h5py")
     secret = weights_file.with_name("secret.bin")
@@ -590,17 +605,19 @@ def test_weights_that_lie_elsewhere_are_refused(
         del group["0"]
         attack(h5py, group, secret)
 
-    refuse_archive(pack(weights_file), digits_dataset, f"is refused: .*{said}")
+    refuse_archive(pack(weights_file), digits_dataset, novelty_model, f"is refused: .*{said}")
 
 
-def test_a_changed_archive_is_refused_before_keras_sees_it(tmp_path: Path, digits_dataset: FetchedDataset) -> None:
+def test_a_changed_archive_is_refused_before_keras_sees_it(
+    tmp_path: Path, digits_dataset: FetchedDataset, novelty_model: NoveltyModel
+) -> None:
     path = tmp_path / "model.keras"
     small_model().save(path)
     trained = handle(path)
     path.write_bytes(path.read_bytes() + b"\0")
 
     with pytest.raises(IntegrityError, match=r"model\.keras has SHA-256"):
-        export_model(ExportConfig(), digits_dataset, trained, RunDirectory(tmp_path))
+        export_model(ExportConfig(), digits_dataset, trained, novelty_model, RunDirectory(tmp_path))
 
 
 # --- the ONNX model says something else than the Keras model
@@ -613,17 +630,20 @@ def test_one_perturbed_weight_stops_the_export_and_leaves_nothing(
     tmp_path: Path,
     digits_dataset: FetchedDataset,
     monkeypatch: pytest.MonkeyPatch,
+    novelty_model: NoveltyModel,
+    linear_models: ModuleType,
 ) -> None:
     path = tmp_path / "model.keras"
     small_model().save(path)
+    (tmp_path / "history.json").write_text(linear_models.history(287).model_dump_json())
     monkeypatch.setattr(mnist_pipeline.export.step, "convert", lambda *given: perturbed(convert(*given), change))
 
     with pytest.raises(ExportError, match=r"differs .* 1,000 train images: by up to \S+ .*accepted: 1e-05") as caught:
-        export_model(ExportConfig(), digits_dataset, handle(path), RunDirectory(tmp_path))
+        export_model(ExportConfig(), digits_dataset, handle(path), novelty_model, RunDirectory(tmp_path))
 
     moved = not str(caught.value).endswith("in the digit of 0; no model was written")
     assert moved == answers_move
-    assert [file.name for file in tmp_path.iterdir()] == ["model.keras"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["history.json", "model.keras"]
 
 
 def perturbed(model: onnx.ModelProto, change: float) -> onnx.ModelProto:

@@ -363,9 +363,9 @@ def poison(data):
     if data.endswith(b"hang"): time.sleep(600)
     if data.endswith(b"memory"): bytearray(2_000_000_000)
     return original(data)
-import mnist_pipeline.imaging.plain_png as plain_png
-original = plain_png.compressed_pixels
-plain_png.compressed_pixels = poison
+import mnist_pipeline.imaging.decoding as decoding
+original = decoding.read_header
+decoding.read_header = poison
 """
 
 

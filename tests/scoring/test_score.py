@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from mnist_pipeline.config import ScoreConfig
 from mnist_pipeline.errors import IntegrityError, UsageError
@@ -40,25 +41,30 @@ def test_all_formats_hold_the_same_rows(model, make_folder, tmp_path):
     folder = make_folder(40)
     (folder / "0" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     (folder / "notes.txt").write_text("not an image")
+    Image.new("L", (40, 30), 200).save(folder / "page.png")
     config = ScoreConfig(probabilities=True, workers=1)
     for name in ("out.csv", "out.jsonl", "out.parquet"):
         score_folder(config, folder, tmp_path / name, model.path, model.sha256)
     from_csv = read_csv(tmp_path / "out.csv")
     from_json = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
     from_parquet = pq.read_table(tmp_path / "out.parquet").to_pylist()
-    assert len(from_csv) == len(from_json) == len(from_parquet) == 42
+    assert len(from_csv) == len(from_json) == len(from_parquet) == 43
     for text, value, column in zip(from_csv, from_json, from_parquet, strict=True):
         assert text["path"] == value["path"] == column["path"]
         assert text["status"] == value["status"] == column["status"]
         assert text["error"] == (value["error"] or "") == (column["error"] or "")
-        if value["status"] == "error":
+        assert text["reason"] == (value["reason"] or "") == (column["reason"] or "")
+        assert (value["status"] == "ok") == (value["reason"] is None)
+        if value["reason"] == "blank" or value["status"] == "error":
             assert text["digit"] == text["p3"] == ""
             assert value["digit"] is value["p3"] is column["digit"] is None
         else:
             assert int(text["digit"]) == value["digit"] == column["digit"]
             assert sum(value[f"p{digit}"] for digit in range(10)) == pytest.approx(1, abs=1e-5)
             assert column["p3"] == pytest.approx(value["p3"], abs=1e-6)
-    assert [value["path"] for value in from_json if value["status"] == "error"] == ["0/broken.png", "notes.txt"]
+    reasons = {value["path"]: value["reason"] for value in from_json if value["reason"] not in {None, "confidence"}}
+    assert reasons == {"0/broken.png": "corrupt", "notes.txt": "not an image", "page.png": "blank"}
+    assert {value["path"] for value in from_json if value["error"]} == {"0/broken.png", "notes.txt"}
 
 
 def test_an_existing_output_is_kept_unless_told_otherwise(model, make_folder, tmp_path):

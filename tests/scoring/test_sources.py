@@ -17,10 +17,9 @@ from mnist_pipeline.config import FetchConfig, ScoreConfig
 from mnist_pipeline.data.fetch import fetch_dataset
 from mnist_pipeline.files.object_store import ObjectFolder
 from mnist_pipeline.imaging.errors import ImageError
-from mnist_pipeline.imaging.normalising import has_sprite_form
-from mnist_pipeline.imaging.plain_png import Canvas
+from mnist_pipeline.imaging.form import has_sprite_form
 from mnist_pipeline.rejection.model import ScoringModel
-from mnist_pipeline.scoring.classify import Job, prepare
+from mnist_pipeline.scoring.classify import Job, read_items
 from mnist_pipeline.scoring.records import Location
 from mnist_pipeline.scoring.score import score_images
 from mnist_pipeline.scoring.sources.objects import AHEAD, ObjectReader
@@ -184,10 +183,10 @@ def test_what_passes_through_is_bit_for_bit_what_the_file_holds(digits, make_fol
     folder = make_folder(40)
     names = sorted(path.relative_to(folder).as_posix().encode() for path in folder.rglob("*.png"))
     job = Job(FileReader(str(folder), 10_000, follow_links=False), "auto", 1_000_000)
-    inputs = prepare(names, job, Canvas(64), {})
+    planes = np.stack([item.plane for item in read_items(names, job, {})])
     numbers = [int(Path(name.decode()).stem) for name in names]
-    assert inputs.asked.all()
-    assert (inputs.images == digits.images[numbers]).all()
+    assert (planes == digits.images[numbers]).all()
+    assert has_sprite_form(planes).all()
 
 
 @pytest.mark.parametrize(("mode", "status"), [("auto", "ok"), ("mnist", "ok"), ("resize", "ok"), ("none", "ok")])
@@ -208,5 +207,5 @@ def test_without_preprocessing_another_size_is_an_error(model, make_folder, tmp_
     score_images(config, location, None, tmp_path / "out.csv", ScoringModel(model.path, model.sha256))
     errors = {row["path"]: row["error"] for row in rows_of(tmp_path / "out.csv") if row["status"] == "error"}
     assert errors == {
-        "odd.png": "wrong size: 29 x 28 pixels or not 8 bit; preprocessing is switched off",
+        "odd.png": "wrong size: 29 x 28 pixels; preprocessing is switched off",
     }

@@ -132,9 +132,8 @@ class _Scorer:
     """Answers requests with one loaded model."""
 
     def __init__(self, setup: Setup, row: SharedRow) -> None:
-        from mnist_pipeline.imaging.plain_png import Canvas
         from mnist_pipeline.inference import Classifier
-        from mnist_pipeline.scoring.classify import Job, load_novelty
+        from mnist_pipeline.scoring.classify import Job
         from mnist_pipeline.scoring.sources.reading import open_reader
 
         def at_row(number: int) -> None:
@@ -143,8 +142,7 @@ class _Scorer:
         settings = setup.settings
         reader = open_reader(settings.location, settings.limits.bytes)
         self._at_row = at_row
-        self._job = Job(reader, settings.preprocess, settings.limits.pixels, at_row, load_novelty(settings))
-        self._canvas = Canvas(0)
+        self._job = Job(reader, settings.preprocess, settings.limits.pixels, at_row)
         self._model = Classifier.load(
             settings.model, sha256=settings.model_sha256, device=settings.device, threads=1, spinning=False
         )
@@ -157,18 +155,15 @@ class _Scorer:
             return Scored()
         from mnist_pipeline.scoring.pictures import picture
 
-        return Pictures([picture(name, self._job) for name in request.names])
+        return Pictures([picture(name, self._job, self._model) for name in request.names])
 
     def _score(self, request: ScoreShard) -> None:
-        from mnist_pipeline.imaging.plain_png import Canvas
         from mnist_pipeline.scoring.classify import score_names
         from mnist_pipeline.scoring.results import write_part
         from mnist_pipeline.scoring.shards import shard_names
 
         shard = request.shard
-        if len(self._canvas) < shard.images:
-            self._canvas = Canvas(shard.images)
-        part = score_names(shard_names(shard), self._job, self._canvas, self._model, request.quarantined)
+        part = score_names(shard_names(shard), self._job, self._model, request.quarantined)
         self._at_row(IDLE)
         write_part(shard.part, part)
 

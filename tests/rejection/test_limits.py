@@ -1,0 +1,52 @@
+"""The limits of an answer: what they cost on right answers, and how the budget is divided."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mnist_pipeline.rejection.limits import CONFIDENCE_SHARE, UNSURE_SHARE, choose_limits, turned_away
+
+
+def answers(seed: int, rows: int = 1_000):
+    """Labels, probabilities and novelty; right answers are surer and less new than wrong ones."""
+    random = np.random.default_rng(seed)
+    labels = random.integers(0, 10, rows).astype(np.uint8)
+    logits = random.normal(0, 1, (rows, 10))
+    logits[np.arange(rows), labels] += random.normal(6, 2, rows)
+    powers = np.exp(logits)
+    novelty = random.normal(-4, 3, rows).astype(np.float32)
+    return labels, (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32), novelty
+
+
+@given(st.integers(0, 1_000), st.sampled_from([0.0, 0.005, 0.02, 0.1, 0.4]))
+def test_the_budget_is_kept_and_used_up(seed, target):
+    labels, probabilities, novelty = answers(seed)
+    found = choose_limits(labels, probabilities, novelty, target)
+    assert found is not None
+    right = probabilities.argmax(axis=1) == labels
+    confidence = probabilities.max(axis=1)[right]
+    refused = turned_away(found, confidence, novelty[right])
+    assert found.turned_away == pytest.approx(refused.mean())
+    assert refused.sum() <= int(target * right.sum())
+    asked = (confidence >= found.confidence) & (confidence < found.sure)
+    if int(target * right.sum()) < asked.sum():
+        assert refused.sum() == int(target * right.sum())
+    assert (confidence < found.confidence).sum() <= CONFIDENCE_SHARE * target * right.sum()
+    assert (confidence < found.sure).mean() == pytest.approx(UNSURE_SHARE, abs=0.01)
+    assert found.rows == len(labels)
+
+
+def test_a_sure_answer_in_mnists_form_is_given_however_new_the_image_is():
+    labels, probabilities, novelty = answers(1)
+    found = choose_limits(labels, probabilities, novelty, 0.02)
+    assert found is not None
+    strange = np.full(3, found.novelty + 1, np.float32)
+    confidence = np.array([found.sure, found.sure - 1e-3, found.confidence - 1e-3], np.float32)
+    assert turned_away(found, confidence, strange).tolist() == [False, True, True]
+    assert turned_away(found, confidence, strange - 2).tolist() == [False, False, True]
+
+
+def test_where_no_answer_is_right_there_are_no_limits():
+    _, probabilities, novelty = answers(2)
+    assert choose_limits((probabilities.argmax(axis=1) + 1) % 10, probabilities, novelty, 0.02) is None
