@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 first, second = (json.loads(Path(path).read_text()) for path in sys.argv[1:])
-steps = ["fetch", "train", "export", "evaluate", "publish"]
+steps = ["fetch", "train", "novelty", "export", "evaluate", "publish"]
 problems = [
     f"first run: status {first['status']!r}, not 'promoted'" if first["status"] != "promoted" else "",
     f"first run: accuracy {first['accuracy']}" if not first["accuracy"] > 0.9 else "",

@@ -18,7 +18,7 @@ from prefect.server.schemas.schedules import CronSchedule
 from flows.deployments import find_file
 from tests.flows.conftest import SMALL, Prefect
 
-STEPS = ["fetch", "train", "export", "evaluate", "publish"]
+STEPS = ["fetch", "train", "novelty", "export", "evaluate", "publish"]
 
 
 @dataclass(frozen=True)

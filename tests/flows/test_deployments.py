@@ -28,7 +28,7 @@ from mnist_pipeline.data.dataset import Dataset
 from tests.flows.conftest import COMMAND, SMALL
 from tests.flows.sink import SECONDS, Sink
 
-STEPS = ["fetch", "train", "export", "evaluate", "publish"]
+STEPS = ["fetch", "train", "novelty", "export", "evaluate", "publish"]
 PREFECT = [sys.executable, "-m", "prefect", "--no-prompt"]
 CONFIG = [*SMALL[:4], "--set", "training.epochs=12", "--set", "training.batch_size=32", "--device", "cpu"]
 Found = TypeVar("Found")

@@ -17,7 +17,7 @@ def test_publish_to_an_object_store_and_score_from_it(prefect, finished, object_
     place = ["--registry", "s3://bucket/models", "--workspace", str(workspace)]
     summary = remote.run("run-all", *SMALL, *place)
     assert summary["status"] == "promoted"
-    assert summary["reused"] == ["fetch", "train", "export", "evaluate"]
+    assert summary["reused"] == ["fetch", "train", "novelty", "export", "evaluate"]
 
     elsewhere = tmp_path / "elsewhere"
     listed = remote.run("models", "list", "--registry", "s3://bucket/models", "--workspace", str(elsewhere))

@@ -51,7 +51,7 @@ def test_extra_images_are_trained_on_and_stand_in_the_lineage(prefect, finished,
     arguments = ["retrain", *CONFIG, *ties, "--extra-images", str(extra), "--workspace", str(workspace)]
     found = prefect.run(*arguments)
     assert found["status"] == "promoted"
-    assert list(found["seconds"]) == ["fetch", "collect", "train", "export", "evaluate", "publish"]
+    assert list(found["seconds"]) == ["fetch", "collect", "train", "novelty", "export", "evaluate", "publish"]
     version = workspace / "models" / "digits" / found["version"]
     lineage = json.loads((version / "manifest.json").read_text())["lineage"]
     assert lineage["extra_images"] == 10

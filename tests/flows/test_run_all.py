@@ -11,7 +11,7 @@ import pytest
 from mnist_pipeline.data.dataset import Dataset, to_model_input
 from tests.flows.conftest import SMALL, kill, wait_for_checkpoint
 
-STEPS = ["fetch", "train", "export", "evaluate", "publish"]
+STEPS = ["fetch", "train", "novelty", "export", "evaluate", "publish"]
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def test_the_same_command_again_reuses_every_step(prefect, finished, workspace):
 
 def test_only_what_depends_on_a_change_is_done_again(prefect, workspace):
     again = prefect.run("run-all", *SMALL, "--workspace", str(workspace), "--set", "evaluation.batch_size=100")
-    assert again["reused"] == ["fetch", "train", "export"]
+    assert again["reused"] == ["fetch", "train", "novelty", "export"]
 
 
 def test_a_damaged_file_is_made_again_and_a_published_version_stays(prefect, finished, workspace):

@@ -47,7 +47,7 @@ def test_what_is_said_of_a_run_is_true_whatever_happened_before(prefect, sink, t
         again = told.run(flow, *WORSE, *place, code=3)
         assert (again["status"], again["promoted"], again["version"]) == ("refused", False, first["version"])
         assert again["champion"] == second["version"]
-        assert again["reused"] == ["fetch", "train", "export", "evaluate"]
+        assert again["reused"] == ["fetch", "train", "novelty", "export", "evaluate"]
         sentence = f"refused: digits {first['version']}, accuracy {100 * first['accuracy']:.2f} %; Against champion "
         assert f"{sentence}{second['version']}" in state()
         assert state().startswith(f"COMPLETED {sentence}")
@@ -65,7 +65,7 @@ def test_what_is_said_of_a_run_is_true_whatever_happened_before(prefect, sink, t
     # The champion's own configuration changes nothing, and nobody is told.
     again = told.run("run-all", *WORSE, *place)
     assert (again["status"], again["promoted"], again["version"]) == ("unchanged", False, first["version"])
-    assert again["reused"] == ["fetch", "train", "export", "evaluate", "publish"]
+    assert again["reused"] == ["fetch", "train", "novelty", "export", "evaluate", "publish"]
     assert state().startswith(f"COMPLETED unchanged: digits {first['version']}, ")
     assert sink.told == []
     listed = [row["status"] for row in prefect.run("runs", "list", *place)["runs"]]
