@@ -19,6 +19,7 @@ from typing import Any, BinaryIO
 from mnist_pipeline.config import ScoreConfig
 from mnist_pipeline.errors import DataError, UsageError
 from mnist_pipeline.files import open_atomic, write_json, write_text
+from mnist_pipeline.files.names import printable
 from mnist_pipeline.progress import Progress, ReportProgress, no_progress
 from mnist_pipeline.rejection.answers import ConfidenceThreshold
 from mnist_pipeline.rejection.model import ScoringModel
@@ -107,7 +108,7 @@ def score_images(
             found = list_names(location, names, outputs, skipped, report_progress)
             reader = open_reader(location, settings.limits.bytes)
             if config.resume and (done := finished(outputs, recipe(config, settings, model), found, reader)):
-                logger.info("%s is complete and up to date", output)
+                logger.info("%s is complete and up to date", printable(output))
                 tidy(outputs)
                 return done
             tally = Tally(choose_threshold(config, model))

@@ -14,6 +14,7 @@ from typing import BinaryIO
 
 from mnist_pipeline.config import ScoreConfig
 from mnist_pipeline.files import write_json
+from mnist_pipeline.files.names import printable
 from mnist_pipeline.progress import ReportProgress, no_progress
 from mnist_pipeline.rejection.model import ScoringModel
 from mnist_pipeline.schema import Record
@@ -108,7 +109,7 @@ def up_to_date(config: ScoreConfig, plan: Plan, model: ScoringModel, *, keep: bo
     names = chain.from_iterable(names_at(each.listing, each.offset, each.length) for each in plan.sections)
     summary = finished(outputs, recipe(config, plan.settings, model), names, reader)
     if summary is not None:
-        logger.info("%s is complete and up to date", plan.output)
+        logger.info("%s is complete and up to date", printable(plan.output))
         tidy(outputs, {part.name for part in outputs.parts.iterdir()} if keep else None)
     return summary
 

@@ -23,7 +23,7 @@ def test_a_folder_of_links_only_says_so_even_when_quiet(score, tmp_path):
     said = score.refused(folder, "-o", output, "-q", code=0)
     assert said == f"warning: there is no image in {folder}; left out: 1 hidden, 3 symbolic links"
     assert score.refused(folder, "-o", output, "-q", "--overwrite", "--strict", code=UNSCORED) == said
-    assert output.read_text() == "path,status,digit,confidence,error\n"
+    assert output.read_text() == "path,status,digit,confidence,reason,error\n"
     assert manifest(output)["skipped"] == {"hidden": 1, "symbolic link": 3}
 
 
