@@ -18,7 +18,18 @@ from mnist_pipeline.schema import Record
 from mnist_pipeline.training.devices import require_device
 from mnist_pipeline.workspace import Workspace
 
-PACKAGES = ("numpy", "pillow", "onnx", "onnxruntime-gpu", "onnxruntime", "tensorflow", "keras", "tf2onnx", "prefect")
+PACKAGES = (
+    "numpy",
+    "opencv-python-headless",
+    "pillow",
+    "onnx",
+    "onnxruntime-gpu",
+    "onnxruntime",
+    "tensorflow",
+    "keras",
+    "tf2onnx",
+    "prefect",
+)
 NEEDED = {"tensorflow": "train", "keras": "train", "tf2onnx": "train", "prefect": "flows"}
 
 

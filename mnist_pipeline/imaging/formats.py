@@ -1,7 +1,8 @@
 """What the bytes of a file are, by their beginning, and what its header says of the image. Pure."""
 
+import struct
 import zlib
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from mnist_pipeline.imaging.errors import ImageError
 
@@ -9,8 +10,10 @@ PNG = b"\x89PNG\r\n\x1a\n"
 JPEG = b"\xff\xd8\xff"
 READ = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF")
 """No format that is a program (EPS, PS, PDF), and none that starts one."""
-_PIXELS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
+_PIXELS = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"})
 """Chunks of a PNG file that decide what its pixels are."""
+_IHDR, _FRAME = struct.Struct(">II x B"), struct.Struct(">HHB")
+"""Width, height and colour type of a PNG file; height, width and channels of a JPEG file."""
 _CONVERT = "save it as PNG or JPEG"
 _SHOT = "export the page as PNG or JPEG"
 _NAMED = (
@@ -45,19 +48,16 @@ _HEIF = {
 """Brands of ISO media files (ISO/IEC 23008-12)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(NamedTuple):
     """What an image file says of itself.
 
     Attributes:
         width, height: pixels.
-        channels: of a pixel, as they are stored.
         plain: OpenCV reads all that the pixels depend on.
     """
 
     width: int
     height: int
-    channels: int
     plain: bool
 
 
@@ -75,11 +75,10 @@ def read_header(data: bytes) -> Header | None:
 def _png_header(data: bytes) -> Header:
     if data[12:16] != b"IHDR" or len(data) < 33:
         raise ImageError("corrupt", "is cut off in its header")
-    colour = data[25]
-    channels = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}.get(colour, 0)
+    width, height, colour = _IHDR.unpack_from(data, 16)
     # A single grey or colour that is transparent: OpenCV leaves it opaque.
-    plain = not (colour in {0, 2} and b"tRNS" in data[: max(data.find(b"IDAT"), 0)])
-    return Header(int.from_bytes(data[16:20]), int.from_bytes(data[20:24]), channels, plain)
+    plain = colour not in {0, 2} or data.find(b"tRNS", 33, data.find(b"IDAT") + 4) < 0
+    return Header(width, height, plain)
 
 
 def only_pixels(data: bytes) -> tuple[bytes, bytes]:
@@ -92,17 +91,16 @@ def only_pixels(data: bytes) -> tuple[bytes, bytes]:
     """
     kept, exif, position, kind = [PNG], b"", len(PNG), b""
     while kind != b"IEND":
-        length, kind = int.from_bytes(data[position : position + 4]), data[position + 4 : position + 8]
-        end = position + 12 + length
-        if end > len(data) or len(kind) < 4:
+        start, kind = position, data[position + 4 : position + 8]
+        position += 12 + int.from_bytes(data[start : start + 4])
+        if position > len(data) or len(kind) < 4:
             raise ImageError("corrupt", "is cut off before its end marker")
         if kind in _PIXELS:
-            if zlib.crc32(data[position + 4 : end - 4]) != int.from_bytes(data[end - 4 : end]):
+            if zlib.crc32(data[start + 4 : position - 4]) != int.from_bytes(data[position - 4 : position]):
                 raise ImageError("corrupt", f"its {kind.decode()} chunk is damaged (wrong checksum)")
-            kept.append(data[position:end])
+            kept.append(data[start:position])
         elif kind == b"eXIf":
-            exif = data[position + 8 : end - 4]
-        position = end
+            exif = data[start + 8 : position - 4]
     return b"".join(kept), exif
 
 
@@ -114,15 +112,11 @@ def _jpeg_header(data: bytes) -> Header:
             continue
         marker = data[position + 1]
         if 0xC0 <= marker <= 0xCF and marker not in {0xC4, 0xC8, 0xCC}:
-            height, width = (
-                int.from_bytes(data[position + 5 : position + 7]),
-                int.from_bytes(data[position + 7 : position + 9]),
-            )
-            channels = data[position + 9]
+            height, width, channels = _FRAME.unpack_from(data, position + 5)
             # Inside the entropy-coded data no marker can occur by chance.
             if data.rfind(b"\xff\xd9") < position:
                 raise ImageError("corrupt", "is cut off before its end marker")
-            return Header(width, height, channels, channels in {1, 3})
+            return Header(width, height, channels in {1, 3})
         alone = marker in {0x01, 0xFF} or 0xD0 <= marker <= 0xD8
         position += (1 if marker == 0xFF else 2) if alone else 2 + int.from_bytes(data[position + 2 : position + 4])
     raise ImageError("corrupt", "is cut off in its header")

@@ -97,8 +97,8 @@ def check_machine(section: Section) -> None:
     where = f"on {socket.gethostname()}"
     if preprocessing_version() != settings.preprocessing_version:
         raise PipelineError(
-            f"another version of mnist-pipeline, onnxruntime, onnx, Pillow or NumPy runs {where} than where the job "
-            "was started; install the same ones there and start its worker again"
+            f"another version of mnist-pipeline, onnxruntime, onnx, OpenCV, Pillow or NumPy runs {where} than where "
+            "the job was started; install the same ones there and start its worker again"
         )
     needed = [section.listing, section.parts, settings.model]
     if settings.location.kind == "folder":

@@ -316,7 +316,9 @@ def test_a_machine_with_another_version_says_so_and_makes_no_row(model, make_fol
         CONFIG, location, None, output, ScoringModel(model.path, model.sha256), task_images=100
     ).sections
     older = section.settings.model_copy(update={"preprocessing_version": "1-000000000000"})
-    with pytest.raises(PipelineError, match="another version of mnist-pipeline, onnxruntime, onnx, Pillow or NumPy"):
+    with pytest.raises(
+        PipelineError, match="another version of mnist-pipeline, onnxruntime, onnx, OpenCV, Pillow or NumPy"
+    ):
         score_section(CONFIG, section.model_copy(update={"settings": older}), pools)
     assert not parts(output)
 
