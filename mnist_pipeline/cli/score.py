@@ -210,7 +210,7 @@ def _lines(summary: "ScoreSummary", output: Path, report: Path | None) -> list[s
         "  ".join(f"{digit}: {count:,}" for digit, count in summary.digits.items()),
         *(f"error  {one.path}: {one.message}" for one in summary.first_errors[:ERRORS_SHOWN]),
         left_out(summary),
-        f"{summary.reused:,} of them were scored before the job was interrupted" if summary.reused else "",
+        f"{summary.reused:,} of them taken over from an earlier job" if summary.reused else "",
         f"{summary.images_per_second:,.0f} images/s, {summary.seconds:.1f} s, {summary.workers} workers",
         printable(output),
         "" if report is None else printable(report),

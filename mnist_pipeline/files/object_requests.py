@@ -122,15 +122,10 @@ def _require_success(answer: "httpx.Response") -> None:
     """Raise what an error of the server means, in the words in which obstore would say it."""
     if answer.is_success:
         return
-    kind = (
-        FileNotFoundError if answer.status_code == 404 else _RefusedError if _is_busy(answer.status_code) else OSError
-    )
-    said = answer.read().decode(errors="replace")
-    raise kind(f"status code: {answer.status_code} {answer.reason_phrase}: {said}")
-
-
-def _is_busy(status: int) -> bool:
-    return status in {408, 429} or status >= 500
+    said = f"status code: {answer.status_code} {answer.reason_phrase}: {answer.read().decode(errors='replace')}"
+    if answer.status_code == 404:
+        raise FileNotFoundError(said)
+    raise _RefusedError(said) if answer.status_code in {408, 429} or answer.status_code >= 500 else OSError(said)
 
 
 def _can_pass(error: Exception) -> bool:

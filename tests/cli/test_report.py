@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 from mnist_pipeline.cli import app
 from mnist_pipeline.config import PipelineConfig
 from mnist_pipeline.reporting import files
-from mnist_pipeline.runs import Run
+from mnist_pipeline.runs.run import Run
 from mnist_pipeline.workspace import Workspace
 
 

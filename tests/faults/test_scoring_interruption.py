@@ -174,7 +174,7 @@ def test_a_job_that_was_to_start_anew_says_how_it_goes_on_when_it_is_interrupted
     assert said == "error: interrupted; with --resume in the place of --overwrite it goes on from here\n"
     assert output.read_text() == "old"
     done = subprocess.run([*command, "--resume"], check=True, capture_output=True, text=True)
-    assert " of them were scored before the job was interrupted" in done.stdout
+    assert " of them taken over from an earlier job" in done.stdout
 
 
 def descendants(pid: int) -> list[int]:
