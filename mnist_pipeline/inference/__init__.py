@@ -3,7 +3,7 @@
 No other room imports onnxruntime.
 """
 
-from mnist_pipeline.inference.classifier import Answers, Classifier
+from mnist_pipeline.inference.classifier import Answers, Classifier, read_metadata
 from mnist_pipeline.inference.contract import INPUT, NOVELTY, PROBABILITIES, AnswerLimits, ModelMetadata
 from mnist_pipeline.inference.cuda import gpu_problem
 from mnist_pipeline.inference.safety import MAX_BATCH, MAX_BYTES, check_model_is_safe
@@ -20,4 +20,5 @@ __all__ = [
     "ModelMetadata",
     "check_model_is_safe",
     "gpu_problem",
+    "read_metadata",
 ]

@@ -15,7 +15,7 @@ from mnist_pipeline.errors import DeviceError, IntegrityError, UsageError
 from mnist_pipeline.files import sha256_bytes
 from mnist_pipeline.inference.contract import INPUT, NOVELTY, PROBABILITIES, ModelMetadata
 from mnist_pipeline.inference.cuda import CUDA, FATAL, gpu_problem, load_onnxruntime
-from mnist_pipeline.inference.safety import MAX_BATCH, MAX_BYTES, check_model_is_safe
+from mnist_pipeline.inference.safety import MAX_BATCH, MAX_BYTES, check_model_is_safe, parse_model
 from mnist_pipeline.literals import Device, UsedDevice
 from mnist_pipeline.mnist_form import CLASSES, SIDE
 
@@ -104,7 +104,7 @@ class Classifier:
         try:
             check_model_is_safe(data)
             open_session = partial(_open_session, device=device, threads=threads, spinning=spinning)
-            return cls(_parse(data), found, open_session)
+            return cls(parse_model(data), found, open_session)
         except IntegrityError as error:
             raise IntegrityError(f"{where}: {error}") from error
 
@@ -156,14 +156,6 @@ class Classifier:
         return found
 
 
-def _parse(data: bytes) -> "ModelProto":
-    from onnx import ModelProto
-
-    model = ModelProto()
-    model.ParseFromString(data)
-    return model
-
-
 def _probabilities_only(model: "ModelProto") -> "ModelProto":
     """The part of the graph that leads to the probabilities."""
     from onnx import ModelProto
@@ -204,6 +196,18 @@ def _read(path: Path) -> bytes:
     if max(status.st_size, len(data)) > MAX_BYTES:
         raise IntegrityError(f"{path} has {status.st_size:,} bytes, at most {MAX_BYTES:,} are accepted")
     return data
+
+
+def read_metadata(path: Path) -> ModelMetadata:
+    """What a model file says of itself, without loading it.
+
+    Raises:
+        IntegrityError: it is missing, or no model of this package.
+    """
+    try:
+        return _read_metadata(parse_model(_read(path)))
+    except IntegrityError as error:
+        raise IntegrityError(f"{path}: {error}") from error
 
 
 def _read_metadata(model: "ModelProto") -> ModelMetadata:

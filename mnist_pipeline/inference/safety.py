@@ -75,7 +75,7 @@ def check_model_is_safe(data: bytes) -> None:
     """
     if len(data) > MAX_BYTES:
         raise IntegrityError(f"the model file has {len(data):,} bytes, at most {MAX_BYTES:,} are accepted")
-    model = _parse(data)
+    model = parse_model(data)
     _check_fields(model)
     _check_opset(model)
     for node in model.graph.node:
@@ -87,7 +87,12 @@ def check_model_is_safe(data: bytes) -> None:
     _check_shapes(model)
 
 
-def _parse(data: bytes) -> "ModelProto":
+def parse_model(data: bytes) -> "ModelProto":
+    """The ONNX message in these bytes, and nothing more.
+
+    Raises:
+        IntegrityError: they are none, or hold more than one.
+    """
     from google.protobuf.message import DecodeError
     from onnx import ModelProto
 

@@ -1,8 +1,7 @@
 """Which model is meant: a file, or a version of a registry as scoring uses it."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mnist_pipeline.errors import RegistryError, UsageError
 from mnist_pipeline.workspace import EVALUATION_JSON
@@ -12,6 +11,7 @@ NO_MODELS = {".keras", ".h5", ".pb", ".pt", ".tflite", ".json"}
 """Endings of files that people take for a model of this program."""
 
 if TYPE_CHECKING:
+    from mnist_pipeline.inference import AnswerLimits
     from mnist_pipeline.registry import Registry
     from mnist_pipeline.rejection.answers import ConfidenceThreshold
     from mnist_pipeline.rejection.model import ScoringModel
@@ -57,10 +57,11 @@ def find_scoring_model(model: str, name: str | None, workspace: Path, registry: 
         IntegrityError: a published file is damaged.
     """
     from mnist_pipeline.files import read_json
+    from mnist_pipeline.inference import AnswerLimits, read_metadata
     from mnist_pipeline.rejection.model import ScoringModel
 
     if (path := Path(model)).suffix.lower() == ".onnx":
-        return ScoringModel(path, _digest(path))
+        return ScoringModel(path, _digest(path), threshold=_threshold(read_metadata(path).limits))
     store = find_registry(workspace, registry)
     try:
         found = store.resolve(pick_model(store, name), model)
@@ -68,7 +69,9 @@ def find_scoring_model(model: str, name: str | None, workspace: Path, registry: 
         if len(path.parts) != 1 or path.suffix in NO_MODELS or path.exists():
             raise UsageError(f"--model {model}: {_what_is(path)}; {MODEL_TAKES}") from None
         raise
-    threshold = _threshold(read_json(found.directory / EVALUATION_JSON))
+    # The evaluation repeats what the model states, and is read in a tenth of the time.
+    limits = (read_json(found.directory / EVALUATION_JSON).get("rejection") or {}).get("limits")
+    threshold = None if limits is None else _threshold(AnswerLimits.model_validate(limits))
     return ScoringModel(found.path, found.sha256, f"{found.model} {found.version}", threshold)
 
 
@@ -93,16 +96,15 @@ def _what_is(path: Path) -> str:
     return "is no regular file" if path.exists() else "there is no such file"
 
 
-def _threshold(evaluation: Mapping[str, Any]) -> "ConfidenceThreshold | None":
-    """The limits that the version's model states."""
+def _threshold(limits: "AnswerLimits | None") -> "ConfidenceThreshold | None":
+    """The limits that the model states."""
     from mnist_pipeline.rejection.answers import ConfidenceThreshold
 
-    limits = (evaluation.get("rejection") or {}).get("limits")
     if limits is None:
         return None
     return ConfidenceThreshold(
-        value=limits["confidence"],
-        novelty=limits["novelty"],
-        false_reject_rate=limits["turned_away"],
-        source=f"the model's own, chosen on {limits['rows']} validation rows",
+        value=limits.confidence,
+        novelty=limits.novelty,
+        false_reject_rate=limits.turned_away,
+        source=f"the model's own, chosen on {limits.rows} validation rows",
     )

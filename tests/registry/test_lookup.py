@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from mnist_pipeline.errors import RegistryError, UsageError
+from mnist_pipeline.errors import IntegrityError, RegistryError, UsageError
+from mnist_pipeline.inference import AnswerLimits
 from mnist_pipeline.registry.lookup import find_scoring_model
 
 TAKES = "--model takes champion, an alias, a version, the beginning of one, or FILE.onnx"
@@ -58,3 +60,20 @@ def test_a_version_that_is_not_there_is_no_file(folder, publish):
 def test_a_file_is_taken_whatever_the_case_of_its_ending(folder, samples):
     (folder / "MODEL.ONNX").write_bytes(samples.model_bytes(1))
     assert find_scoring_model("MODEL.ONNX", None, folder, None).path == Path("MODEL.ONNX")
+
+
+def test_a_bare_file_brings_the_limits_that_it_states(folder, digits_dataset, linear_models):
+    limits = AnswerLimits(confidence=0.4, novelty=1.5, sure=0.99, turned_away=0.004, rows=287)
+    weights = np.zeros((784, 10), np.float32)
+    run, exported = linear_models.export(weights, digits_dataset, folder / "one", limits=limits)
+    found = find_scoring_model(str(run.model_onnx), None, folder, None)
+    assert (found.sha256, found.version) == (exported.sha256, None)
+    assert found.threshold is not None
+    assert (found.threshold.value, found.threshold.novelty, found.threshold.false_reject_rate) == (0.4, 1.5, 0.004)
+    assert found.threshold.source == "the model's own, chosen on 287 validation rows"
+
+
+def test_a_file_that_is_no_model_is_refused_before_any_work(folder):
+    (folder / "broken.onnx").write_bytes(b"no model")
+    with pytest.raises(IntegrityError, match=r"broken\.onnx: the model file"):
+        find_scoring_model("broken.onnx", None, folder, None)
