@@ -166,18 +166,16 @@ class Rows:
     def __post_init__(self) -> None:
         self.rows = np.zeros(self.count, ROW)
         self.rows["novelty"] = -np.inf
+        self._files: list[tuple[Signature, bytes]] = []
         self._small: dict[int, Plane] = {}
         self._planes: dict[int, Plane] = {}
         self._held = 0
 
     def take(self, item: Item) -> None:
         """The next file."""
-        row = self.rows[item.row]
-        row["size"], row["modified_ns"] = item.signature.size, item.signature.modified_ns
-        row["sha256"] = np.void(item.digest)
+        self._files.append((item.signature, item.digest))
         if item.plane is None:
             self.errors[item.row] = item.error
-            row["status"] = ERROR
         elif self.mode == "resize":
             self._small[item.row] = resize_only(item.plane)
         elif self.mode != "mnist" and item.plane.shape == (SIDE, SIDE):
@@ -187,6 +185,10 @@ class Rows:
 
     def finish(self) -> None:
         """Answer all that was taken."""
+        self.rows["size"] = [signature.size for signature, _ in self._files]
+        self.rows["modified_ns"] = [signature.modified_ns for signature, _ in self._files]
+        self.rows["sha256"] = np.frombuffer(b"".join(digest for _, digest in self._files), "V32")
+        self.rows["status"][list(self.errors)] = ERROR
         if self._small:
             self._answer_small(np.array(list(self._small)), np.stack(list(self._small.values())))
         self._answer_planes()
