@@ -11,7 +11,10 @@ def moment(time: datetime) -> str:
 
 
 def printable(text: str) -> str:
-    """The text with every character that moves the cursor or cannot be seen written as an escape."""
+    """The text with every character that moves the cursor or cannot be seen written as an escape.
+
+    A byte of a file name that is not UTF-8 is written as ``xNN`` behind a backslash, as in the rows of `score`.
+    """
     return "".join(_shown(character) for character in text)
 
 
@@ -25,4 +28,6 @@ def _shown(character: str) -> str:
         return character
     if character == NO_BREAK_SPACE:
         return " "
+    if "\udc80" <= character <= "\udcff":  # how Python keeps a byte that it could not decode (PEP 383)
+        return f"\\x{ord(character) - 0xDC00:02x}"
     return character.encode("unicode_escape", "surrogatepass").decode()

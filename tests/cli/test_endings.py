@@ -25,7 +25,7 @@ RAISED = [
     (system(errno.EROFS, "/data/x"), 1, "/data/x: Read-only file system; name a place that can be written"),
     (system(errno.ENOSPC, "a", "b"), 1, "a -> b: No space left on device; make room there, or name another place"),
     (system(errno.EINVAL), 1, "Invalid argument"),
-    (system(errno.EACCES, b"/a\xff"), 1, r"/a\udcff: Permission denied; give this user access, or name another place"),
+    (system(errno.EACCES, b"/a\xff"), 1, r"/a\xff: Permission denied; give this user access, or name another place"),
     (BrokenPipeError(errno.EPIPE, "Broken pipe"), 1, "Broken pipe"),
     (OSError(), 1, "OSError"),
     (MemoryError(), 1, "not enough memory; end other programs, or give this one more"),

@@ -117,7 +117,7 @@ def test_a_value_takes_one_line_whatever_it_holds(text):
 
 
 def test_what_moves_the_cursor_is_written_as_an_escape():
-    assert printable("a\tb\nc\x1b[31m \udcff \u202e é 你") == r"a\tb\nc\x1b[31m \udcff \u202e é 你"
+    assert printable("a\tb\nc\x1b[31m \udcff \ud800 \u202e é 你") == r"a\tb\nc\x1b[31m \xff \ud800 \u202e é 你"
     assert printable("91.39\u00a0%") == "91.39 %"
     assert one_line("2 errors:\n  first\n  second\x07") == r"2 errors: first second\x07"
 

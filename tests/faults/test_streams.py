@@ -70,14 +70,15 @@ def test_rows_are_whole_whichever_streams_are_closed(small_workspace, tmp_path, 
 def test_a_list_from_a_closed_input_is_one_line_and_not_an_empty_result(workspace, tmp_path):
     rows = tmp_path / "rows.csv"
     code, _, said = shell(f"$M score --files-from - -o {rows} <&-", workspace)
-    assert (code, said) == (1, "error: standard input: Bad file descriptor\n")
+    assert (code, said.count("\n")) == (1, 1)
+    assert said.startswith("error: standard input: Bad file descriptor")
     assert not rows.exists()
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
 def test_names_that_are_not_text_are_escaped_and_come_back_whole_from_json(workspace, encoding):
     printed = shell("$M runs show", workspace, PYTHONIOENCODING=encoding)[1].decode("ascii")
-    assert r"/caf\udce9/runs/" in printed
+    assert r"/caf\xe9/runs/" in printed
     found = json.loads(shell("$M models show --json", workspace, PYTHONIOENCODING=encoding)[1])
     assert Path(found["path"]).is_file()
 
