@@ -15,6 +15,7 @@ from mnist_pipeline.files.destinations import Destination, Inputs, check_destina
 from mnist_pipeline.files.locks import HeldElsewhereError, ProcessLock
 from mnist_pipeline.scoring.records import Location
 from mnist_pipeline.scoring.report import is_report
+from mnist_pipeline.scoring.results import NO_ROOM
 from mnist_pipeline.scoring.writers import check_format, escape_path
 
 if TYPE_CHECKING:
@@ -134,9 +135,9 @@ def claim(outputs: Outputs, config: ScoreConfig, inputs: Inputs) -> Iterator[Non
             yield
         except OSError as error:
             where = error.filename if isinstance(error.filename, str) else outputs.output.parent
+            advice = "make room" if error.errno in NO_ROOM else "mend that"
             raise PipelineError(
-                f"{where}: {error.strerror or error}; make room, or mend what is wrong, "
-                "and run the same with --resume: what is scored is kept"
+                f"{where}: {error.strerror or error}; {advice}, and run the same with --resume: what is scored is kept"
             ) from error
 
 

@@ -257,7 +257,7 @@ def test_what_cannot_be_compared_or_written_is_one_line(run: RunDirectory, tmp_p
     for arguments, code, message in (
         ([run.id, "--compare", "20000101T000000-abcdef"], 2, "no run '20000101T000000-abcdef' in"),
         ([run.id, "--compare", run.id, "--output", tmp_path], 2, "is a folder; name a file"),
-        ([run.id, "--compare", run.id, "--output", blocked / "page.html"], 1, "page.html cannot be written: "),
+        ([run.id, "--compare", run.id, "--output", blocked / "page.html"], 1, "file is no folder; name another folder"),
         ([run.id, "--output", "page.html"], 2, "--output and --overwrite are for --compare RUN"),
     ):
         done = report(tmp_path, *arguments)

@@ -198,13 +198,13 @@ def test_any_name_survives_a_csv_file_and_no_cell_is_a_formula(paths):
     out = io.BytesIO()
     rows = np.zeros(len(paths), ROW)
     rows["status"] = ERROR
-    messages = dict.fromkeys(range(len(paths)), "=cmd|'/C calc'!A0")
+    messages = dict.fromkeys(range(len(paths)), ("=cmd|'/C calc'!A0", "corrupt"))
     CsvSink(out, probabilities=False).write(Batch([escape_path(path) for path in paths], rows, messages))
     read = list(csv.DictReader(io.StringIO(out.getvalue().decode(), newline="")))
     assert [parse_path(row["path"].removeprefix("'")) for row in read] == paths
     for row in read:
         assert not row["path"].startswith(("=", "+", "-", "@", "\t", "\r", "\n"))
-        assert row["error"] == "'=cmd|'/C calc'!A0"
+        assert row["error"] == "'=cmd|'/C calc'!A0: corrupt"
 
 
 @POSIX
@@ -401,7 +401,7 @@ def test_an_empty_folder_gives_an_empty_valid_output(model, tmp_path):
     (tmp_path / "images").mkdir()
     summary, rows = score(tmp_path / "images", model)
     assert (summary.images, rows) == (0, {})
-    assert (tmp_path / "out.csv").read_text() == "path,status,digit,confidence,error\n"
+    assert (tmp_path / "out.csv").read_text() == "path,status,digit,confidence,reason,error\n"
 
 
 def test_a_folder_without_images_lists_what_is_there_as_errors(model, tmp_path):

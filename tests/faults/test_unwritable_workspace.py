@@ -24,7 +24,7 @@ from mnist_pipeline.data.fetch import fetch_dataset
 from mnist_pipeline.errors import PipelineError
 from mnist_pipeline.files import write_json
 from mnist_pipeline.registry import Registry
-from mnist_pipeline.runs.artifacts import Output, TrainedModel
+from mnist_pipeline.runs.artifacts import NoveltyModel, Output, TrainedModel
 from mnist_pipeline.runs.parity import Parity
 from mnist_pipeline.runs.run import Run
 from mnist_pipeline.workspace import Workspace
@@ -73,6 +73,8 @@ def make_run(workspace: Workspace, config: PipelineConfig, linear_models: Module
         weights_sha256="b2" * 32,
     )
     run.note("train", "key", trained, 1.0, None)
+    novelty = NoveltyModel(directory=run.directory.path, files={}, samples=0, parameters=0, weights_sha256="c3" * 32)
+    run.note("novelty", "key", novelty, 1.0, None)
     files = exported.files | Output.digests(run.directory.parity)
     run.note("export", "key", exported.model_copy(update={"files": files}), 1.0, None)
     return run
@@ -135,7 +137,7 @@ def test_reading_commands_need_no_right_to_write(finished, mounted, tmp_path: Pa
     assert told("models", "show")["path"] == str(root / "models" / "digits" / version / "model.onnx")
     assert [row["action"] for row in told("models", "history")["changes"]] == ["publish", "promote"]
     assert told("models", "at", "2999-01-01")["to"] == version
-    assert told("models", "verify", "--all") == []
+    assert told("models", "verify", "--all") == {"findings": []}
     assert told("models", "prune", "--keep", "0", "--dry-run")["versions"] == []
     runs = told("runs", "list")["runs"]
     assert [(row["run"], row["status"]) for row in runs] == [(run, "promoted"), (undrawn, "interrupted")]
