@@ -3,6 +3,7 @@
 import importlib
 import os
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,17 +13,19 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.objects import ConcurrencyLimitConfig
 from prefect.client.schemas.schedules import CronSchedule
-from prefect.deployments.runner import RunnerDeployment
+from prefect.deployments.runner import DeploymentApplyError, RunnerDeployment
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 from prefect.types.entrypoint import EntrypointType
 from prefect.workers.process import ProcessWorker
 
-from mnist_pipeline.errors import UsageError
+from flows.cron import make_schedule, next_dates
+from mnist_pipeline.errors import PipelineError, UsageError
 from mnist_pipeline.schema import Record
 
 FILE = "prefect.yaml"
 ONE_AT_A_TIME = {"training": 1}
 """Work queue -> runs at once."""
+DATES_SHOWN = 3
 
 
 class Deployment(Record):
@@ -33,6 +36,8 @@ class Deployment(Record):
     pool: str | None
     queue: str | None
     schedule: str | None
+    next_runs: tuple[datetime, ...]
+    """The first ones, in the schedule's zone."""
 
 
 class Settings(Record):
@@ -44,16 +49,21 @@ class Settings(Record):
     """Section of the configuration -> its fields, for the training flows."""
     pool: str
     cron: str | None = None
-    """When `retrain` runs; none: as prefect.yaml says."""
+    """When `retrain` runs; None means as prefect.yaml says."""
     timezone: str | None = None
+    """Of ``cron``; None means as prefect.yaml says."""
 
 
 def load_deployments(settings: Settings) -> list[RunnerDeployment]:
     """The deployments of prefect.yaml with the settings of this installation.
 
     Raises:
-        UsageError: the schedule is none.
+        UsageError: the pool's name cannot be one, or the schedule never fires.
     """
+    try:
+        WorkPoolCreate(name=settings.pool)
+    except ValueError:
+        raise UsageError(f"--pool {settings.pool!r} cannot be the name of a work pool") from None
     return [_load(entry, settings) for entry in yaml.safe_load(find_file().read_text("utf-8"))["deployments"]]
 
 
@@ -87,12 +97,10 @@ def _load(entry: Mapping[str, Any], settings: Settings) -> RunnerDeployment:
 
 
 def _schedule(entry: Mapping[str, Any], settings: Settings) -> CronSchedule:
-    cron, timezone = settings.cron or entry["cron"], settings.timezone or entry["timezone"]
-    try:
-        return CronSchedule(cron=cron, timezone=timezone)
-    except ValueError as error:
-        reason = str(error).splitlines()[-1].strip()
-        raise UsageError(f"--cron {cron!r} --timezone {timezone!r}: {reason}") from None
+    return make_schedule(
+        entry["cron"] if settings.cron is None else settings.cron,
+        entry["timezone"] if settings.timezone is None else settings.timezone,
+    )
 
 
 def _limit(entry: Mapping[str, Any] | None) -> ConcurrencyLimitConfig | None:
@@ -100,14 +108,21 @@ def _limit(entry: Mapping[str, Any] | None) -> ConcurrencyLimitConfig | None:
 
 
 def register(deployments: list[RunnerDeployment], pool: str) -> list[Deployment]:
-    """Create or update the work pool, its queues and the deployments. May be repeated."""
+    """Create or update the work pool, its queues and the deployments. May be repeated.
+
+    Raises:
+        PipelineError: the server does not take one.
+    """
     with get_client(sync_client=True) as client:
         _ensure_pool(client, pool)
         for queue in sorted({deployment.work_queue_name or "default" for deployment in deployments}):
             _ensure_queue(client, pool, queue)
     for deployment in deployments:
-        deployment.apply()
-    return [_describe(deployment) for deployment in deployments]
+        try:
+            deployment.apply()
+        except DeploymentApplyError as error:
+            raise PipelineError(f"{deployment.full_name}: {' '.join(str(error).split())}") from None
+    return [describe(deployment) for deployment in deployments]
 
 
 def serve_here(deployments: list[RunnerDeployment]) -> None:
@@ -121,13 +136,15 @@ def serve_here(deployments: list[RunnerDeployment]) -> None:
     serve(*deployments, pause_on_shutdown=False)
 
 
-def _describe(deployment: RunnerDeployment) -> Deployment:
+def describe(deployment: RunnerDeployment) -> Deployment:
+    """What it is, and when it runs."""
     crons = [one.schedule for one in deployment.schedules or () if isinstance(one.schedule, CronSchedule)]
     return Deployment(
         name=deployment.full_name,
         pool=deployment.work_pool_name,
         queue=deployment.work_queue_name,
         schedule=", ".join(f"{cron.cron} {cron.timezone}" for cron in crons) or None,
+        next_runs=tuple(when for cron in crons for when in next_dates(cron, DATES_SHOWN)),
     )
 
 

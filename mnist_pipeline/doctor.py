@@ -1,6 +1,5 @@
 """What works on this machine and what does not: every check tries the thing itself."""
 
-import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,6 +10,7 @@ from mnist_pipeline.data.description import load_description
 from mnist_pipeline.data.locations import show_source
 from mnist_pipeline.data.reachability import unreachable
 from mnist_pipeline.errors import PipelineError
+from mnist_pipeline.export.backend import load_tf2onnx
 from mnist_pipeline.files.writing import check_writable, refusal
 from mnist_pipeline.inference import gpu_problem
 from mnist_pipeline.runs.fingerprint import installed_version
@@ -43,14 +43,14 @@ class Finding(Record):
 
 
 def diagnose(config: FetchConfig, workspace: Workspace) -> Iterator[Finding]:
-    """Try, one after the other, everything that ``run-all`` needs."""
+    """Try, one after the other, everything that ``run-all`` needs, but the Prefect server."""
     yield Finding(name="python", state="ok", detail=sys.version.split()[0])
     yield from (_package(name) for name in PACKAGES)
-    yield _tried("tensorflow devices", _tensorflow_devices)
-    yield _tried("onnxruntime", _onnxruntime_provider)
+    yield tried("tensorflow devices", _tensorflow_devices)
+    yield tried("onnx export", _exporter)
+    yield tried("onnxruntime", _onnxruntime_provider)
     yield _data_source(config)
-    yield _tried("workspace", lambda: _writable(workspace.root))
-    yield _prefect_server()
+    yield tried("workspace", lambda: _writable(workspace.root))
 
 
 def _package(name: str) -> Finding:
@@ -62,7 +62,8 @@ def _package(name: str) -> Finding:
     return Finding(name=name, state="note", detail="absent")
 
 
-def _tried(name: str, attempt: Callable[[], str]) -> Finding:
+def tried(name: str, attempt: Callable[[], str]) -> Finding:
+    """What the attempt says, or why it failed."""
     try:
         return Finding(name=name, state="ok", detail=attempt())
     except (PipelineError, OSError, ImportError) as error:
@@ -71,6 +72,11 @@ def _tried(name: str, attempt: Callable[[], str]) -> Finding:
 
 def _tensorflow_devices() -> str:
     return f"{require_device('auto')} (training takes this one)"
+
+
+def _exporter() -> str:
+    load_tf2onnx()
+    return "tf2onnx loads"
 
 
 def _onnxruntime_provider() -> str:
@@ -100,17 +106,3 @@ def _writable(root: Path) -> str:
     except OSError as error:
         raise refusal(error, root) from error
     return str(root)
-
-
-def _prefect_server() -> Finding:
-    url = os.environ.get("PREFECT_API_URL")
-    if not url:
-        return Finding(name="prefect server", state="ok", detail="none named; run-all starts a local one")
-
-    def answers() -> str:
-        import urllib.request
-
-        with urllib.request.urlopen(f"{url.rstrip('/')}/health", timeout=10):  # noqa: S310 - the user's own setting
-            return url
-
-    return _tried("prefect server", answers)

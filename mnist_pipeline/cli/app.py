@@ -1,7 +1,6 @@
 """The application: which commands there are, and how any of them ends."""
 
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from itertools import pairwise
@@ -12,6 +11,7 @@ from typer.core import TyperGroup
 
 from mnist_pipeline.cli import deploy, doctor, flows, models, pipeline, report, runs, score
 from mnist_pipeline.cli.failures import explain
+from mnist_pipeline.cli.process import end_as_interrupted, stand_in_for_home
 from mnist_pipeline.cli.streams import secure_standard_streams
 from mnist_pipeline.cli.terminal import Terminal
 from mnist_pipeline.errors import PipelineError, UsageError
@@ -46,6 +46,7 @@ class CommandGroup(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         try:
+            stand_in_for_home()
             return super().invoke(ctx)
         except (typer.Exit, SystemExit):
             raise
@@ -133,6 +134,5 @@ app.command("doctor")(doctor.doctor)
 def main() -> None:
     """Run the command line."""
     secure_standard_streams()
-    # What stops a container or a service ends a command as Ctrl-C does, even where it is the first process of all.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    end_as_interrupted()
     app()

@@ -10,6 +10,8 @@ from mnist_pipeline.cli.options import WORKSPACE
 from mnist_pipeline.cli.tables import Table
 from mnist_pipeline.cli.terminal import Terminal
 
+NO_SERVER = "no Prefect server is named; start one with: prefect server start; and set PREFECT_API_URL=http://127.0.0.1:4200/api"
+
 
 def deploy(
     ctx: typer.Context,
@@ -25,7 +27,10 @@ def deploy(
     pool: Annotated[
         str, typer.Option("--pool", envvar="MNIST_PIPELINE_POOL", help="Work pool; a process pool is made if missing.")
     ] = "mnist-pipeline",
-    cron: Annotated[str | None, typer.Option("--cron", help="When to retrain; Mondays at 4 where none.")] = None,
+    cron: Annotated[
+        str | None,
+        typer.Option("--cron", help="Minute hour day month weekday; Mondays at 4 where none."),
+    ] = None,
     timezone: Annotated[
         str | None, typer.Option("--timezone", help="Of the schedule, such as Europe/Berlin; UTC where none.")
     ] = None,
@@ -34,7 +39,7 @@ def deploy(
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
 ) -> None:
-    """Register the deployments and their schedule with the Prefect server of PREFECT_API_URL.
+    """Register the deployments and their schedule with the Prefect server that `prefect config view` shows.
 
     Creates the work pool, the limit of one training at a time, and the automation that finds runs whose
     process was killed. MNIST_PIPELINE_NOTIFY_URL, an Apprise URL, is told how trainings end. May be repeated.
@@ -58,20 +63,25 @@ def deploy(
     build_config(layers)  # refuses nonsense before the server sees it
     from mnist_pipeline.cli.flows import load_flows
 
-    deployments = load_flows("deployments", "mnist-pipeline deploy", own_server=False)
+    deployments = load_flows("deployments", "mnist-pipeline deploy", required=NO_SERVER)
     settings = deployments.Settings(
         workspace=workspace.resolve(), parameters=layers, pool=pool, cron=cron, timezone=timezone
     )
     found = deployments.load_deployments(settings)
     from flows.automations import ensure_automations
     from flows.notification import VARIABLE
+    from flows.problems import answers_explained
 
-    automations = ensure_automations([one.flow_name for one in found], os.environ.get(VARIABLE))
+    with answers_explained():
+        automations = ensure_automations([one.flow_name for one in found], os.environ.get(VARIABLE))
+        registered = [] if serve else deployments.register(found, pool)
+    for one in registered or map(deployments.describe, found):
+        if one.next_runs:
+            terminal.say(f"{one.name} runs next: {', '.join(f'{when:%a %Y-%m-%d %H:%M %Z}' for when in one.next_runs)}")
     if serve:
         terminal.say(f"serving {', '.join(one.full_name for one in found)}; Ctrl-C ends it")
         deployments.serve_here(found)
         return
-    registered = deployments.register(found, pool)
     rows = [(one.name, one.schedule or "", one.pool or "", one.queue or "") for one in registered]
     terminal.table(
         {"deployments": [one.model_dump(mode="json") for one in registered], "automations": automations},

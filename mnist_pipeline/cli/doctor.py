@@ -23,11 +23,11 @@ def doctor(
     """Try everything that run-all needs; exit 1 if it could not run."""
     terminal = Terminal.open(ctx, as_json=as_json, quiet=quiet, verbose=verbose)
     from mnist_pipeline.cli.configure import configure
-    from mnist_pipeline.doctor import diagnose
+    from mnist_pipeline.doctor import diagnose, tried
     from mnist_pipeline.workspace import Workspace
 
     config = configure(dataset=dataset, source=source).fetch
-    findings = list(diagnose(config, Workspace(workspace.resolve())))
+    findings = [*diagnose(config, Workspace(workspace.resolve())), tried("prefect server", _prefect_server)]
     value = {"checks": [finding.model_dump() for finding in findings]}
     table = Table(["state", "name"], [(MARKS[one.state], one.name, one.detail) for one in findings], prose="detail")
     broken = [finding.name for finding in findings if finding.state == "broken"]
@@ -36,3 +36,16 @@ def doctor(
         return
     terminal.failed_table(f"run-all could not run here: {', '.join(broken)}; mend what is marked XX", value, table)
     raise typer.Exit(FAILED)
+
+
+def _prefect_server() -> str:
+    """What run-all does before it runs."""
+    from mnist_pipeline.cli.flows import connect
+
+    connection = connect("mnist-pipeline run-all")
+    url = connection.wait()
+    if not connection.local:
+        return f"{url} answers"
+    from prefect.settings import get_current_settings
+
+    return f"none named; run-all starts a local one, which keeps its database in {get_current_settings().home}"

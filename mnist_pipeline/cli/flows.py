@@ -12,6 +12,7 @@ from mnist_pipeline.cli.summary import REFUSED, show_summary
 from mnist_pipeline.cli.terminal import Terminal
 
 if TYPE_CHECKING:
+    from flows.connection import Connection
     from mnist_pipeline.config import PipelineConfig
 
 
@@ -40,7 +41,7 @@ def run_all(
     """Fetch, train, export, evaluate and publish, as a Prefect flow.
 
     Finished steps of earlier runs are reused where nothing that they depend on changed.
-    Without PREFECT_API_URL a local Prefect server runs as long as the command.
+    Where no Prefect server is configured, a local one runs as long as the command.
     """
     terminal = Terminal.open(ctx, as_json=as_json, quiet=quiet, verbose=verbose)
     from mnist_pipeline.cli.configure import configure
@@ -115,32 +116,36 @@ def _run(terminal: Terminal, flow: str, config: "PipelineConfig", workspace: Pat
         raise typer.Exit(REFUSED)
 
 
-def load_flows(module: str, what: str, *, own_server: bool = True) -> ModuleType:
+def load_flows(module: str, what: str, *, required: str | None = None) -> ModuleType:
     """A module of `flows`, with a Prefect server that answers: the configured one, or one of our own.
 
     Args:
         module: its name below ``flows``.
         what: the command, for the message where Prefect is missing.
-        own_server: where none is configured, start one that lives as long as this process; it starts while the
-            imports go on.
+        required: why a server that others have started is needed, and what to do; None where one that lives as long
+            as this process would do.
 
     Raises:
         MissingExtraError: Prefect is not installed.
-        UsageError: no server is configured, and one of our own would not do.
-        PipelineError: the server does not start, or does not answer.
+        UsageError: a setting cannot work; or a server is required, and none is configured.
+        PipelineError: the server does not start, does not answer, or does not let us in.
     """
     import importlib
 
+    connection = connect(what, required=required)
+    found = importlib.import_module(f"flows.{module}")  # while a server of our own starts
+    connection.wait()
+    return found
+
+
+def connect(what: str, *, required: str | None = None) -> "Connection":
+    """As `load_flows`, before the module is imported and the server is awaited."""
+    from flows.connection import Connection
     from mnist_pipeline.errors import MissingExtraError
 
     try:
-        from flows import local_server
-
-        server = local_server.start() if own_server else local_server.require()
-        found = importlib.import_module(f"flows.{module}")
+        return Connection(required)
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] == "prefect":
             raise MissingExtraError(what, "flows") from None
         raise
-    server.wait()
-    return found

@@ -3,7 +3,6 @@
 import os
 import sys
 from contextlib import AbstractContextManager, nullcontext
-from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 from urllib.parse import urlsplit
@@ -139,22 +138,22 @@ def _score_on_dask(
     scheduler: str,
 ) -> "ScoreSummary":
     """By the workers of a cluster, as a Prefect flow."""
-    from flows.local_server import configured_url
     from mnist_pipeline.cli.flows import load_flows
     from mnist_pipeline.config import ScoreConfig, parse_config
+    from mnist_pipeline.network import is_loopback
 
     if folder is None or files_from is not None:
         raise UsageError("--dask-scheduler: name a FOLDER or s3://bucket/prefix; a list is scored on one machine")
-    if configured_url() is None and not _is_loopback(scheduler):
-        raise UsageError(
-            f"--dask-scheduler {scheduler}: its workers report to a Prefect server; start one with "
-            "'prefect server start --host 0.0.0.0' and name it where both can reach it: PREFECT_API_URL=http://HOST:4200/api"
-        )
     for path in (folder, output, report):
         if path is not None and printable(path) != str(path):
             raise UsageError(f"--dask-scheduler: {printable(path)} is no UTF-8, which is all that servers take")
     config = parse_config(ScoreConfig, values)
-    scoring = load_flows("scoring", "score --dask-scheduler")
+    here = is_loopback(urlsplit(scheduler).hostname or "")
+    required = (
+        f"--dask-scheduler {scheduler}: its workers report to a Prefect server; start one with "
+        "'prefect server start --host 0.0.0.0' and name it where both can reach it: PREFECT_API_URL=http://HOST:4200/api"
+    )
+    scoring = load_flows("scoring", "score --dask-scheduler", required=None if here else required)
     from prefect.exceptions import ParameterTypeError
 
     from flows.listener import listening
@@ -166,15 +165,6 @@ def _score_on_dask(
     except ParameterTypeError as error:
         raise UsageError(" ".join(str(error).split())) from None
     return summary
-
-
-def _is_loopback(url: str) -> bool:
-    """Whether the address is this machine, for this machine alone."""
-    try:
-        host = urlsplit(url).hostname or ""
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _location(folder: str | None, files_from: str | None) -> "Location":

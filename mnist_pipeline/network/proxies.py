@@ -5,6 +5,7 @@ followed is named. This machine itself is never reached through a proxy.
 """
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 from urllib.parse import urlsplit
@@ -13,6 +14,7 @@ from mnist_pipeline.errors import NetworkError
 from mnist_pipeline.network.addresses import check_url, is_loopback, public_url
 
 SCHEMES = ("http", "https", "socks5", "socks5h")
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,21 @@ def proxy_for(url: str) -> Proxy | None:
         if value := found.get(scheme):
             return _usable(Proxy(_variable(f"{scheme}_proxy"), value if "://" in value else f"http://{value}"))
     return None
+
+
+def loopback_without_proxy() -> Mapping[str, str]:
+    """``NO_PROXY`` in both spellings, with the names of this machine added to what is excepted.
+
+    For programs that look up their proxies themselves, and would ask them for this machine too: httpx, websockets and
+    with them Prefect's client.
+    """
+    from urllib.request import getproxies_environment
+
+    named = getproxies_environment().get("no", "")
+    hosts = [host.strip() for host in named.split(",") if host.strip()]
+    # A lone star means every host, and to urllib only where it stands alone.
+    value = named if hosts == ["*"] else ",".join(dict.fromkeys([*hosts, *LOOPBACK]))
+    return {"no_proxy": value, "NO_PROXY": value}
 
 
 def _variable(name: str) -> str:

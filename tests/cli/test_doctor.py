@@ -1,16 +1,34 @@
 """The doctor tries things, and tells whether run-all could run."""
 
 import json
+from collections.abc import Iterator
 
 import pytest
+from prefect.context import refresh_global_settings_context
 from typer.testing import CliRunner
 
+from flows.connection import QUIET
 from mnist_pipeline.cli import app
+from tests.flows.fake_api import FakeApi, fake_api
 
 
 @pytest.fixture
-def doctor(monkeypatch, tmp_path):
-    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+def api(monkeypatch) -> Iterator[FakeApi]:
+    """A Prefect server that lets everybody in, and that the environment names."""
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.setenv(name, "")
+    for name, value in QUIET.items():
+        monkeypatch.setenv(name, value)
+    with fake_api() as found:
+        monkeypatch.setenv("PREFECT_API_URL", found.url)
+        refresh_global_settings_context()
+        yield found
+    monkeypatch.undo()
+    refresh_global_settings_context()
+
+
+@pytest.fixture
+def doctor(api, monkeypatch, tmp_path):
     monkeypatch.delenv("MNIST_PIPELINE_SOURCE", raising=False)
 
     def run(*arguments: str, workspace=tmp_path / "workspace"):
@@ -20,9 +38,11 @@ def doctor(monkeypatch, tmp_path):
     return run
 
 
-def test_what_is_there_is_ok(doctor):
+def test_what_is_there_is_ok(doctor, api):
     code, found = doctor("--dataset", "digits")
     assert code == 0
+    assert found["prefect server"]["detail"] == f"{api.url} answers"
+    assert found["onnx export"]["state"] == "ok"
     assert {found[name]["state"] for name in ("python", "tensorflow", "prefect", "workspace", "data source")} == {"ok"}
     assert found["tensorflow devices"]["detail"].startswith(("cpu", "gpu"))
 
@@ -42,11 +62,20 @@ def test_a_workspace_that_cannot_be_written_is_broken(doctor, tmp_path):
 
 def test_a_prefect_server_that_does_not_answer_is_broken(doctor, monkeypatch):
     monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
+    refresh_global_settings_context()
     code, found = doctor("--dataset", "digits")
     assert (code, found["prefect server"]["state"]) == (1, "broken")
     assert "refused" in found["prefect server"]["detail"]
 
 
+def test_a_prefect_server_that_lets_nobody_in_is_broken(doctor, api):
+    api.status = 403
+    code, found = doctor("--dataset", "digits")
+    assert (code, found["prefect server"]["state"]) == (1, "broken")
+    assert "answers 403 Forbidden" in found["prefect server"]["detail"]
+
+
+@pytest.mark.usefixtures("api")
 def test_what_is_broken_is_named_in_one_line_of_error_and_in_the_one_object(tmp_path):
     words = ["doctor", "--dataset", "digits", "--workspace", str(tmp_path / "file" / "workspace")]
     (tmp_path / "file").touch()

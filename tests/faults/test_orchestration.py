@@ -5,6 +5,7 @@ import os
 import shutil
 import sqlite3
 import threading
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -70,6 +71,28 @@ def test_27_a_damaged_database_is_one_clear_line_and_stays_for_repair(alone):
     assert "file is not a database" in failed["error"]
     assert str(alone.home / "prefect.db") in failed["error"]
     assert (alone.home / "prefect.db").read_bytes().startswith(b"this is no database")
+
+
+def test_a_database_of_another_version_of_prefect_is_one_clear_line(tmp_path):
+    alone = begin(tmp_path)
+    alone.home.mkdir()
+    with closing(sqlite3.connect(alone.home / "prefect.db")) as database:
+        database.execute("CREATE TABLE alembic_version (version_num VARCHAR(32))")
+        database.execute("INSERT INTO alembic_version VALUES ('f000000000ff')")
+        database.commit()
+    failed = alone.run(code=1)
+    assert f"{alone.home / 'prefect.db'} is of another version of Prefect" in failed["error"]
+    assert "f000000000ff" in failed["error"]
+
+
+def test_a_database_that_somebody_keeps_is_one_clear_line(tmp_path):
+    alone = begin(tmp_path)
+    alone.home.mkdir()
+    impatient = alone.command.environment | {"PREFECT_SERVER_DATABASE_TIMEOUT": "1"}
+    with closing(sqlite3.connect(alone.home / "prefect.db", isolation_level=None)) as held:
+        held.execute("BEGIN EXCLUSIVE")
+        failed = replace(alone, command=replace(alone.command, environment=impatient)).run(code=1)
+    assert f"{alone.home / 'prefect.db'} is held by another process (database is locked)" in failed["error"]
 
 
 def test_27_a_database_that_somebody_holds_is_waited_for(alone):

@@ -67,8 +67,8 @@ def prefect(tmp_path_factory):
         patch.setenv("PREFECT_HOME", str(home))
         patch.setenv("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
         server = LocalServer()
-        server.wait()
-    yield Prefect(server.url, clean | {"PREFECT_HOME": str(home), "PREFECT_API_URL": server.url})
+        url = server.wait()
+    yield Prefect(url, clean | {"PREFECT_HOME": str(home), "PREFECT_API_URL": url})
     server.stop()
 
 

@@ -93,10 +93,12 @@ class House:
         )
 
     @contextmanager
-    def started(self, *command: str) -> Iterator[subprocess.Popen[Any]]:
+    def started(self, *command: str, cwd: Path | None = None) -> Iterator[subprocess.Popen[Any]]:
         """A process in a group of its own while the block runs; its output goes into a file."""
         with (self.folder / f"{len(self.processes)}.log").open("wb") as log:
-            process = subprocess.Popen(command, env=self.environment, stdout=log, stderr=log, start_new_session=True)
+            process = subprocess.Popen(
+                command, cwd=cwd, env=self.environment, stdout=log, stderr=log, start_new_session=True
+            )
         self.processes.append(process)
         try:
             yield process
@@ -197,6 +199,9 @@ def test_deploying_again_changes_nothing_that_runs(house):
         "retrain/weekly",
         "score-folder/manual",
     ]
+    dates = [datetime.fromisoformat(when) for when in again["deployments"][1]["next_runs"]]
+    assert [when.strftime("%a %H:%M %z") for when in dates] == ["Mon 04:00 +0000"] * 3
+    assert datetime.now(UTC) < dates[0] == dates[1] - timedelta(weeks=1) == dates[2] - timedelta(weeks=2)
     automations = sorted(found["name"] for found in house.post("/automations/filter", {}))
     assert automations == ["mnist-pipeline: crash runs without a heartbeat", "mnist-pipeline: tell of crashed runs"]
     with SyncPrefectClient(house.api) as client:
@@ -349,9 +354,11 @@ def test_a_killed_worker_frees_its_place(house, workspace):
     assert house.sink.wait_for("run-all crashed", house.flow_run(run)["name"])
 
 
-def test_one_process_serves_the_deployments_until_ctrl_c(house, workspace):
+def test_one_process_serves_the_deployments_until_ctrl_c_wherever_it_is(house, workspace, tmp_path):
+    (tmp_path / "flows.py").write_text("raise SystemExit('a module of the current folder was imported')")
+    command = [*COMMAND, "deploy", "--serve", *CONFIG, "--workspace", str(workspace)]
     try:
-        with house.started(*COMMAND, "deploy", "--serve", *CONFIG, "--workspace", str(workspace)) as process:
+        with house.started(*command, cwd=tmp_path) as process:
             wait_for(
                 lambda: b"being served" in (house.folder / f"{len(house.processes) - 1}.log").read_bytes(), "server"
             )

@@ -89,7 +89,12 @@ def test_a_server_that_does_not_answer_is_one_clear_line(prefect, tmp_path):
     ("options", "code", "message"),
     [
         (["--cron", "every monday"], 2, "--cron 'every monday'"),
+        (["--cron", "0 0 4 * * 1"], 2, "a schedule has five fields, not 6"),
+        (["--cron", "0 4 31 2 *"], 2, "never fires"),
         (["--timezone", "Mars/Olympus"], 2, "'Mars/Olympus'"),
+        (["--timezone", "Europe/Berln"], 2, "did you mean Europe/Berlin?"),
+        (["--pool", "a/b"], 2, "--pool 'a/b'"),
+        (["--pool", "prefect-mine"], 1, "answers 403 Forbidden (Worker pools starting with 'Prefect' are reserved"),
         (["--set", "training.epochs=0"], 2, "training.epochs"),
     ],
 )
@@ -97,6 +102,7 @@ def test_deploy_refuses_nonsense_before_it_registers_anything(prefect, tmp_path,
     failed = prefect.run("deploy", *options, "--workspace", str(tmp_path), code=code)
     assert message in failed["error"]
     assert prefect.post("/deployments/filter", {}) == []
+    assert prefect.post("/work_pools/filter", {}) == []
 
 
 def test_a_notification_address_that_nobody_knows_is_refused(prefect, tmp_path):

@@ -36,8 +36,8 @@ CONFIG = {"workers": 2, "shard_images": 16, "probabilities": True, "min_confiden
 AGAIN = CONFIG | {"resume": True}
 RUNNER = """
 import json, sys
-from flows import local_server
-local_server.set_defaults()
+from flows.connection import prepare_environment
+prepare_environment()
 from flows.scoring import score_folder
 from mnist_pipeline.errors import PipelineError
 for line in sys.stdin:

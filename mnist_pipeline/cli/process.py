@@ -1,0 +1,38 @@
+"""What a command needs of its process: an end in order, and a home."""
+
+import os
+import signal
+import tempfile
+from pathlib import Path
+
+from mnist_pipeline.errors import UsageError
+
+
+def end_as_interrupted() -> None:
+    """Let SIGTERM and SIGHUP end the command as Ctrl-C does.
+
+    The default would leave no time to tidy up; and the first process of a container has none: it would not end at all.
+    """
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)  # SIGHUP is not everywhere
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL:  # nohup has switched SIGHUP off
+            signal.signal(number, signal.default_int_handler)
+
+
+def stand_in_for_home() -> None:
+    """Give a user without a home a folder among the temporary ones: TensorFlow and Prefect keep theirs there.
+
+    That is who has no HOME and no entry in the password database, as in a container with a user id of its own.
+
+    Raises:
+        UsageError: there is such a folder, and it is somebody else's.
+    """
+    try:
+        Path.home()
+    except RuntimeError:
+        home = Path(tempfile.gettempdir()) / f"mnist-pipeline-{os.getuid()}"
+        home.mkdir(mode=0o700, exist_ok=True)
+        status = home.lstat()
+        if status.st_uid != os.getuid() or status.st_mode & 0o077:
+            raise UsageError(f"HOME is not set, and {home} could be read or made by others; set HOME") from None
+        os.environ["HOME"] = str(home)
