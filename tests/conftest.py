@@ -215,5 +215,25 @@ def small_workspace(tmp_path_factory: pytest.TempPathFactory, linear_models: Mod
     return load_helper("small_workspace").make(tmp_path_factory.mktemp("small") / "workspace", linear_models)
 
 
+QUICK = {"config", "data", "files", "imaging", "inference", "registry", "rejection"}
+"""Folders whose tests start no server, train nothing and kill nobody."""
+QUICK_FILES = {
+    "test_config",
+    "test_errors",
+    "test_fingerprint",
+    "test_gate",
+    "test_inference",
+    "test_metrics",
+    "test_runs",
+}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        room = item.path.relative_to(Path(__file__).parent).parts
+        if room[0] in QUICK or (item.path.stem in QUICK_FILES and room[0] != "faults"):
+            item.add_marker("quick")
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="write the golden files, do not compare")
