@@ -75,10 +75,18 @@ def wait_until(condition: Callable[[], object]) -> None:
 
 
 def children(pid: int) -> list[int]:
+    """Of a process that may end meanwhile."""
     try:
         return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    except OSError:  # it has just ended
+    except OSError:
         return []
+
+
+def command_line(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
 
 
 def descendants(pid: int) -> list[int]:
@@ -201,7 +209,7 @@ def test_a_finished_job_leaves_no_process_and_no_temporary_file(model, make_fold
     )
     started: set[int] = set()
     while process.poll() is None:
-        started |= set(descendants(process.pid)) if is_there(process.pid) else set()
+        started |= set(descendants(process.pid))
     process.communicate()
     assert process.returncode == 0
     assert len(started) >= 3
@@ -215,11 +223,7 @@ def test_ctrl_c_while_the_workers_are_being_loaded_is_one_line(model, make_folde
     wanted = command(make_folder(5), tmp_path / "out.csv", model)
     process = subprocess.Popen(wanted, stderr=subprocess.PIPE, start_new_session=True)
 
-    def forkserver_is_there() -> bool:
-        begun = [Path(f"/proc/{child}/cmdline").read_bytes() for child in children(process.pid)]
-        return any(b"forkserver" in line for line in begun)
-
-    wait_until(forkserver_is_there)
+    wait_until(lambda: any(b"forkserver" in command_line(child) for child in children(process.pid)))
     os.killpg(process.pid, signal.SIGINT)
     _, said = process.communicate(timeout=ENOUGH)
     assert process.returncode == 130
@@ -235,7 +239,7 @@ def test_a_helper_process_that_is_killed_costs_no_row(model, make_folder, tmp_pa
     wait_until(lambda: len(parts(output)) >= 1)
     helpers = children(process.pid)
     workers = [pid for pid in descendants(process.pid) if pid not in helpers]
-    (found,) = [pid for pid in helpers if victim.encode() in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    (found,) = [pid for pid in helpers if victim.encode() in command_line(pid)]
     os.kill(found, signal.SIGKILL)
     os.kill(workers[0], signal.SIGKILL)  # so that another one is needed
     _, said = process.communicate(timeout=ENOUGH)
