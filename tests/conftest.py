@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -22,6 +23,10 @@ from mnist_pipeline.config import FetchConfig
 from mnist_pipeline.data.fetch import fetch_dataset
 from mnist_pipeline.runs.artifacts import FetchedDataset, NoveltyModel
 from mnist_pipeline.workspace import RunDirectory, Workspace
+
+# How fast a machine is, and what else it does, decides no test.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 # Where tests run in the background of a shell, Ctrl-C is switched off, for the commands that they start as well.
 signal.signal(signal.SIGINT, signal.default_int_handler)
