@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 from mnist_pipeline.errors import PipelineError
@@ -38,12 +39,9 @@ class ProcessLock:
 
         self.path = path
         self._temporary = temporary
-        self._inode: tuple[int, int] | None = None
-        # An existence lock in its place would outlive a killed process.
-        self._lock = FileLock(path, on_acquired=self._note, fallback_to_soft=False)
-
-    def _note(self, descriptor: int) -> None:
-        self._inode = _identity(descriptor)
+        self._locked: list[tuple[int, int]] = []
+        # An existence lock in place of the system's would outlive a killed process.
+        self._lock = FileLock(path, on_acquired=partial(_note, self._locked), fallback_to_soft=False)
 
     @contextmanager
     def hold(self, seconds: float = 0) -> Iterator[None]:
@@ -99,7 +97,7 @@ class ProcessLock:
         except FileNotFoundError:
             return False
         try:
-            return _identity(descriptor) == self._inode
+            return [_identity(descriptor)] == self._locked
         finally:
             os.close(descriptor)
 
@@ -115,6 +113,11 @@ def is_held(path: Path) -> bool:
         return True
     except (PipelineError, OSError):
         return False
+
+
+def _note(locked: list[tuple[int, int]], descriptor: int) -> None:
+    """Which file was locked; not a method, so that a lock is gone as soon as nobody has it any more."""
+    locked[:] = [_identity(descriptor)]
 
 
 def _identity(descriptor: int) -> tuple[int, int]:

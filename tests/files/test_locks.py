@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import weakref
 
 import pytest
 
@@ -74,6 +75,15 @@ def test_a_lock_is_gone_with_its_process(tmp_path, holder):
     with lock.hold(), lock.hold():
         assert is_held(lock.path)
     assert lock.path.exists()
+
+
+def test_a_lock_that_nobody_has_any_more_waits_for_no_garbage_collector(tmp_path):
+    lock = ProcessLock(tmp_path / "a.lock")
+    with lock.hold():
+        pass
+    gone = weakref.ref(lock)
+    del lock
+    assert gone() is None
 
 
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
