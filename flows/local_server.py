@@ -3,11 +3,13 @@
 import atexit
 import json
 import logging
+import os
 import re
 import signal
 import subprocess
 import tempfile
 import threading
+from pathlib import Path
 
 from mnist_pipeline.errors import PipelineError
 from mnist_pipeline.processes import child_environment, python_command
@@ -16,6 +18,12 @@ START_SECONDS = 180
 NEWS_SECONDS = 15
 STOP_SECONDS = 15
 logger = logging.getLogger("mnist_pipeline.flows")
+
+
+def _absolute_home() -> dict[str, str]:
+    """Where Prefect keeps its database, for a process in another folder."""
+    home = os.environ.get("PREFECT_HOME")
+    return {"PREFECT_HOME": str(Path(home).expanduser().resolve())} if home else {}
 
 
 class LocalServer:
@@ -29,7 +37,8 @@ class LocalServer:
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the server
         self._process = subprocess.Popen(
             python_command("flows.server_process"),
-            env=child_environment(),
+            env=child_environment(**_absolute_home()),
+            cwd=Path(os.sep).resolve(),  # Prefect's migrations put the current folder in front of all other modules
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,

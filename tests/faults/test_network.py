@@ -281,6 +281,7 @@ def test_nobody_needs_certificates_without_tls(fetch, mirror, environment):
 def test_the_command_says_one_line_and_falls_back_to_the_digits(tmp_path: Path, environment):
     """The embedded digits stand in, as they do where there is no network; a source that was named is insisted on."""
     environment.setenv("https_proxy", "junk://me:secret@proxy")
+    environment.delenv("MNIST_PIPELINE_SOURCE", raising=False)
     command = [sys.executable, "-P", "-m", "mnist_pipeline", "fetch", "--workspace", str(tmp_path / "workspace")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
