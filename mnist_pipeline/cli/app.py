@@ -9,7 +9,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from mnist_pipeline.cli import deploy, doctor, flows, models, pipeline, report, runs, score
+from mnist_pipeline.cli import classify, deploy, doctor, flows, models, pipeline, report, runs, score
 from mnist_pipeline.cli.failures import explain
 from mnist_pipeline.cli.process import end_as_interrupted, stand_in_for_home
 from mnist_pipeline.cli.streams import secure_standard_streams
@@ -123,6 +123,7 @@ app.command("train")(pipeline.train)
 app.command("export")(pipeline.export)
 app.command("evaluate")(pipeline.evaluate)
 app.command("publish")(pipeline.publish)
+app.command("classify")(classify.classify)
 app.command("score")(score.score)
 app.command("report")(report.report)
 app.add_typer(runs.app, name="runs", cls=CommandGroup)

@@ -66,6 +66,17 @@ ModelName = Annotated[
     str | None,
     typer.Option("--name", envvar="MNIST_PIPELINE_MODEL", help="Name of the model; not needed where there is one."),
 ]
+Model = Annotated[
+    str,
+    typer.Option("--model", help="champion, an alias, a version, the beginning of one, or FILE.onnx."),
+]
+Preprocess = Annotated[
+    literals.PreprocessMode, typer.Option("--preprocess", help="auto leaves images in MNIST's form untouched.")
+]
+MinConfidence = Annotated[
+    float | None,
+    typer.Option("--min-confidence", help="Below it, no_digit; the model's own threshold where none."),
+]
 Registry = Annotated[
     str | None,
     typer.Option(

@@ -14,7 +14,6 @@ from mnist_pipeline.cli.options import WORKSPACE
 from mnist_pipeline.cli.terminal import Terminal
 from mnist_pipeline.errors import StoppedError, UsageError
 from mnist_pipeline.files import printable
-from mnist_pipeline.literals import PreprocessMode
 
 if TYPE_CHECKING:
     from mnist_pipeline.scoring.records import Location, ScoreSummary
@@ -30,19 +29,12 @@ def score(
     files_from: Annotated[
         str | None, typer.Option("--files-from", metavar="LIST", help="File with a path a line; - is standard input.")
     ] = None,
-    model: Annotated[
-        str,
-        typer.Option("--model", help="champion, an alias, a version, the beginning of one, or FILE.onnx."),
-    ] = "champion",
+    model: options.Model = "champion",
     name: options.ModelName = None,
     workspace: options.Workspace = WORKSPACE,
     registry: options.Registry = None,
-    preprocess: Annotated[
-        PreprocessMode, typer.Option("--preprocess", help="auto leaves images in MNIST's form untouched.")
-    ] = "auto",
-    min_confidence: Annotated[
-        float | None, typer.Option("--min-confidence", help="Below it, no_digit; the model's own threshold where none.")
-    ] = None,
+    preprocess: options.Preprocess = "auto",
+    min_confidence: options.MinConfidence = None,
     probabilities: Annotated[bool, typer.Option("--probabilities", help="Write p0 to p9 as well.")] = False,
     device: options.Device = None,
     workers: Annotated[

@@ -4,10 +4,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_pipeline.rejection.answers import NO_DIGIT, OK, REASON_NAMES, ConfidenceThreshold
+from mnist_pipeline.rejection.model import ScoringModel
 
 UNSURE = REASON_NAMES.index("confidence")
 UNLIKE = REASON_NAMES.index("unlike")
 DEFAULT_THRESHOLD = ConfidenceThreshold(value=0.5, source="default: more likely than everything else together")
+
+
+def choose_threshold(min_confidence: float | None, model: ScoringModel) -> ConfidenceThreshold:
+    """The option, else the model's own, else the default."""
+    if min_confidence is not None:
+        return ConfidenceThreshold(value=min_confidence, source="--min-confidence")
+    return model.threshold or DEFAULT_THRESHOLD
 
 
 def apply_threshold(rows: NDArray[np.void], threshold: ConfidenceThreshold) -> NDArray[np.void]:

@@ -10,9 +10,8 @@ from pydantic import ValidationError
 from mnist_pipeline.config import ScoreConfig
 from mnist_pipeline.errors import IntegrityError, PipelineError
 from mnist_pipeline.files import printable, read_json, sha256_file
-from mnist_pipeline.rejection.answers import ConfidenceThreshold
 from mnist_pipeline.rejection.model import ScoringModel
-from mnist_pipeline.rejection.rule import DEFAULT_THRESHOLD
+from mnist_pipeline.rejection.rule import choose_threshold
 from mnist_pipeline.scoring.outputs import Outputs
 from mnist_pipeline.scoring.records import Limits, Location, ScoreSummary, ScoringSettings, Section, Shard
 from mnist_pipeline.scoring.report import is_report
@@ -41,13 +40,6 @@ def make_settings(config: ScoreConfig, location: Location, model: ScoringModel) 
             seconds=config.image_seconds,
         ),
     )
-
-
-def choose_threshold(config: ScoreConfig, model: ScoringModel) -> ConfidenceThreshold:
-    """The option, else the model's own, else the default."""
-    if config.min_confidence is not None:
-        return ConfidenceThreshold(value=config.min_confidence, source="--min-confidence")
-    return model.threshold or DEFAULT_THRESHOLD
 
 
 def reusable(shard: Shard, reader: Reader) -> bool:
@@ -155,6 +147,6 @@ def recipe(config: ScoreConfig, settings: ScoringSettings, model: ScoringModel) 
         "model_sha256": model.sha256,
         "preprocess": config.preprocess,
         "preprocessing_version": settings.preprocessing_version,
-        "threshold": choose_threshold(config, model).model_dump(mode="json"),
+        "threshold": choose_threshold(config.min_confidence, model).model_dump(mode="json"),
         "probabilities": config.probabilities,
     }

@@ -23,8 +23,8 @@ from mnist_pipeline.files.names import printable
 from mnist_pipeline.progress import Progress, ReportProgress, no_progress
 from mnist_pipeline.rejection.answers import ConfidenceThreshold
 from mnist_pipeline.rejection.model import ScoringModel
+from mnist_pipeline.rejection.rule import choose_threshold
 from mnist_pipeline.scoring.job import (
-    choose_threshold,
     finished,
     make_settings,
     recipe,
@@ -111,7 +111,7 @@ def score_images(
                 logger.info("%s is complete and up to date", printable(output))
                 tidy(outputs)
                 return done
-            tally = Tally(choose_threshold(config, model))
+            tally = Tally(choose_threshold(config.min_confidence, model))
             job = _Job(pool, reader, found.count, tally, report_progress)
             with open_output(outputs, config, tally) as add:
                 for shard in job.in_order(cut(found, outputs.listing, outputs.parts, settings, config.shard_images)):

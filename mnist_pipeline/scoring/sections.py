@@ -17,10 +17,10 @@ from mnist_pipeline.files import write_json
 from mnist_pipeline.files.names import printable
 from mnist_pipeline.progress import ReportProgress, no_progress
 from mnist_pipeline.rejection.model import ScoringModel
+from mnist_pipeline.rejection.rule import choose_threshold
 from mnist_pipeline.schema import Record
 from mnist_pipeline.scoring.job import (
     check_machine,
-    choose_threshold,
     finished,
     make_settings,
     recipe,
@@ -182,7 +182,7 @@ def join_sections(
         DataError: the rows of a shard are missing.
     """
     outputs = Outputs(plan.output, plan.report)
-    tally = Tally(choose_threshold(config, model), reused=reused)
+    tally = Tally(choose_threshold(config.min_confidence, model), reused=reused)
     kept = set()
     with open_output(outputs, config, tally) as add:
         for shard in chain.from_iterable(map(shards_of, plan.sections)):

@@ -69,7 +69,8 @@ def scan_folder(root: Path, exclude: frozenset[bytes], skipped: Skipped) -> Iter
                         yield name
         except OSError as error:
             if not relative:
-                raise UsageError(f"{root} cannot be read as a folder: {error.strerror}") from None
+                advice = f"; for one image there is: mnist-pipeline classify {root}" if root.is_file() else ""
+                raise UsageError(f"{root} cannot be read as a folder: {error.strerror}{advice}") from None
             skipped.unreadable.append(f"{os.fsdecode(relative)}: {error.strerror}")
 
 

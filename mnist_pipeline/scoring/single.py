@@ -1,0 +1,95 @@
+"""One image at a time: the very row that `score` writes of it, and what the model saw."""
+
+import io
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mnist_pipeline.imaging.errors import ImageError
+from mnist_pipeline.rejection.answers import ERROR, ConfidenceThreshold
+from mnist_pipeline.rejection.rule import apply_threshold
+from mnist_pipeline.scoring.classify import Job, Model, Rows, as_seen, read_items
+from mnist_pipeline.scoring.records import ROW
+from mnist_pipeline.scoring.sources.reading import Signature
+from mnist_pipeline.scoring.writers import Batch, escape_path, open_sink
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What is known of one image.
+
+    Attributes:
+        row: what `score --probabilities` writes to a .jsonl file, key by key in that order.
+        novelty: log-odds that it is no digit; None where the model was not asked, or does not tell.
+        seen: uint8 [28, 28], the picture that the model saw; None where the image could not be read.
+    """
+
+    row: dict[str, Any]
+    novelty: float | None
+    seen: NDArray[np.uint8] | None
+
+
+class BytesReader:
+    """Reads one image that is in memory already, whatever the name.
+
+    Args:
+        data: of the image file.
+        max_bytes: of the largest one that is read.
+    """
+
+    def __init__(self, data: bytes, max_bytes: int) -> None:
+        self._data = data
+        self._max_bytes = max_bytes
+
+    def expect(self, names: Iterable[bytes]) -> None:
+        """It is here."""
+
+    def read(self, _: bytes) -> tuple[bytes, Signature]:
+        signature = self.signature(b"")
+        if len(self._data) > self._max_bytes:
+            what = f"{len(self._data):,} bytes; at most {self._max_bytes:,} are read"
+            raise ImageError("too large", what, signature)
+        if not self._data:
+            raise ImageError("empty", "holds no bytes", signature)
+        return self._data, signature
+
+    def signature(self, _: bytes) -> Signature:
+        return Signature(len(self._data), 0)
+
+
+def classify_image(name: bytes, job: Job, model: Model, threshold: ConfidenceThreshold) -> Reply:
+    """Read, decode and answer one image.
+
+    Args:
+        name: of the image, for the job's reader and for the row.
+        job: how it is read and preprocessed.
+        model: what to ask.
+        threshold: below which an answer is none.
+    """
+    [item] = read_items([name], job, {})
+    rows = Rows(1, job.mode, model)
+    rows.take(item)
+    rows.finish()
+    novelty = float(rows.rows["novelty"][0])
+    seen = None if item.plane is None else as_seen(item.plane, job.mode, model)
+    row = as_row(Batch([escape_path(name)], apply_threshold(rows.rows, threshold), rows.errors))
+    return Reply(row, novelty if np.isfinite(novelty) else None, seen)
+
+
+def unanswered(name: bytes, kind: str, message: str) -> Reply:
+    """Of an image that brought its worker down."""
+    rows = np.zeros(1, ROW)
+    rows["status"] = ERROR
+    return Reply(as_row(Batch([escape_path(name)], rows, {0: (kind, message)})), None, None)
+
+
+def as_row(batch: Batch) -> dict[str, Any]:
+    """The line that `score` writes for the one row of the batch, parsed."""
+    line = io.BytesIO()
+    open_sink(".jsonl", line, probabilities=True).write(batch)
+    row: dict[str, Any] = json.loads(line.getvalue())
+    return row
