@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from flows.connection import QUIET
 from mnist_pipeline.cli import app
-from tests.flows.fake_api import FakeApi, fake_api
+from tests.support.fake_api import FakeApi, fake_api
 
 
 @pytest.fixture

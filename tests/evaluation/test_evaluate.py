@@ -3,7 +3,6 @@
 import csv
 import json
 import shutil
-from types import ModuleType
 from typing import NamedTuple
 
 import numpy as np
@@ -19,6 +18,7 @@ from mnist_pipeline.inference import AnswerLimits, Answers, gpu_problem
 from mnist_pipeline.progress import Progress
 from mnist_pipeline.runs.artifacts import EvaluatedModel, ExportedModel, FetchedDataset
 from mnist_pipeline.workspace import RunDirectory, Workspace
+from tests.support import linear_models
 
 """A fifth of the 1,437 train rows of the digits: as many as can be held out."""
 no_gpu_here = pytest.mark.skipif(gpu_problem() is None, reason="CUDA works on this machine")
@@ -37,9 +37,7 @@ class Evaluated(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def done(
-    digits_dataset: FetchedDataset, linear_models: ModuleType, tmp_path_factory: pytest.TempPathFactory
-) -> Evaluated:
+def done(digits_dataset: FetchedDataset, tmp_path_factory: pytest.TempPathFactory) -> Evaluated:
     """One evaluation of a model that gets about nine of ten digits right."""
     data = Dataset.open(digits_dataset.directory)
     weights = linear_models.fit(data.train.images, data.train.labels, 20)
@@ -52,7 +50,7 @@ def done(
     return Evaluated(weights, exported, run, result, evaluation, progress, data)
 
 
-def test_the_file_says_what_the_predictions_are_worth(done, linear_models):
+def test_the_file_says_what_the_predictions_are_worth(done):
     labels, found = done.data.test.labels, done.evaluation
     expected = linear_models.predict(done.weights, done.data.test.images)
     answers = expected.argmax(axis=1)
@@ -87,7 +85,7 @@ def test_the_file_keeps_the_contract_that_scripts_rely_on(done, digits_dataset):
     ]
 
 
-def test_the_predictions_are_stored_as_they_were_made(done, linear_models):
+def test_the_predictions_are_stored_as_they_were_made(done):
     stored = np.load(done.run.predictions, allow_pickle=False)
 
     assert (stored.dtype, stored.shape) == (np.float32, (360, 10))
@@ -124,7 +122,7 @@ def test_the_table_has_a_row_a_class_and_a_last_one_for_all(done):
     assert float(rows[10]["f1"]) == pytest.approx(np.mean([row.f1 for row in done.evaluation.per_class]))
 
 
-def test_what_the_models_own_limits_do_to_the_test_rows_is_measured(done, linear_models):
+def test_what_the_models_own_limits_do_to_the_test_rows_is_measured(done):
     labels = done.data.test.labels
     expected = linear_models.predict(done.weights, done.data.test.images)
     right = expected.argmax(axis=1) == labels
@@ -138,7 +136,7 @@ def test_what_the_models_own_limits_do_to_the_test_rows_is_measured(done, linear
     assert 0 < found.wrong_answers_kept == (~refused & ~right).sum() < (~right).sum()
 
 
-def test_a_strange_image_is_refused_unless_its_answer_is_sure(done, digits_dataset, linear_models, tmp_path):
+def test_a_strange_image_is_refused_unless_its_answer_is_sure(done, digits_dataset, tmp_path):
     elsewhere = shutil.copytree(digits_dataset.directory, tmp_path / "data")
     images = np.load(elsewhere / "images.npy")
     images[1_437:, 0, 0] = 255
@@ -156,7 +154,7 @@ def test_a_strange_image_is_refused_unless_its_answer_is_sure(done, digits_datas
     assert 0.1 < found.false_reject_rate < 0.9
 
 
-def test_a_model_that_states_no_limits_has_none_measured(done, digits_dataset, linear_models, tmp_path):
+def test_a_model_that_states_no_limits_has_none_measured(done, digits_dataset, tmp_path):
     run, exported = linear_models.export(done.weights, digits_dataset, tmp_path / "run")
 
     evaluate_model(EvaluateConfig(device="cpu"), digits_dataset, exported, run)
@@ -164,7 +162,7 @@ def test_a_model_that_states_no_limits_has_none_measured(done, digits_dataset, l
     assert Evaluation.model_validate_json(run.evaluation_json.read_bytes()).rejection is None
 
 
-def test_a_stand_in_dataset_is_called_one(done, digits_dataset, tmp_path, linear_models):
+def test_a_stand_in_dataset_is_called_one(done, digits_dataset, tmp_path):
     run, exported = linear_models.export(done.weights, digits_dataset, tmp_path / "run")
 
     stand_in = digits_dataset.model_copy(update={"fallback": True})
@@ -209,7 +207,7 @@ def test_the_examples_are_twenty_different_rows_that_stay_the_same(done):
     assert sorted(examples(7)) == list(range(7))
 
 
-def test_a_model_that_was_changed_after_the_export_is_not_measured(done, digits_dataset, linear_models, tmp_path):
+def test_a_model_that_was_changed_after_the_export_is_not_measured(done, digits_dataset, tmp_path):
     run, exported = linear_models.export(done.weights, digits_dataset, tmp_path / "run")
     data = bytearray(run.model_onnx.read_bytes())
     data[len(data) // 2] ^= 1
@@ -220,7 +218,7 @@ def test_a_model_that_was_changed_after_the_export_is_not_measured(done, digits_
     assert not run.evaluation_json.exists()
 
 
-def test_answers_that_are_no_probabilities_are_refused_with_the_row(done, digits_dataset, linear_models, tmp_path):
+def test_answers_that_are_no_probabilities_are_refused_with_the_row(done, digits_dataset, tmp_path):
     weights = done.weights.copy()
     weights[400, 3] = np.nan
     run, exported = linear_models.export(weights, digits_dataset, tmp_path / "run")
@@ -256,7 +254,7 @@ def test_a_gpu_that_is_not_there_is_not_replaced(done, digits_dataset):
 
 
 @no_gpu_here
-def test_what_really_ran_is_recorded_and_not_what_was_asked(done, digits_dataset, linear_models, tmp_path):
+def test_what_really_ran_is_recorded_and_not_what_was_asked(done, digits_dataset, tmp_path):
     run, exported = linear_models.export(done.weights, digits_dataset, tmp_path / "run")
 
     found = evaluate_model(EvaluateConfig(device="auto"), digits_dataset, exported, run)
@@ -264,7 +262,7 @@ def test_what_really_ran_is_recorded_and_not_what_was_asked(done, digits_dataset
     assert found.provider == "CPUExecutionProvider"
 
 
-def test_a_described_dataset_is_evaluated_under_its_own_class_names(small_sprite, linear_models, tmp_path):
+def test_a_described_dataset_is_evaluated_under_its_own_class_names(small_sprite, tmp_path):
     dataset = fetch_dataset(FetchConfig(dataset=small_sprite.describe()), Workspace(tmp_path / "workspace"))
     run, exported = linear_models.export(np.zeros((784, 10), np.float32), dataset, tmp_path / "run")
 

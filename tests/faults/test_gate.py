@@ -1,7 +1,6 @@
 """A training that went wrong does not become champion: it is really trained, measured, compared and judged."""
 
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
@@ -14,13 +13,14 @@ from mnist_pipeline.evaluation.schema import Check, Evaluation, Verdict
 from mnist_pipeline.publishing.compare import compare_with_champion
 from mnist_pipeline.publishing.gate import judge
 from mnist_pipeline.runs.artifacts import FetchedDataset
+from tests.support import linear_models
 
 CHAMPION = "20261101-7be1c04d"
 SOUND = Check(name="infrastructure", value=0.0, threshold=1e-5, passed=True, sentence="A fresh process agrees.")
 
 
 @pytest.fixture
-def candidacy(digits_dataset: FetchedDataset, linear_models: ModuleType, tmp_path: Path):
+def candidacy(digits_dataset: FetchedDataset, tmp_path: Path):
     """Evaluates weights, compares them with a sound champion, and judges them."""
     data = Dataset.open(digits_dataset.directory)
     sound = linear_models.fit(data.train.images, data.train.labels, 20)
@@ -42,7 +42,7 @@ def candidacy(digits_dataset: FetchedDataset, linear_models: ModuleType, tmp_pat
     return data, sound, stand
 
 
-def test_a_training_on_shuffled_labels_is_refused_with_every_reason(candidacy, linear_models):
+def test_a_training_on_shuffled_labels_is_refused_with_every_reason(candidacy):
     data, sound, stand = candidacy
     shuffled = np.random.default_rng(5).permutation(data.train.labels)
 

@@ -9,7 +9,6 @@ import zipfile
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -29,6 +28,7 @@ from mnist_pipeline.files import sha256_bytes
 from mnist_pipeline.inference import MAX_BATCH, MAX_BYTES, Classifier, ModelMetadata, check_model_is_safe
 from mnist_pipeline.runs.artifacts import FetchedDataset, NoveltyModel, TrainedModel
 from mnist_pipeline.workspace import RunDirectory
+from tests.support import linear_models
 
 # Keras' own: `model.save` copies arrays in a way that NumPy 2 has deprecated.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -631,7 +631,6 @@ def test_one_perturbed_weight_stops_the_export_and_leaves_nothing(
     digits_dataset: FetchedDataset,
     monkeypatch: pytest.MonkeyPatch,
     novelty_model: NoveltyModel,
-    linear_models: ModuleType,
 ) -> None:
     path = tmp_path / "model.keras"
     small_model().save(path)

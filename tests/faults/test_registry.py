@@ -16,34 +16,22 @@ from hypothesis import strategies as st
 
 from mnist_pipeline.errors import IntegrityError, PipelineError, RegistryError, UsageError
 from mnist_pipeline.registry import Registry
+from tests.support import ROOT, registry_worker, samples
 
-WORKER = Path(__file__).with_name("registry_worker.py")
 MODEL = "mnist"
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="the worker forks")
 
 
 def start(action: str, root: Path, *arguments: Any) -> "subprocess.Popen[str]":
     texts = [str(a) if isinstance(a, Path) else json.dumps(a) for a in arguments]
-    command = [sys.executable, str(WORKER), action, str(root), *texts]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    command = [sys.executable, "-m", "tests.support.registry_worker", action, str(root), *texts]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
 
 
 def finish(process: "subprocess.Popen[str]") -> dict[str, Any]:
     out, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
     return {**json.loads(out), "stderr": err}
-
-
-@pytest.fixture(scope="module")
-def worker() -> Any:
-    import importlib.util
-
-    spec = importlib.util.spec_from_file_location("registry_worker", WORKER)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture
@@ -94,27 +82,25 @@ def test_19_of_publishers_of_the_same_version_exactly_one_wins(root: Path) -> No
     assert Registry(root).verify(MODEL) == []
 
 
-def test_29_a_retry_after_success_makes_no_second_version(root: Path, worker: Any) -> None:
-    first = worker.work(root, 3)
+def test_29_a_retry_after_success_makes_no_second_version(root: Path) -> None:
+    first = registry_worker.work(root, 3)
     before = {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
-    assert worker.work(root, 3) == first
+    assert registry_worker.work(root, 3) == first
     assert {path: path.read_bytes() for path in before} == before
     assert len(Registry(root).versions(MODEL)) == 1
     assert len(Registry(root).history(MODEL)) == 2
 
 
-def test_a_stage_of_a_living_process_is_left_alone_and_one_of_a_dead_process_is_deleted(
-    root: Path, worker: Any
-) -> None:
+def test_a_stage_of_a_living_process_is_left_alone_and_one_of_a_dead_process_is_deleted(root: Path) -> None:
     maker = start("abandoned", root, 1)
     assert maker.stdout
     stage = root / MODEL / maker.stdout.readline().strip()
-    worker.work(root, 2)
+    registry_worker.work(root, 2)
     assert (stage / "model.onnx").is_file()
 
     maker.kill()
     maker.communicate()
-    worker.work(root, 3)
+    registry_worker.work(root, 3)
     assert list((root / MODEL).glob(".stage-*")) == []
 
 
@@ -124,14 +110,14 @@ def serves(root: Path, version: str) -> bool:
 
 
 @pytest.mark.parametrize("largest", [0, 100, 4_096, 30_000])
-def test_17_a_file_that_cannot_be_written_fails_cleanly(root: Path, worker: Any, largest: int) -> None:
-    version = worker.work(root, 1)
+def test_17_a_file_that_cannot_be_written_fails_cleanly(root: Path, largest: int) -> None:
+    version = registry_worker.work(root, 1)
     failed = finish(start("limited", root, largest, 2))
     assert failed["code"] == 1
     assert "what was published before is untouched" in failed["stderr"]
     assert "Traceback" not in failed["stderr"]
     assert serves(root, version)
-    assert serves(root, worker.work(root, 2))
+    assert serves(root, registry_worker.work(root, 2))
 
 
 @pytest.fixture
@@ -150,19 +136,19 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(disk)], check=True)
 
 
-def test_17_a_full_disk_at_any_moment_keeps_the_old_version_served(small_disk: Path, worker: Any) -> None:
+def test_17_a_full_disk_at_any_moment_keeps_the_old_version_served(small_disk: Path) -> None:
     root = small_disk / "models"
-    champion = worker.work(root, 1)
+    champion = registry_worker.work(root, 1)
     (small_disk / "candidate-1.onnx").unlink()
-    candidate = worker.samples.write_model(root.parent, 2)
+    candidate = samples.write_model(root.parent, 2)
     registry = Registry(root)
     filler = small_disk / "filler"
 
     def run() -> str:
         try:
             with registry.stage(MODEL, candidate) as stage:
-                stage.add("evaluation.json", worker.samples.evaluation())
-                version = registry.commit(stage, worker.samples.facts()).version
+                stage.add("evaluation.json", samples.evaluation())
+                version = registry.commit(stage, samples.facts()).version
             return registry.promote(MODEL, version, reason="better")
         except RegistryError as error:
             return str(error)
@@ -172,18 +158,18 @@ def test_17_a_full_disk_at_any_moment_keeps_the_old_version_served(small_disk: P
         filler.write_bytes(bytes(max(0, shutil.disk_usage(small_disk).free - free)))
         outcome = run()
         filler.unlink()
-        if outcome == worker.samples.content_version(2):
+        if outcome == samples.content_version(2):
             break
         refused += 1
         assert "No space left on device" in outcome
         assert registry.resolve(MODEL).version == champion
     assert refused > 3
-    registry.promote(MODEL, worker.samples.content_version(2), reason="with room again")  # aliases.json follows
-    assert serves(root, worker.samples.content_version(2))
+    registry.promote(MODEL, samples.content_version(2), reason="with room again")  # aliases.json follows
+    assert serves(root, samples.content_version(2))
 
 
-def test_20_verify_names_every_file_whose_bytes_changed_and_resolve_refuses_it(root: Path, worker: Any) -> None:
-    worker.work(root, 1)
+def test_20_verify_names_every_file_whose_bytes_changed_and_resolve_refuses_it(root: Path) -> None:
+    registry_worker.work(root, 1)
     registry = Registry(root)
     published = registry.resolve(MODEL)
     chance = random.Random(1)
@@ -200,8 +186,8 @@ def test_20_verify_names_every_file_whose_bytes_changed_and_resolve_refuses_it(r
     assert registry.verify(MODEL) == []
 
 
-def test_20_a_changed_byte_of_the_history_or_the_aliases_is_named(root: Path, worker: Any) -> None:
-    worker.work(root, 1)
+def test_20_a_changed_byte_of_the_history_or_the_aliases_is_named(root: Path) -> None:
+    registry_worker.work(root, 1)
     registry = Registry(root)
     for name in ("history.jsonl", "aliases.json"):
         path = root / MODEL / name
@@ -214,11 +200,11 @@ def test_20_a_changed_byte_of_the_history_or_the_aliases_is_named(root: Path, wo
         path.write_bytes(data)
 
 
-def test_20_missing_extra_and_swapped_files_are_named(root: Path, worker: Any) -> None:
-    worker.work(root, 1)
-    worker.work(root, 2)
+def test_20_missing_extra_and_swapped_files_are_named(root: Path) -> None:
+    registry_worker.work(root, 1)
+    registry_worker.work(root, 2)
     registry = Registry(root)
-    one, two = (registry.resolve(MODEL, worker.samples.content_version(seed)) for seed in (1, 2))
+    one, two = (registry.resolve(MODEL, samples.content_version(seed)) for seed in (1, 2))
 
     (one.directory / "report.html").unlink()
     (one.directory / "notes.txt").write_text("new")
@@ -283,8 +269,8 @@ def attempts(registry: Registry, attack: str) -> Iterator[Any]:
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
-def test_23_names_that_attack_are_usage_errors(root: Path, worker: Any, attack: str) -> None:
-    worker.work(root, 1)
+def test_23_names_that_attack_are_usage_errors(root: Path, attack: str) -> None:
+    registry_worker.work(root, 1)
     registry = Registry(root)
     before = sorted(root.parent.rglob("*"))
     for attempt in attempts(registry, attack):
@@ -296,10 +282,10 @@ def test_23_names_that_attack_are_usage_errors(root: Path, worker: Any, attack: 
 
 
 @pytest.fixture(scope="module")
-def jail(tmp_path_factory: pytest.TempPathFactory, worker: Any) -> Path:
+def jail(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("jail") / "inner" / "models"
     root.parent.mkdir()
-    worker.work(root, 1)
+    registry_worker.work(root, 1)
     return root
 
 
@@ -315,8 +301,8 @@ def test_23_no_name_ever_leads_out_of_the_root(jail: Path, attack: str) -> None:
     assert all(path.is_relative_to(jail) for path in new)
 
 
-def test_23_links_do_not_lead_out_of_the_root(root: Path, worker: Any, tmp_path: Path) -> None:
-    version = worker.work(root, 1)
+def test_23_links_do_not_lead_out_of_the_root(root: Path, tmp_path: Path) -> None:
+    version = registry_worker.work(root, 1)
     outside = tmp_path / "outside"
     shutil.copytree(root / MODEL, outside)
     (root / "linked").symlink_to(outside, target_is_directory=True)
@@ -325,7 +311,7 @@ def test_23_links_do_not_lead_out_of_the_root(root: Path, worker: Any, tmp_path:
     for attempt in (
         lambda: registry.resolve("linked", version),
         lambda: registry.promote("linked", version, reason="attack"),
-        lambda: worker.samples.publish(registry, "linked", tmp_path, 2),
+        lambda: samples.publish(registry, "linked", tmp_path, 2),
     ):
         with pytest.raises(RegistryError, match="is a link to"):
             attempt()
@@ -336,8 +322,8 @@ def test_23_links_do_not_lead_out_of_the_root(root: Path, worker: Any, tmp_path:
         registry.resolve(MODEL, version)
 
 
-def test_23_a_file_of_a_version_is_a_real_file(root: Path, worker: Any, tmp_path: Path) -> None:
-    worker.work(root, 1)
+def test_23_a_file_of_a_version_is_a_real_file(root: Path, tmp_path: Path) -> None:
+    registry_worker.work(root, 1)
     registry = Registry(root)
     path = registry.resolve(MODEL).path
     path.rename(tmp_path / "model.onnx")
@@ -351,25 +337,25 @@ def test_23_a_file_of_a_version_is_a_real_file(root: Path, worker: Any, tmp_path
         registry.resolve(MODEL)
 
 
-def test_a_torn_last_line_is_ignored_and_repaired(root: Path, worker: Any) -> None:
-    version = worker.work(root, 1)
+def test_a_torn_last_line_is_ignored_and_repaired(root: Path) -> None:
+    version = registry_worker.work(root, 1)
     history = root / MODEL / "history.jsonl"
     whole = history.read_bytes()
     history.write_bytes(whole + b'{"check":"0123456789abcdef","time":"2026-')
     assert len(Registry(root).history(MODEL)) == 2
     assert Registry(root).champion(MODEL) == version
 
-    worker.work(root, 2)
+    registry_worker.work(root, 2)
     assert history.read_bytes().startswith(whole)
     assert len(Registry(root).history(MODEL)) == 4
     assert Registry(root).verify(MODEL) == []
 
 
-def test_aliases_follow_the_history_after_a_crash_between_them(root: Path, worker: Any) -> None:
-    worker.work(root, 1)
+def test_aliases_follow_the_history_after_a_crash_between_them(root: Path) -> None:
+    registry_worker.work(root, 1)
     aliases = root / MODEL / "aliases.json"
     old = aliases.read_bytes()
-    second = worker.work(root, 2)
+    second = registry_worker.work(root, 2)
     aliases.write_bytes(old)  # as a process leaves it that dies after the line of the history
     registry = Registry(root)
     assert registry.resolve(MODEL).version == second

@@ -2,7 +2,6 @@
 
 import contextlib
 import csv
-import importlib.util
 import io
 import json
 import os
@@ -32,17 +31,8 @@ from mnist_pipeline.scoring.score import score_folder
 from mnist_pipeline.scoring.sources.reading import FileReader
 from mnist_pipeline.scoring.workers import start
 from mnist_pipeline.scoring.writers import Batch, CsvSink, escape_path, parse_path
-
-_spec = importlib.util.spec_from_file_location(
-    "scoring_fixtures", Path(__file__).parents[1] / "scoring" / "conftest.py"
-)
-assert _spec
-assert _spec.loader
-fixtures = importlib.util.module_from_spec(_spec)
-sys.modules[_spec.name] = fixtures
-_spec.loader.exec_module(fixtures)
-digits, model, make_folder = fixtures.digits, fixtures.model, fixtures.make_folder
-png = fixtures.png
+from tests.support.digit_scoring import Model
+from tests.support.images import png
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="POSIX file types")
 MAX_PIXELS = 10_000_000
@@ -53,7 +43,7 @@ def read_csv(path: Path) -> dict[str, dict[str, str]]:
         return {row["path"]: row for row in csv.DictReader(file)}
 
 
-def score(folder: Path, model: "fixtures.Model", **config: object) -> tuple[ScoreSummary, dict[str, dict[str, str]]]:
+def score(folder: Path, model: Model, **config: object) -> tuple[ScoreSummary, dict[str, dict[str, str]]]:
     output = folder.with_name("out.csv")
     values = {"workers": 1, "overwrite": True, "min_confidence": 0} | config
     summary = score_folder(ScoreConfig.model_validate(values), folder, output, model.path, model.sha256)
@@ -309,7 +299,7 @@ print(summary.model_dump_json())
 
 
 def score_hooked(
-    code: str, folder: Path, model: "fixtures.Model", method: str = start.METHOD, **config: object
+    code: str, folder: Path, model: Model, method: str = start.METHOD, **config: object
 ) -> tuple[ScoreSummary, dict[str, dict[str, str]]]:
     """As `score`, in a process of its own, where every process runs ``code`` when it starts."""
     hooks, output = folder.with_name("hooks"), folder.with_name("out.csv")

@@ -1,6 +1,5 @@
 """Jobs that are killed or interrupted anywhere go on to the very output of an undisturbed one."""
 
-import importlib.util
 import os
 import random
 import shutil
@@ -25,16 +24,8 @@ from mnist_pipeline.scoring.results import read_part
 from mnist_pipeline.scoring.score import score_folder
 from mnist_pipeline.scoring.sections import join_sections, plan_sections, score_section
 from mnist_pipeline.scoring.workers.shared import SharedPools
-
-_spec = importlib.util.spec_from_file_location(
-    "scoring_fixtures", Path(__file__).parents[1] / "scoring" / "conftest.py"
-)
-assert _spec
-assert _spec.loader
-fixtures = importlib.util.module_from_spec(_spec)
-sys.modules[_spec.name] = fixtures
-_spec.loader.exec_module(fixtures)
-digits, model, make_folder = fixtures.digits, fixtures.model, fixtures.make_folder
+from tests.support.digit_scoring import Model
+from tests.support.images import png
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals")
 
@@ -51,11 +42,11 @@ CLI = "from mnist_pipeline.cli import main; main()"
 ENOUGH = 120
 
 
-def run(folder: Path, output: Path, model: "fixtures.Model", config: ScoreConfig = CONFIG) -> ScoreSummary:
+def run(folder: Path, output: Path, model: Model, config: ScoreConfig = CONFIG) -> ScoreSummary:
     return score_folder(config, folder, output, model.path, model.sha256)
 
 
-def start(folder: Path, output: Path, model: "fixtures.Model") -> "subprocess.Popen[bytes]":
+def start(folder: Path, output: Path, model: Model) -> "subprocess.Popen[bytes]":
     arguments = [CONFIG.model_dump_json(), str(folder), str(output), str(model.path), model.sha256]
     return subprocess.Popen([sys.executable, "-c", JOB, *arguments], stderr=subprocess.PIPE)
 
@@ -227,7 +218,7 @@ def test_only_what_changed_is_scored_again(model, make_folder, tmp_path):
     victim = next(path for path in images)
     part = read_part(victim)
     assert part
-    (folder / os.fsdecode(part.names[3])).write_bytes(fixtures.png(np.eye(28, dtype=np.uint8)))
+    (folder / os.fsdecode(part.names[3])).write_bytes(png(np.eye(28, dtype=np.uint8)))
     damaged = next(path for path in images if path != victim)
     damaged.write_bytes(damaged.read_bytes()[:-1])
     summary = run(folder, output, model)
@@ -248,7 +239,7 @@ def test_resume_leaves_a_complete_output_alone_and_brings_an_old_one_up_to_date(
     assert output.stat().st_mtime_ns == before
     shutil.copy(next(folder.rglob("*.png")), folder / "new.png")
     assert run(folder, output, model, resume).images == 21
-    (folder / "new.png").write_bytes(fixtures.png(np.eye(28, dtype=np.uint8)))
+    (folder / "new.png").write_bytes(png(np.eye(28, dtype=np.uint8)))
     assert run(folder, output, model, resume).reused == 0
     run(folder, tmp_path / "clean.csv", model)
     assert output.read_bytes() == (tmp_path / "clean.csv").read_bytes()

@@ -1,6 +1,5 @@
 """Worker processes start anywhere, disturb nobody, and leave nothing behind, however the job ends."""
 
-import importlib.util
 import os
 import pickle
 import signal
@@ -24,16 +23,7 @@ from mnist_pipeline.scoring.sections import plan_sections, score_section
 from mnist_pipeline.scoring.workers import process as worker_process
 from mnist_pipeline.scoring.workers import start
 from mnist_pipeline.scoring.workers.shared import SharedPools
-
-_spec = importlib.util.spec_from_file_location(
-    "scoring_fixtures", Path(__file__).parents[1] / "scoring" / "conftest.py"
-)
-assert _spec
-assert _spec.loader
-fixtures = importlib.util.module_from_spec(_spec)
-sys.modules[_spec.name] = fixtures
-_spec.loader.exec_module(fixtures)
-digits, model, make_folder = fixtures.digits, fixtures.model, fixtures.make_folder
+from tests.support.digit_scoring import Model
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals")
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="/proc and the forkserver")
@@ -54,11 +44,11 @@ score_folder(ScoreConfig(workers=2, shard_images=16, min_confidence=0), Path(fol
 COMMAND = "from mnist_pipeline.cli import main; main()"
 
 
-def arguments(folder: Path, output: Path, model: "fixtures.Model") -> list[str]:
+def arguments(folder: Path, output: Path, model: Model) -> list[str]:
     return [str(folder), str(output), str(model.path), model.sha256]
 
 
-def command(folder: Path, output: Path, model: "fixtures.Model") -> list[str]:
+def command(folder: Path, output: Path, model: Model) -> list[str]:
     wanted = ["score", str(folder), "--output", str(output), "--model", str(model.path), "--min-confidence", "0"]
     return [sys.executable, "-c", COMMAND, *wanted, "--workers", "2"]
 

@@ -1,7 +1,6 @@
 """Shares that cannot lock: reading works, writing is one line. Shares that cannot flush folders: all works."""
 
 import errno
-import importlib.util
 import os
 import subprocess
 import sys
@@ -12,14 +11,10 @@ import pytest
 from PIL import Image
 
 from mnist_pipeline.registry import Registry
+from tests.support import samples
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="flock")
 
-_spec = importlib.util.spec_from_file_location("samples", Path(__file__).parents[1] / "registry" / "samples.py")
-assert _spec
-assert _spec.loader
-samples = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(samples)
 
 ENOUGH = 120
 COMMAND = [sys.executable, "-P", "-m", "mnist_pipeline"]

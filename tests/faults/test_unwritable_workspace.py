@@ -9,7 +9,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -28,6 +27,7 @@ from mnist_pipeline.runs.artifacts import NoveltyModel, Output, TrainedModel
 from mnist_pipeline.runs.parity import Parity
 from mnist_pipeline.runs.run import Run
 from mnist_pipeline.workspace import Workspace
+from tests.support import linear_models
 
 COMMAND = [sys.executable, "-P", "-m", "mnist_pipeline"]
 READ_ONLY = 'mount --bind "$0" "$0" && mount -o remount,ro,bind "$0" && exec "$@"'
@@ -52,7 +52,7 @@ def parity_of(sha256: str) -> Parity:
     )
 
 
-def make_run(workspace: Workspace, config: PipelineConfig, linear_models: ModuleType, training_steps: int) -> Run:
+def make_run(workspace: Workspace, config: PipelineConfig, training_steps: int) -> Run:
     """A run up to its export: softmax regression in place of Keras' model."""
     run = Run.start(workspace, config)
     dataset = steps.fetch(config.fetch, run)
@@ -81,7 +81,7 @@ def make_run(workspace: Workspace, config: PipelineConfig, linear_models: Module
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory, linear_models: ModuleType) -> tuple[Path, str, str, str]:
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str, str]:
     """A workspace, a version in it, the run that published it, and one that was killed before its report was drawn."""
     root = tmp_path_factory.mktemp("finished") / "workspace"
     workspace = Workspace(root)

@@ -11,7 +11,7 @@ from prefect.context import refresh_global_settings_context
 from flows.connection import QUIET, Connection
 from mnist_pipeline.errors import PipelineError, UsageError
 from tests.flows.conftest import COMMAND
-from tests.flows.fake_api import FakeApi, fake_api
+from tests.support.fake_api import FakeApi, fake_api
 
 NONE = "none is named"
 DEAD = "http://127.0.0.1:9"

@@ -35,8 +35,8 @@ def test_no_command_imports_what_lies_in_the_current_folder(prefect, finished, h
         Image.fromarray(np.asarray(test.images[row])).save(tmp_path / "images" / f"{row}.png")
     score = ["score", str(tmp_path / "images"), "--output", str(tmp_path / "rows.csv"), "--workers", "2"]
     for arguments in (
-        # In a process of its own is trained, and a new version is published, which another process validates.
-        ["run-all", *SMALL, "--set", "training.kill_after_minutes=5", "--fresh"],
+        # A new version is trained and published, which another process validates.
+        ["run-all", *SMALL, "--set", "training.max_minutes=5", "--fresh"],
         score,
         ["models", "verify"],
         ["runs", "list"],

@@ -26,7 +26,7 @@ from prefect.client.orchestration import SyncPrefectClient
 
 from mnist_pipeline.data.dataset import Dataset
 from tests.flows.conftest import COMMAND, SMALL
-from tests.flows.sink import SECONDS, Sink
+from tests.support.sink import SECONDS, Sink
 
 STEPS = ["fetch", "train", "novelty", "export", "evaluate", "publish"]
 PREFECT = [sys.executable, "-m", "prefect", "--no-prompt"]

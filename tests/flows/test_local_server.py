@@ -114,7 +114,7 @@ def test_a_home_that_cannot_be_written_is_said_alike_by_every_command(prefect, t
     failed = alone.run("run-all", "--dataset", "digits", "--workspace", str(tmp_path / "workspace"), code=1)
     assert said in failed["error"]
     found = alone.run("doctor", "--dataset", "digits", "--workspace", str(tmp_path / "workspace"), code=1)
-    assert [(row["name"], said in row["detail"]) for row in found if row["state"] == "broken"] == [
+    assert [(row["name"], said in row["detail"]) for row in found["checks"] if row["state"] == "broken"] == [
         ("prefect server", True)
     ]
 

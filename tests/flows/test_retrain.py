@@ -13,7 +13,7 @@ from mnist_pipeline.data.dataset import Dataset
 from mnist_pipeline.runs.training_lock import only_training
 from mnist_pipeline.workspace import Workspace
 from tests.flows.conftest import SMALL
-from tests.flows.sink import Sink
+from tests.support.sink import Sink
 
 CONFIG = [*SMALL[:4], "--set", "training.epochs=12", "--set", "training.batch_size=32", "--device", "cpu"]
 

@@ -27,6 +27,7 @@ from mnist_pipeline.scoring.records import Location, ScoreSummary
 from mnist_pipeline.scoring.results import read_part
 from mnist_pipeline.scoring.score import score_images
 from tests.flows.conftest import COMMAND
+from tests.support import linear_models
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals")
 
@@ -152,7 +153,7 @@ def wait_until(condition: Callable[[], bool], process: "subprocess.Popen") -> No
 
 
 @pytest.fixture(scope="module")
-def model(linear_models, tmp_path_factory) -> ScoringModel:
+def model(tmp_path_factory) -> ScoringModel:
     images, labels = load_embedded_digits()
     metadata = ModelMetadata(
         class_names=NAMES, dataset="digits", dataset_digest="0" * 64, run_id="r", preset="linear", frameworks={}

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from tests.flows.conftest import SMALL
-from tests.flows.sink import Sink
+from tests.support.sink import Sink
 
 GATE = ("publishing.gate.min_accuracy=0.3", "publishing.gate.min_class_accuracy=0")
 CONFIG = [*SMALL[:4], "--device", "cpu", *(word for rule in GATE for word in ("--set", rule))]

@@ -3,13 +3,13 @@
 import cv2
 import numpy as np
 import pytest
-from drawn_ink import SIDE, large, likeness
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from mnist_pipeline.data.digits import load_embedded_digits
 from mnist_pipeline.imaging.form import draw, has_sprite_form, resize_only
+from tests.support.drawn_ink import SIDE, large, likeness
 
 
 def test_images_in_mnists_form_are_known_and_others_are_not(digits):

@@ -5,13 +5,13 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 import pytest
-from drawn_ink import Ink, box, large, likeness, on_paper, with_lines
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 
 from mnist_pipeline.imaging.readings import PENALTIES, Reading, read_flat, read_further
+from tests.support.drawn_ink import Ink, box, large, likeness, on_paper, with_lines
 
 Plane = NDArray[np.uint8]
 CLEAR = [0, 2, 3, 5, 6, 7, 8, 9]

@@ -1,25 +1,14 @@
 """A registry in an empty folder, and small models to publish."""
 
 import datetime as dt
-import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
 from mnist_pipeline.registry import PublishedVersion, Registry
-
-
-@pytest.fixture(scope="session")
-def samples() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("registry_samples", Path(__file__).with_name("samples.py"))
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+from tests.support import samples
 
 
 @dataclass
@@ -49,7 +38,7 @@ Publish = Callable[..., PublishedVersion]
 
 
 @pytest.fixture
-def publish(registry: Registry, tmp_path: Path, samples: ModuleType, clock: Clock) -> Publish:
+def publish(registry: Registry, tmp_path: Path, clock: Clock) -> Publish:
     """Publish the model of a seed; the clock goes on by a minute."""
 
     def publish_seed(seed: int, model: str = "mnist", **kwargs: object) -> PublishedVersion:

@@ -1,4 +1,5 @@
 from mnist_pipeline.registry.card import render_card
+from tests.support import samples
 
 EVALUATION = {
     "class_names": ["Zero", "One"],
@@ -12,7 +13,7 @@ EVALUATION = {
 }
 
 
-def test_the_card_states_what_was_recorded_and_measured(samples) -> None:
+def test_the_card_states_what_was_recorded_and_measured() -> None:
     card = render_card("mnist", "0123456789ab", "f" * 64, samples.facts(accuracy=0.98123), EVALUATION)
     for fact in (
         "# mnist 0123456789ab",
@@ -33,7 +34,7 @@ def test_the_card_states_what_was_recorded_and_measured(samples) -> None:
     assert "Refused" not in card
 
 
-def test_a_refused_fallback_model_says_both(samples) -> None:
+def test_a_refused_fallback_model_says_both() -> None:
     facts = samples.facts(refused=("accuracy 0.5 is below 0.9",), parent="a" * 12)
     card = render_card("digits", "0" * 12, "f" * 64, facts, EVALUATION | {"fallback": True})
     assert "- accuracy 0.5 is below 0.9" in card
@@ -42,7 +43,7 @@ def test_a_refused_fallback_model_says_both(samples) -> None:
     assert f"| Champion when it was judged | {'a' * 12} |" in card
 
 
-def test_what_was_not_measured_is_left_out(samples) -> None:
+def test_what_was_not_measured_is_left_out() -> None:
     card = render_card("mnist", "0" * 12, "f" * 64, samples.facts(), {})
     assert "| Class |" not in card
     assert "interval" not in card
@@ -50,7 +51,7 @@ def test_what_was_not_measured_is_left_out(samples) -> None:
     assert "\n\n\n" not in card
 
 
-def test_no_recorded_text_becomes_markup(samples) -> None:
+def test_no_recorded_text_becomes_markup() -> None:
     facts = samples.facts(refused=("<script>x</script> [a](http://b) | `c`\n# d ![e](f)",))
     card = render_card("mnist", "0" * 12, "f" * 64, facts, EVALUATION)
     line = next(line for line in card.splitlines() if "script" in line)

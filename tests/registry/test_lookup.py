@@ -8,6 +8,7 @@ import pytest
 from mnist_pipeline.errors import IntegrityError, RegistryError, UsageError
 from mnist_pipeline.inference import AnswerLimits
 from mnist_pipeline.registry.lookup import find_scoring_model
+from tests.support import linear_models, samples
 
 TAKES = "--model takes champion, an alias, a version, the beginning of one, or FILE.onnx"
 
@@ -57,12 +58,12 @@ def test_a_version_that_is_not_there_is_no_file(folder, publish):
         find_scoring_model("0123456789ab", None, folder, None)
 
 
-def test_a_file_is_taken_whatever_the_case_of_its_ending(folder, samples):
+def test_a_file_is_taken_whatever_the_case_of_its_ending(folder):
     (folder / "MODEL.ONNX").write_bytes(samples.model_bytes(1))
     assert find_scoring_model("MODEL.ONNX", None, folder, None).path == Path("MODEL.ONNX")
 
 
-def test_a_bare_file_brings_the_limits_that_it_states(folder, digits_dataset, linear_models):
+def test_a_bare_file_brings_the_limits_that_it_states(folder, digits_dataset):
     limits = AnswerLimits(confidence=0.4, novelty=1.5, sure=0.99, turned_away=0.004, rows=287)
     weights = np.zeros((784, 10), np.float32)
     run, exported = linear_models.export(weights, digits_dataset, folder / "one", limits=limits)

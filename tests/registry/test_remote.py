@@ -9,6 +9,7 @@ import pytest
 from mnist_pipeline.errors import IntegrityError, RegistryError, StorageError, UsageError
 from mnist_pipeline.files.object_store import ObjectFolder, parse_url
 from mnist_pipeline.registry import Registry, open_registry
+from tests.support import ROOT, samples
 
 
 @pytest.fixture
@@ -35,7 +36,7 @@ def elsewhere(server: Any, url: str, tmp_path: Path) -> Registry:
     return open_registry(url, cache=tmp_path / "elsewhere")
 
 
-def test_what_one_machine_publishes_another_resolves(remote, elsewhere, samples, tmp_path) -> None:
+def test_what_one_machine_publishes_another_resolves(remote, elsewhere, tmp_path) -> None:
     one = samples.publish(remote, "mnist", tmp_path, 1)
     two = samples.publish(remote, "mnist", tmp_path, 2)
     remote.promote("mnist", one.version, reason="first", who="ada", expected=None)
@@ -55,7 +56,7 @@ def test_what_one_machine_publishes_another_resolves(remote, elsewhere, samples,
     assert remote.rollback("mnist", reason="worse") == one.version
 
 
-def test_a_manifest_appears_after_all_its_files(remote, samples, tmp_path, server) -> None:
+def test_a_manifest_appears_after_all_its_files(remote, tmp_path, server) -> None:
     published = samples.publish(remote, "mnist", tmp_path, 1)
     puts = [path for method, path in server.gate.requests if method == "PUT"]
     manifest = next(n for n, path in enumerate(puts) if path.endswith("/manifest.json"))
@@ -65,7 +66,7 @@ def test_a_manifest_appears_after_all_its_files(remote, samples, tmp_path, serve
     assert puts.index(next(path for path in puts if path.endswith("/history.jsonl"))) > manifest
 
 
-def test_the_model_is_validated_as_it_was_downloaded(remote, samples, tmp_path, server) -> None:
+def test_the_model_is_validated_as_it_was_downloaded(remote, tmp_path, server) -> None:
     with remote.stage("mnist", samples.write_model(tmp_path, 1)) as stage:
         assert stage.model_path.read_bytes() == samples.model_bytes(1)
         assert stage.model_path.is_relative_to(tmp_path / "cache")
@@ -74,7 +75,7 @@ def test_the_model_is_validated_as_it_was_downloaded(remote, samples, tmp_path, 
     assert remote.versions("mnist") == []
 
 
-def test_downloads_are_kept_by_digest(elsewhere, remote, samples, tmp_path, server) -> None:
+def test_downloads_are_kept_by_digest(elsewhere, remote, tmp_path, server) -> None:
     samples.publish(remote, "mnist", tmp_path, 1)
     remote.promote("mnist", samples.content_version(1), reason="first")
     server.gate.requests.clear()
@@ -87,14 +88,14 @@ def test_downloads_are_kept_by_digest(elsewhere, remote, samples, tmp_path, serv
     assert server.gate.count("GET", "/model.onnx") == 2
 
 
-def test_publishing_again_changes_nothing(remote, elsewhere, samples, tmp_path) -> None:
+def test_publishing_again_changes_nothing(remote, elsewhere, tmp_path) -> None:
     first = samples.publish(remote, "mnist", tmp_path, 1)
     assert samples.publish(elsewhere, "mnist", tmp_path, 1, who="other").manifest == first.manifest
     assert len(remote.history("mnist")) == 1
     assert remote.verify("mnist") == []
 
 
-def test_changed_lost_and_foreign_objects_are_named(remote, elsewhere, samples, tmp_path, server, url) -> None:
+def test_changed_lost_and_foreign_objects_are_named(remote, elsewhere, tmp_path, server, url) -> None:
     published = samples.publish(remote, "mnist", tmp_path, 1)
     folder = f"mnist/{published.version}"
     objects = ObjectFolder(url)
@@ -114,7 +115,7 @@ def test_changed_lost_and_foreign_objects_are_named(remote, elsewhere, samples, 
         elsewhere.resolve("mnist", published.version)
 
 
-def test_prune_deletes_the_objects(remote, samples, tmp_path, server, url, clock) -> None:
+def test_prune_deletes_the_objects(remote, tmp_path, server, url, clock) -> None:
     for seed in range(3):
         clock.forward(minutes=1)
         samples.publish(remote, "mnist", tmp_path, seed)
@@ -125,7 +126,7 @@ def test_prune_deletes_the_objects(remote, samples, tmp_path, server, url, clock
     assert remote.verify("mnist") == []
 
 
-def test_a_registry_in_a_bucket_that_is_not_there_says_so(server, tmp_path, samples) -> None:
+def test_a_registry_in_a_bucket_that_is_not_there_says_so(server, tmp_path) -> None:
     registry = open_registry("s3://no-such-bucket/models", cache=tmp_path / "cache")
     with pytest.raises(StorageError, match=r"NoSuchBucket \(The specified bucket does not exist\); check bucket"):
         samples.publish(registry, "mnist", tmp_path, 1)
@@ -154,7 +155,7 @@ def test_a_url_is_a_bucket_and_a_prefix() -> None:
     assert parse_url("s3://my.bucket-1/a/b_c/") == ("my.bucket-1", "a/b_c")
 
 
-def test_a_cache_that_cannot_be_written_is_named(remote, elsewhere, samples, tmp_path) -> None:
+def test_a_cache_that_cannot_be_written_is_named(remote, elsewhere, tmp_path) -> None:
     published = samples.publish(remote, "mnist", tmp_path, 1)
     (tmp_path / "elsewhere").write_text("a file is in the way")
     with pytest.raises(
@@ -175,13 +176,11 @@ def test_a_path_is_a_folder(tmp_path: Path) -> None:
 
 
 WRITER = """
-import importlib.util, sys
+import sys
 from pathlib import Path
 from mnist_pipeline.registry import open_registry
-samples_file, url, folder, seed = sys.argv[1:]
-spec = importlib.util.spec_from_file_location("samples", samples_file)
-samples = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(samples)
+from tests.support import samples
+url, folder, seed = sys.argv[1:]
 registry = open_registry(url, cache=Path(folder) / f"cache-{seed}")
 model = samples.write_model(Path(folder), int(seed))
 sys.stdin.readline()
@@ -190,9 +189,9 @@ registry.promote("mnist", version, reason="race", who=seed)
 """
 
 
-def test_19_writers_on_several_machines_lose_nothing(remote, server, url, samples, tmp_path) -> None:
-    command = [sys.executable, "-c", WRITER, samples.__file__, url, str(tmp_path)]
-    writers = [subprocess.Popen([*command, str(n)], stdin=subprocess.PIPE, text=True) for n in (1, 2, 3, 3)]
+def test_19_writers_on_several_machines_lose_nothing(remote, server, url, tmp_path) -> None:
+    command = [sys.executable, "-c", WRITER, url, str(tmp_path)]
+    writers = [subprocess.Popen([*command, str(n)], stdin=subprocess.PIPE, text=True, cwd=ROOT) for n in (1, 2, 3, 3)]
     for writer in writers:
         assert writer.stdin
         writer.stdin.write("go\n")
@@ -212,7 +211,7 @@ def test_19_writers_on_several_machines_lose_nothing(remote, server, url, sample
     assert json.loads(aliases.data) == {"champion": promotions[-1].after}
 
 
-def test_19_a_conflict_is_tried_again(remote, samples, tmp_path, server) -> None:
+def test_19_a_conflict_is_tried_again(remote, tmp_path, server) -> None:
     server.gate.conflicts = 2
     published = samples.publish(remote, "mnist", tmp_path, 1)
     server.gate.conflicts = 3
@@ -221,7 +220,7 @@ def test_19_a_conflict_is_tried_again(remote, samples, tmp_path, server) -> None
     assert [c.action for c in remote.history("mnist")] == ["publish", "promote"]
 
 
-def test_29_a_write_whose_answer_is_lost_is_not_done_twice(remote, samples, tmp_path, server, clock) -> None:
+def test_29_a_write_whose_answer_is_lost_is_not_done_twice(remote, tmp_path, server, clock) -> None:
     server.gate.lost_answers = 1
     versions = []
     for seed in (1, 2, 3):
@@ -236,7 +235,7 @@ def test_29_a_write_whose_answer_is_lost_is_not_done_twice(remote, samples, tmp_
 
 
 def test_18_a_connection_cut_at_any_write_leaves_whole_versions_and_the_next_run_finishes(
-    remote, elsewhere, samples, tmp_path, server, clock, monkeypatch
+    remote, elsewhere, tmp_path, server, clock, monkeypatch
 ) -> None:
     def run(seed: int) -> None:
         version = samples.publish(remote, "mnist", tmp_path, seed).version

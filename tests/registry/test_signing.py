@@ -83,7 +83,7 @@ def test_openssl_agrees(publish, tmp_path) -> None:
     assert "Verified Successfully" in said
 
 
-def test_keys_that_cannot_be_used_say_why(registry, publish, samples, keys, tmp_path) -> None:
+def test_keys_that_cannot_be_used_say_why(registry, publish, keys, tmp_path) -> None:
     key = ed25519.Ed25519PrivateKey.generate()
     locked = write_private(tmp_path / "locked.pem", key, BestAvailableEncryption(b"secret"))
     curve = write_private(tmp_path / "curve.pem", ec.generate_private_key(ec.SECP256R1()))

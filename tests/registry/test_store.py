@@ -4,12 +4,12 @@ import re
 import shutil
 from hashlib import sha256
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
 from mnist_pipeline.errors import IntegrityError, RegistryError, UsageError
 from mnist_pipeline.registry import Registry, parse_when, store
+from tests.support import samples
 
 
 def tree(folder: Path) -> dict[str, bytes]:
@@ -18,7 +18,7 @@ def tree(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
-def test_a_version_is_named_by_its_content_and_holds_the_files_of_the_contract(registry, publish, samples, tmp_path):
+def test_a_version_is_named_by_its_content_and_holds_the_files_of_the_contract(registry, publish, tmp_path):
     published = publish(1)
 
     digest = sha256(samples.model_bytes(1)).hexdigest()
@@ -51,7 +51,7 @@ def test_publishing_again_changes_nothing(registry, publish, tmp_path):
     assert [change.action for change in registry.history("mnist")] == ["publish"]
 
 
-def test_a_model_file_is_found_by_its_digest_once_it_is_published(registry, publish, samples):
+def test_a_model_file_is_found_by_its_digest_once_it_is_published(registry, publish):
     digests = [sha256(samples.model_bytes(seed)).hexdigest() for seed in (1, 2)]
     published = publish(1)
     assert [registry.published("mnist", digest) for digest in digests] == [published, None]
@@ -62,7 +62,7 @@ def test_a_model_file_is_found_by_its_digest_once_it_is_published(registry, publ
         registry.published("mnist", digests[0])
 
 
-def test_an_abandoned_stage_leaves_nothing(registry, samples, tmp_path):
+def test_an_abandoned_stage_leaves_nothing(registry, tmp_path):
     with pytest.raises(KeyboardInterrupt), registry.stage("mnist", samples.write_model(tmp_path, 1)) as stage:
         assert stage.model_path.read_bytes() == samples.model_bytes(1)
         stage.add("evaluation.json", samples.evaluation())
@@ -71,7 +71,7 @@ def test_an_abandoned_stage_leaves_nothing(registry, samples, tmp_path):
     assert tree(tmp_path / "models") == {}
 
 
-def test_a_version_needs_its_evaluation_and_cannot_replace_its_own_files(registry, samples, tmp_path):
+def test_a_version_needs_its_evaluation_and_cannot_replace_its_own_files(registry, tmp_path):
     with registry.stage("mnist", samples.write_model(tmp_path, 1)) as stage:
         with pytest.raises(UsageError, match=r"evaluation\.json"):
             registry.commit(stage, samples.facts())
@@ -83,7 +83,7 @@ def test_a_version_needs_its_evaluation_and_cannot_replace_its_own_files(registr
                 stage.add(name, "")
 
 
-def test_two_models_with_the_same_first_digits_are_told_apart(registry, publish, samples, tmp_path, monkeypatch):
+def test_two_models_with_the_same_first_digits_are_told_apart(registry, publish, tmp_path, monkeypatch):
     monkeypatch.setattr(store, "content_version", lambda digest: "0" * 12)
     monkeypatch.setattr("mnist_pipeline.registry.manifest.content_version", lambda digest: "0" * 12)
     first = publish(1)
@@ -321,7 +321,7 @@ def test_without_a_name_the_user_of_the_process_did_it(registry, publish):
     assert re.fullmatch(r".+@.+", registry.history("mnist")[0].who)
 
 
-def test_unknown_models_have_nothing(registry: Registry, samples: ModuleType) -> None:
+def test_unknown_models_have_nothing(registry: Registry) -> None:
     assert registry.models() == []
     assert registry.versions("nobody") == []
     assert registry.aliases("nobody") == {}

@@ -7,6 +7,7 @@ import pytest
 
 from mnist_pipeline.inference import Classifier
 from mnist_pipeline.publishing.validate import InfrastructureValidation, validate_in_fresh_process
+from tests.support import samples
 
 
 class Golden(NamedTuple):
@@ -21,7 +22,7 @@ class Golden(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def golden(samples: Any, tmp_path_factory: pytest.TempPathFactory) -> Golden:
+def golden(tmp_path_factory: pytest.TempPathFactory) -> Golden:
     model = samples.write_model(tmp_path_factory.mktemp("golden"), 1)
     images = np.random.default_rng(0).integers(0, 256, (16, 28, 28), np.uint8)
     digest = sha256(model.read_bytes()).hexdigest()

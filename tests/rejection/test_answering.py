@@ -4,12 +4,12 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from drawn_ink import Ink, box, large, on_paper, with_lines
 from numpy.typing import NDArray
 
 from mnist_pipeline.data.digits import load_embedded_digits
 from mnist_pipeline.inference import Answers
 from mnist_pipeline.rejection.answering import answer
+from tests.support.drawn_ink import Ink, box, large, on_paper, with_lines
 
 SHOWN = (0, 2, 3, 5, 6, 7)
 

@@ -4,7 +4,6 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -17,6 +16,7 @@ from mnist_pipeline.data.fetch import fetch_dataset
 from mnist_pipeline.evaluation.evaluate import evaluate_model
 from mnist_pipeline.runs.artifacts import FetchedDataset
 from mnist_pipeline.workspace import Workspace
+from tests.support import linear_models
 
 SOURCE = os.environ.get("MNIST_PIPELINE_SOURCE")
 ROUNDING = 1e-6
@@ -30,9 +30,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> FetchedDataset:
     return fetch_dataset(config, Workspace(tmp_path_factory.mktemp("exactness")))
 
 
-def test_every_test_image_as_a_file_gets_the_answer_that_was_evaluated(
-    dataset: FetchedDataset, linear_models: ModuleType, tmp_path: Path
-):
+def test_every_test_image_as_a_file_gets_the_answer_that_was_evaluated(dataset: FetchedDataset, tmp_path: Path):
     data = Dataset.open(dataset.directory, train_rows=1_150)
     weights = linear_models.fit(np.asarray(data.train.images), np.asarray(data.train.labels), 30)
     run, exported = linear_models.export(weights, dataset, tmp_path / "run")

@@ -22,7 +22,7 @@ from mnist_pipeline.scoring.sources.listing import Skipped
 from mnist_pipeline.scoring.sources.objects import ObjectReader, list_keys
 from mnist_pipeline.scoring.sources.reading import SIGNATURE, signature_of
 from mnist_pipeline.scoring.writers import parse_path
-from tests.scoring.conftest import png
+from tests.support.images import png
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="names are bytes")
 CONFIG = ScoreConfig(workers=1, min_confidence=0)

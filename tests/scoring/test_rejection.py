@@ -15,13 +15,14 @@ from mnist_pipeline.rejection.answers import ConfidenceThreshold
 from mnist_pipeline.rejection.model import ScoringModel
 from mnist_pipeline.scoring.records import Location, ScoreSummary
 from mnist_pipeline.scoring.score import score_images
+from tests.support import linear_models
 
 LETTERS = "AEFHKMNPRTUVWXdhknuvwxy"
 LIMITS = AnswerLimits(confidence=0.1, novelty=1.0, sure=0.6, turned_away=0.02, rows=287)
 
 
 @pytest.fixture(scope="module")
-def model(digits_dataset, linear_models, tmp_path_factory) -> ScoringModel:
+def model(digits_dataset, tmp_path_factory) -> ScoringModel:
     """As a registry hands it out: its novelty is the brightness of the corner pixel (`linear_models`)."""
     data = Dataset.open(digits_dataset.directory)
     weights = linear_models.fit(data.train.images, data.train.labels, 60)

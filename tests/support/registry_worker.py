@@ -4,7 +4,6 @@ It imports everything once and forks for each attempt: a killed attempt is a kil
 fifty of them take seconds.
 """
 
-import importlib.util
 import json
 import os
 import random
@@ -14,28 +13,16 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import FrameType, ModuleType
+from types import FrameType
 from typing import Any
 
 from mnist_pipeline.errors import PipelineError
 from mnist_pipeline.inference import check_model_is_safe
 from mnist_pipeline.registry import Registry
+from tests.support import samples
 
 MODEL = "mnist"
 _SYSTEM_MODULES = {"posix", "_io", "fcntl"}
-
-
-def load_samples() -> ModuleType:
-    path = Path(__file__).parents[1] / "registry" / "samples.py"
-    spec = importlib.util.spec_from_file_location("registry_samples", path)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-samples = load_samples()
 
 
 def work(root: Path, seed: int, *, promote: bool = True) -> str:

@@ -14,11 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from mnist_pipeline.evaluation.schema import Evaluation, Verdict
 from mnist_pipeline.reporting.html import render_comparison_html, render_html
 from mnist_pipeline.reporting.inputs import ReportInputs, RunFacts
 from mnist_pipeline.reporting.markdown import code, escape, render_markdown
-from mnist_pipeline.runs.history import History, Layer
+from mnist_pipeline.runs.history import Layer
+from tests.support.reports import make_inputs, sample_evaluation, sample_history, sample_verdict
 
 Make = Callable[..., ReportInputs]
 VOID = {"meta", "link", "img", "br", "col"}
@@ -74,23 +74,18 @@ def normalized(page: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def promoted(report_inputs: Make) -> str:
-    return render_html(report_inputs())
+def promoted() -> str:
+    return render_html(make_inputs())
 
 
 @pytest.fixture(scope="module")
-def bare_inputs(
-    report_inputs: Make,
-    evaluations: Callable[..., Evaluation],
-    histories: Callable[..., History],
-    verdicts: Callable[..., Verdict],
-) -> ReportInputs:
+def bare_inputs() -> ReportInputs:
     """All that can be absent is: champion, images, validation rows, latency, journal; and the dataset fell back."""
-    return report_inputs(
+    return make_inputs(
         run=RunFacts("20261121T100000-000000"),
-        evaluation=evaluations(fallback=True, dataset="digits", latency=[], rejection=None),
-        history=histories(2, held_out=False, batches=5),
-        verdict=verdicts(promoted=False),
+        evaluation=sample_evaluation(fallback=True, dataset="digits", latency=[], rejection=None),
+        history=sample_history(2, held_out=False, batches=5),
+        verdict=sample_verdict(promoted=False),
         comparison=None,
         images={},
         labels={},
@@ -98,8 +93,8 @@ def bare_inputs(
     )
 
 
-def test_markdown_is_as_agreed(report_inputs: Make, bare_inputs: ReportInputs, golden: Callable[..., None]) -> None:
-    golden("promoted.md", render_markdown(report_inputs()))
+def test_markdown_is_as_agreed(bare_inputs: ReportInputs, golden: Callable[..., None]) -> None:
+    golden("promoted.md", render_markdown(make_inputs()))
     golden("bare.md", render_markdown(bare_inputs))
 
 
@@ -108,16 +103,14 @@ def test_html_is_as_agreed(promoted: str, bare_inputs: ReportInputs, golden: Cal
     golden("bare.html", normalized(render_html(bare_inputs)))
 
 
-def test_comparison_is_as_agreed(
-    report_inputs: Make, evaluations: Callable[..., Evaluation], golden: Callable[..., None]
-) -> None:
-    a = report_inputs()
-    b = report_inputs(evaluation=evaluations(mistakes=a.evaluation.mistakes[12:]))
+def test_comparison_is_as_agreed(golden: Callable[..., None]) -> None:
+    a = make_inputs()
+    b = make_inputs(evaluation=sample_evaluation(mistakes=a.evaluation.mistakes[12:]))
     golden("comparison.html", normalized(render_comparison_html(a, b)))
 
 
-def test_the_same_inputs_give_the_same_bytes(report_inputs: Make, promoted: str) -> None:
-    assert render_html(report_inputs()) == promoted
+def test_the_same_inputs_give_the_same_bytes(promoted: str) -> None:
+    assert render_html(make_inputs()) == promoted
 
 
 def test_a_page_can_load_nothing(promoted: str) -> None:
@@ -176,11 +169,11 @@ def test_sections_stand_in_their_order(promoted: str) -> None:
     ]
 
 
-def test_the_worst_report_stays_small(
-    report_inputs: Make, evaluations: Callable[..., Evaluation], histories: Callable[..., History]
-) -> None:
+def test_the_worst_report_stays_small() -> None:
     confusion = [[100 for _ in range(10)] for _ in range(10)]
-    inputs = report_inputs(evaluation=evaluations(confusion), history=histories(100, batches=860), comparison=None)
+    inputs = make_inputs(
+        evaluation=sample_evaluation(confusion), history=sample_history(100, batches=860), comparison=None
+    )
     assert len(inputs.evaluation.mistakes) == 9_000
     page = render_html(inputs)
     assert len(page.encode()) < 3_000_000
@@ -204,8 +197,8 @@ def test_what_is_absent_is_said(bare_inputs: ReportInputs) -> None:
     assert text.index("Not the dataset that was asked for.") < text.index("Test images right")
 
 
-def test_an_ensemble_is_told_by_its_members(report_inputs: Make, histories: Callable[..., History]) -> None:
-    one = histories(24)
+def test_an_ensemble_is_told_by_its_members() -> None:
+    one = sample_history(24)
     members = range(1, 13)
     layers = [
         layer.model_copy(update={"name": f"member_{member}/{layer.name}"}) for member in members for layer in one.layers
@@ -219,7 +212,7 @@ def test_an_ensemble_is_told_by_its_members(report_inputs: Make, histories: Call
         "config": one.config | {"views": 5},
         "validation_accuracy": 0.991,
     }
-    page = render_html(report_inputs(history=one.model_copy(update=several)))
+    page = render_html(make_inputs(history=one.model_copy(update=several)))
     table = page[page.index('<table id="layers">') :].split("</table>")[0]
     assert re.findall(r'<th scope="row" class="path">([^<]*)', table) == [
         *(layer.name for layer in layers[:6]),
@@ -236,41 +229,41 @@ def test_an_ensemble_is_told_by_its_members(report_inputs: Make, histories: Call
     ).replace(" %", "\u00a0%") in page
 
 
-def test_a_refusal_gives_its_reasons(report_inputs: Make, verdicts: Callable[..., Verdict]) -> None:
-    page = render_html(report_inputs(verdict=verdicts(promoted=False)))
+def test_a_refusal_gives_its_reasons() -> None:
+    page = render_html(make_inputs(verdict=sample_verdict(promoted=False)))
     assert "<h1>Refused</h1>" in page
     reasons = page[page.index('class="reasons"') : page.index("</ul>")]
     assert "98.95 %, asked is at least 99.50%: too low." in reasons
     assert reasons.count("<li>") == 1
 
 
-def test_before_the_gate_nothing_is_claimed(report_inputs: Make) -> None:
-    inputs = report_inputs(verdict=None)
+def test_before_the_gate_nothing_is_claimed() -> None:
+    inputs = make_inputs(verdict=None)
     assert "<h1>Not judged yet</h1>" in render_html(inputs)
     assert render_markdown(inputs).startswith("# Not judged yet")
 
 
-def test_a_perfect_model_has_no_mistakes_to_show(report_inputs: Make, evaluations: Callable[..., Evaluation]) -> None:
+def test_a_perfect_model_has_no_mistakes_to_show() -> None:
     perfect = [[100 if true == predicted else 0 for predicted in range(10)] for true in range(10)]
-    page = render_html(report_inputs(evaluation=evaluations(perfect), comparison=None))
+    page = render_html(make_inputs(evaluation=sample_evaluation(perfect), comparison=None))
     assert "None: every test image was read right." in page
     assert "shade-" not in page[page.index('id="confusion"') : page.index('id="mistakes"')]
 
 
-def test_a_report_tells_no_password(report_inputs: Make) -> None:
+def test_a_report_tells_no_password() -> None:
     source = "https://user:hunter2@mirror.example/mnist/?X-Signature=5ecret"
-    inputs = report_inputs(run=RunFacts("run", config={"fetch": {"source": source, "other": None}}))
-    other = report_inputs(run=RunFacts("other"))
+    inputs = make_inputs(run=RunFacts("run", config={"fetch": {"source": source, "other": None}}))
+    other = make_inputs(run=RunFacts("other"))
     for page in (render_html(inputs), render_markdown(inputs), render_comparison_html(inputs, other)):
         assert "hunter2" not in page
         assert "5ecret" not in page
     assert "https://***@mirror.example/mnist/?***" in render_html(inputs)
 
 
-def renamed(report_inputs: Make, evaluations: Callable[..., Evaluation], name: str) -> ReportInputs:
+def renamed(name: str) -> ReportInputs:
     """The sample run, in which every text that comes from data is ``name``."""
-    sample = report_inputs()
-    evaluation = evaluations(
+    sample = make_inputs()
+    evaluation = sample_evaluation(
         class_names=[name] * 10,
         per_class=[part.model_copy(update={"name": name}) for part in sample.evaluation.per_class],
         provider=name,
@@ -296,7 +289,7 @@ def renamed(report_inputs: Make, evaluations: Callable[..., Evaluation], name: s
         }
     )
     checks = [check.model_copy(update={"name": name, "sentence": name}) for check in sample.verdict.checks]
-    return report_inputs(
+    return make_inputs(
         run=run,
         evaluation=evaluation,
         history=sample.history.model_copy(update={"layers": layers, "notes": [name]}),
@@ -322,10 +315,10 @@ HOSTILE = [
 ]
 
 
-def test_no_text_of_the_data_becomes_html(report_inputs: Make, evaluations: Callable[..., Evaluation]) -> None:
+def test_no_text_of_the_data_becomes_html() -> None:
     hostile = " ".join(HOSTILE)
-    plain = Page(render_html(renamed(report_inputs, evaluations, "plain")))
-    page = Page(render_html(renamed(report_inputs, evaluations, hostile)))
+    plain = Page(render_html(renamed("plain")))
+    page = Page(render_html(renamed(hostile)))
     assert page.shape == plain.shape
     assert [sorted(attributes) for _, attributes in page.elements] == [sorted(a) for _, a in plain.elements]
     assert page.texts.count(hostile) > 50
@@ -337,11 +330,9 @@ def markdown_tokens(text: str) -> list[Any]:
 
 
 @pytest.mark.parametrize("hostile", HOSTILE)
-def test_no_text_of_the_data_becomes_markdown(
-    report_inputs: Make, evaluations: Callable[..., Evaluation], hostile: str
-) -> None:
-    plain = [token.type for token in markdown_tokens(render_markdown(renamed(report_inputs, evaluations, "plain")))]
-    found = [token.type for token in markdown_tokens(render_markdown(renamed(report_inputs, evaluations, hostile)))]
+def test_no_text_of_the_data_becomes_markdown(hostile: str) -> None:
+    plain = [token.type for token in markdown_tokens(render_markdown(renamed("plain")))]
+    found = [token.type for token in markdown_tokens(render_markdown(renamed(hostile)))]
     counted = {"text", "text_special"}  # escapes split one text into several
     assert [kind for kind in found if kind not in counted] == [kind for kind in plain if kind not in counted]
 

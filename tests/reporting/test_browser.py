@@ -9,17 +9,17 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from mnist_pipeline.evaluation.schema import Evaluation, Verdict
+from mnist_pipeline.evaluation.schema import Evaluation
 from mnist_pipeline.files import write_text
 from mnist_pipeline.reporting.html import render_comparison_html, render_html
-from mnist_pipeline.reporting.inputs import ReportInputs, RunFacts
-from mnist_pipeline.runs.history import History
+from mnist_pipeline.reporting.inputs import RunFacts
+from tests.support.reports import make_inputs, sample_evaluation, sample_history, sample_verdict
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 CHROMEDRIVER = shutil.which("chromedriver")
@@ -95,30 +95,24 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def evaluation(evaluations: Callable[..., Evaluation]) -> Evaluation:
-    return evaluations()
+def evaluation() -> Evaluation:
+    return sample_evaluation()
 
 
 @pytest.fixture(scope="module")
-def pages(
-    tmp_path_factory: pytest.TempPathFactory,
-    report_inputs: Callable[..., ReportInputs],
-    evaluations: Callable[..., Evaluation],
-    histories: Callable[..., History],
-    verdicts: Callable[..., Verdict],
-) -> dict[str, Path]:
+def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A full report, one that lacks what can be absent and holds long names, and a comparison."""
-    full = report_inputs()
+    full = make_inputs()
     long = "an-unbroken-name-that-is-longer-than-any-phone-is-wide-" * 2
-    refused = report_inputs(
+    refused = make_inputs(
         run=RunFacts(run_id=long, model=long, source=f"https://{long}.example/{long}", config={"a": long}),
-        evaluation=evaluations(dataset=long, fallback=True, class_names=[long, *full.evaluation.class_names[1:]]),
-        history=histories(3, held_out=False),
-        verdict=verdicts(promoted=False),
+        evaluation=sample_evaluation(dataset=long, fallback=True, class_names=[long, *full.evaluation.class_names[1:]]),
+        history=sample_history(3, held_out=False),
+        verdict=sample_verdict(promoted=False),
         comparison=None,
         images={},
     )
-    other = report_inputs(evaluation=evaluations(mistakes=full.evaluation.mistakes[20:]))
+    other = make_inputs(evaluation=sample_evaluation(mistakes=full.evaluation.mistakes[20:]))
     texts = {
         "promoted": render_html(full),
         "refused": render_html(refused),
@@ -151,12 +145,10 @@ def test_the_policy_is_in_force(browser: Browser, pages: dict[str, Path], tmp_pa
     assert len(browser.messages()) == 3
 
 
-def test_every_number_equals_the_evaluation(
-    browser: Browser, pages: dict[str, Path], evaluation: Evaluation, report_inputs: Callable[..., ReportInputs]
-) -> None:
+def test_every_number_equals_the_evaluation(browser: Browser, pages: dict[str, Path], evaluation: Evaluation) -> None:
     browser.open(pages["promoted"])
     stored = json.loads(evaluation.model_dump_json())
-    inputs = report_inputs()
+    inputs = make_inputs()
     fields = ("accuracy", "samples", "precision", "recall", "f1")
     assert browser.numbers("#per-class") == [[part[field] for field in fields] for part in stored["per_class"]]
     assert browser.numbers("#confusion") == stored["confusion_matrix"]

@@ -10,9 +10,10 @@ from pydantic import ValidationError
 
 from mnist_pipeline.config import GateConfig
 from mnist_pipeline.evaluation import metrics
-from mnist_pipeline.evaluation.schema import Check, Comparison, Evaluation, Latency, Verdict
+from mnist_pipeline.evaluation.schema import Check, Comparison, Latency, Verdict
 from mnist_pipeline.publishing.gate import judge
 from mnist_pipeline.runs.parity import Parity
+from tests.support.reports import sample_evaluation
 
 SOUND = Check(name="infrastructure", value=0.0, threshold=1e-5, passed=True, sentence="A fresh process agrees.")
 BROKEN = Check(name="infrastructure", value=0.5, threshold=1e-5, passed=False, sentence="A fresh process disagrees.")
@@ -51,13 +52,13 @@ def against(fixed: int, broken: int, samples: int = 10_000, digest: str = DATASE
 
 
 @pytest.fixture(scope="module")
-def decide(evaluations: Callable[..., Evaluation]) -> Callable[..., Verdict]:
+def decide() -> Callable[..., Verdict]:
     """Judges the sample evaluation: 9,895 of 10,000 right, worst class Nine with 989 of 1,009."""
 
     def run(comparison: Comparison | None = None, gate: dict[str, Any] | None = None, **changes: Any) -> Verdict:
         return judge(
             GateConfig(**(gate or {})),
-            evaluations(**changes.pop("evaluation", {})),
+            sample_evaluation(**changes.pop("evaluation", {})),
             parity=changes.pop("parity", PARITY),
             comparison=comparison,
             onnx_bytes=changes.pop("onnx_bytes", 25_312),
@@ -181,8 +182,8 @@ def test_failed_parity_and_failed_infrastructure_refuse(decide):
     assert decide(infrastructure=BROKEN).reasons == [BROKEN.sentence]
 
 
-def test_a_class_without_test_images_is_named_and_does_not_hide_the_worst(decide, evaluations):
-    rows = evaluations().per_class
+def test_a_class_without_test_images_is_named_and_does_not_hide_the_worst(decide):
+    rows = sample_evaluation().per_class
     unseen = rows[3].model_copy(update={"samples": 0, "accuracy": 0.0, "recall": 0.0})
 
     found = check(decide(evaluation={"per_class": [*rows[:3], unseen, *rows[4:]]}), "class accuracy")

@@ -2,13 +2,10 @@
 
 import dataclasses
 import math
-from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 
 from mnist_pipeline.evaluation.schema import (
     Check,
@@ -305,42 +302,3 @@ def make_inputs(**changes: Any) -> ReportInputs:
         },
     )
     return dataclasses.replace(inputs, **changes)
-
-
-@pytest.fixture(scope="session")
-def report_inputs() -> Callable[..., ReportInputs]:
-    """Makes the sample run; keyword arguments replace parts of it."""
-    return make_inputs
-
-
-@pytest.fixture(scope="session")
-def evaluations() -> Callable[..., Evaluation]:
-    """Makes the sample evaluation; keyword arguments replace fields of it."""
-    return sample_evaluation
-
-
-@pytest.fixture(scope="session")
-def histories() -> Callable[..., History]:
-    """Makes a sample training."""
-    return sample_history
-
-
-@pytest.fixture(scope="session")
-def verdicts() -> Callable[..., Verdict]:
-    """Makes the verdict of the sample run."""
-    return sample_verdict
-
-
-@pytest.fixture
-def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
-    """Asserts that a text equals the file of that name in golden/; with --update-golden it writes the file."""
-
-    def check(name: str, text: str) -> None:
-        path = Path(__file__).parent / "golden" / name
-        if request.config.getoption("--update-golden"):
-            path.parent.mkdir(exist_ok=True)
-            path.write_text(text, encoding="utf-8", newline="\n")
-        assert path.is_file(), f"{path} is missing; write it with: pytest --update-golden"
-        assert text == path.read_text(encoding="utf-8"), "changed on purpose? pytest --update-golden"
-
-    return check

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 
 from PIL import Image
 
@@ -15,6 +14,7 @@ from mnist_pipeline.runs.artifacts import EvaluatedModel, ExportedModel, Output,
 from mnist_pipeline.runs.parity import Parity
 from mnist_pipeline.runs.run import Run
 from mnist_pipeline.workspace import Workspace
+from tests.support import linear_models
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class SmallWorkspace:
     scans: Path
 
 
-def make(root: Path, linear_models: ModuleType) -> SmallWorkspace:
+def make(root: Path) -> SmallWorkspace:
     config = build_config({"fetch": {"dataset": "digits"}, "evaluation": {"device": "cpu"}})
     run = Run.start(Workspace(root), config)
     data = steps.fetch(config.fetch, run)

@@ -5,7 +5,6 @@ import math
 import re
 import subprocess
 import sys
-from collections.abc import Callable
 from functools import partial
 from xml.etree import ElementTree as ET
 
@@ -18,16 +17,17 @@ from mnist_pipeline.errors import MissingExtraError
 from mnist_pipeline.evaluation.schema import Evaluation
 from mnist_pipeline.reporting import plots
 from mnist_pipeline.runs.history import History, Validation
+from tests.support.reports import sample_evaluation, sample_history
 
 
 @pytest.fixture(scope="module")
-def history(histories: Callable[..., History]) -> History:
-    return histories()
+def history() -> History:
+    return sample_history()
 
 
 @pytest.fixture(scope="module")
-def evaluation(evaluations: Callable[..., Evaluation]) -> Evaluation:
-    return evaluations()
+def evaluation() -> Evaluation:
+    return sample_evaluation()
 
 
 def texts(svg: str) -> list[str]:
@@ -42,12 +42,12 @@ def test_accuracy_runs_from_zero_to_one(history: History) -> None:
         assert 1 <= high <= 1.05
 
 
-def test_what_lies_too_close_to_one_is_magnified(history: History, histories: Callable[..., History]) -> None:
+def test_what_lies_too_close_to_one_is_magnified(history: History) -> None:
     assert "magnified: 0.98 to 1" in texts(plots.to_svg(partial(plots.accuracy_by_epoch, history), "x"))
     poor = [epoch.model_copy(update={"accuracy": 0.5, "val_accuracy": 0.4}) for epoch in history.epochs]
     drawn = plots.to_svg(partial(plots.accuracy_by_epoch, history.model_copy(update={"epochs": poor})), "x")
     assert not any(text.startswith("magnified") for text in texts(drawn))
-    few = histories(2)
+    few = sample_history(2)
     assert not any("magnified" in text for text in texts(plots.to_svg(partial(plots.accuracy_by_epoch, few), "x")))
 
 
@@ -59,8 +59,8 @@ def test_curves_hold_the_recorded_numbers(history: History) -> None:
     assert (list(kept.get_xdata()), list(kept.get_ydata())) == ([9], [history.epochs[8].val_loss])
 
 
-def test_without_validation_rows_there_is_one_curve(histories: Callable[..., History]) -> None:
-    drawn = texts(plots.to_svg(partial(plots.loss_by_epoch, histories(3, held_out=False)), "x"))
+def test_without_validation_rows_there_is_one_curve() -> None:
+    drawn = texts(plots.to_svg(partial(plots.loss_by_epoch, sample_history(3, held_out=False)), "x"))
     assert "train" in drawn
     assert "kept epoch" in drawn
     assert "validation" not in drawn
@@ -75,8 +75,8 @@ def test_the_members_of_an_ensemble_are_lines_of_their_own(history: History) -> 
     assert list(kept.get_xdata()) == [4, 9]
 
 
-def test_many_batches_are_drawn_with_their_mean(histories: Callable[..., History]) -> None:
-    history = histories(2, batches=300)
+def test_many_batches_are_drawn_with_their_mean() -> None:
+    history = sample_history(2, batches=300)
     [axes] = plots.loss_by_batch(history, plots.PAPER).axes
     each, mean = axes.get_lines()
     loss = np.array(history.batches.loss)
@@ -86,9 +86,9 @@ def test_many_batches_are_drawn_with_their_mean(histories: Callable[..., History
     assert mean.get_ydata()[2] == pytest.approx(loss[:3].mean())
 
 
-def test_validations_between_epochs_are_drawn(histories: Callable[..., History]) -> None:
+def test_validations_between_epochs_are_drawn() -> None:
     measured = [Validation(batch=batch, loss=2 / batch, accuracy=1 - 1 / batch) for batch in (5, 10, 15)]
-    history = histories(1, batches=15).model_copy(update={"validations": measured})
+    history = sample_history(1, batches=15).model_copy(update={"validations": measured})
     [axes] = plots.accuracy_by_batch(history, plots.PAPER).axes
     _, validation = axes.get_lines()
     assert list(validation.get_xdata()) == [5, 10, 15]
@@ -97,8 +97,8 @@ def test_validations_between_epochs_are_drawn(histories: Callable[..., History])
 
 
 @pytest.mark.parametrize("epochs", [0, 1])
-def test_the_shortest_trainings_can_be_drawn(histories: Callable[..., History], epochs: int) -> None:
-    history = histories(1, batches=1)
+def test_the_shortest_trainings_can_be_drawn(epochs: int) -> None:
+    history = sample_history(1, batches=1)
     if not epochs:
         history = history.model_copy(update={"epochs": []})
     assert plots.to_png(partial(plots.learning_curves, history)).startswith(b"\x89PNG")

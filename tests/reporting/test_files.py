@@ -16,7 +16,6 @@ from mnist_pipeline.cli import app
 from mnist_pipeline.config import DEFAULT_PRESET, PipelineConfig
 from mnist_pipeline.data.dataset import Dataset
 from mnist_pipeline.errors import IntegrityError, UsageError
-from mnist_pipeline.evaluation.schema import Evaluation
 from mnist_pipeline.files import read_json, sha256_file, write_bytes, write_json
 from mnist_pipeline.inference import ModelMetadata
 from mnist_pipeline.reporting.files import load_report_inputs, write_comparison, write_report
@@ -24,6 +23,7 @@ from mnist_pipeline.reporting.inputs import ReportInputs, shown_rows
 from mnist_pipeline.runs.artifacts import FetchedDataset
 from mnist_pipeline.runs.run import Run
 from mnist_pipeline.workspace import RunDirectory, Workspace
+from tests.support.reports import make_inputs, sample_evaluation
 
 Make = Callable[..., ReportInputs]
 FRAMEWORKS = {"keras": "3.15.1", "tf2onnx": "1.17.0"}
@@ -49,19 +49,17 @@ def model_file(sha_like: str) -> bytes:
 
 
 @pytest.fixture
-def run(
-    tmp_path: Path, report_inputs: Make, evaluations: Callable[..., Evaluation], digits_dataset: FetchedDataset
-) -> RunDirectory:
+def run(tmp_path: Path, digits_dataset: FetchedDataset) -> RunDirectory:
     """A run with a real journal on the embedded digits; its measurements are made up, its rows are real."""
     rows = digits_dataset.test_rows
-    sample = evaluations()
-    evaluation = evaluations(
+    sample = sample_evaluation()
+    evaluation = sample_evaluation(
         mistakes=[one.model_copy(update={"row": index * 3}) for index, one in enumerate(sample.mistakes)],
         examples=[(row * 7) % rows for row in range(20)],
         dataset="digits",
         dataset_digest=digits_dataset.digest,
     )
-    made = report_inputs(evaluation=evaluation)
+    made = make_inputs(evaluation=evaluation)
     assert made.comparison is not None
     assert made.verdict is not None
     comparison = made.comparison.model_copy(update={"fixed": [1, 2], "broken": [0, 3]})

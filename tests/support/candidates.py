@@ -2,7 +2,6 @@
 
 import shutil
 from dataclasses import dataclass
-from types import ModuleType
 from typing import Any
 from unittest.mock import patch
 
@@ -16,6 +15,7 @@ from mnist_pipeline.runs.artifacts import EvaluatedModel, ExportedModel, Fetched
 from mnist_pipeline.runs.run import Run
 from mnist_pipeline.runs.summary import Summary
 from mnist_pipeline.workspace import Workspace
+from tests.support import linear_models
 
 LENIENT = GateConfig(min_accuracy=0.2, min_class_accuracy=0.0, max_calibration_error=1.0)
 
@@ -26,7 +26,6 @@ class Candidates:
 
     workspace: Workspace
     dataset: FetchedDataset
-    linear_models: ModuleType
 
     @property
     def registry(self) -> Registry:
@@ -41,9 +40,9 @@ class Candidates:
         config = PipelineConfig(publishing=PublishConfig(gate=gate))
         run = Run.start(self.workspace, build_config(config.model_dump(mode="json"), {"training": {"seed": seed}}))
         train = Dataset.open(self.dataset.directory).train
-        weights = self.linear_models.fit(train.images, train.labels, fitting)
-        _, exported = self.linear_models.export(weights, self.dataset, run.directory.path, validation_rows=0)
-        write_json(run.directory.parity, self.linear_models.proven(exported.sha256).model_dump(mode="json"))
+        weights = linear_models.fit(train.images, train.labels, fitting)
+        _, exported = linear_models.export(weights, self.dataset, run.directory.path, validation_rows=0)
+        write_json(run.directory.parity, linear_models.proven(exported.sha256).model_dump(mode="json"))
         with patch.object(evaluate, "LATENCY_SECONDS", 0.0):  # nothing here is about latency
             evaluated = evaluate.evaluate_model(EvaluateConfig(device="cpu"), self.dataset, exported, run.directory)
         self._note(run, exported, evaluated, None)

@@ -66,7 +66,7 @@ def onnx_bytes(weights: Weights, metadata: ModelMetadata, *, novelty: bool = Fal
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     helper.set_model_props(model, metadata.to_props())
-    return model.SerializeToString()
+    return model.SerializeToString(deterministic=True)
 
 
 def metadata_of(dataset: FetchedDataset, run_id: str) -> ModelMetadata:

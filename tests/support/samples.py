@@ -6,45 +6,26 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
 
+from mnist_pipeline.inference import ModelMetadata
 from mnist_pipeline.registry import Facts, GateSummary, Lineage, Metrics, PublishedVersion, Registry
+from tests.support.linear_models import onnx_bytes
 
 CLASS_NAMES = ("Zero", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine")
 
 
 def model_bytes(seed: int) -> bytes:
     """A linear classifier with random weights: uint8 [N, 28, 28] -> float32 probabilities [N, 10]."""
-    weights = np.random.default_rng(seed).normal(size=(784, 10)).astype(np.float32)
-    graph = helper.make_graph(
-        [
-            helper.make_node("Cast", ["images"], ["ink"], to=TensorProto.FLOAT),
-            helper.make_node("Reshape", ["ink", "shape"], ["flat"]),
-            helper.make_node("MatMul", ["flat", "weights"], ["sums"]),
-            helper.make_node("Mul", ["sums", "scale"], ["logits"]),
-            helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1),
-        ],
-        "linear",
-        [helper.make_tensor_value_info("images", TensorProto.UINT8, ["N", 28, 28])],
-        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["N", 10])],
-        [
-            numpy_helper.from_array(np.array([-1, 784], np.int64), "shape"),
-            numpy_helper.from_array(weights, "weights"),
-            numpy_helper.from_array(np.array(1 / 2550, np.float32), "scale"),
-        ],
+    weights = np.random.default_rng(seed).normal(scale=0.1, size=(784, 10)).astype(np.float32)
+    metadata = ModelMetadata(
+        class_names=CLASS_NAMES,
+        dataset="mnist",
+        dataset_digest="d" * 64,
+        run_id=f"run-{seed}",
+        preset="codelab",
+        frameworks={"onnx": onnx.__version__},
     )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    metadata = {
-        "class_names": json.dumps(CLASS_NAMES),
-        "dataset": "mnist",
-        "dataset_digest": "d" * 64,
-        "run_id": f"run-{seed}",
-        "preset": "codelab",
-        "frameworks": json.dumps({"onnx": onnx.__version__}),
-    }
-    helper.set_model_props(model, metadata)
-    data: bytes = model.SerializeToString(deterministic=True)
-    return data
+    return onnx_bytes(weights, metadata)
 
 
 def content_version(seed: int) -> str:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import NamedTuple
 
 import numpy as np
@@ -19,6 +18,7 @@ from mnist_pipeline.files import sha256_bytes
 from mnist_pipeline.publishing.compare import compare, compare_with_champion
 from mnist_pipeline.runs.artifacts import FetchedDataset
 from mnist_pipeline.workspace import RunDirectory
+from tests.support import linear_models
 
 NAMES = ("Zero", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine")
 VERSION = "20261101-7be1c04d"
@@ -35,14 +35,14 @@ class Pair(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def learnt(digits_dataset: FetchedDataset, linear_models: ModuleType) -> tuple[Dataset, np.ndarray, np.ndarray]:
+def learnt(digits_dataset: FetchedDataset) -> tuple[Dataset, np.ndarray, np.ndarray]:
     data = Dataset.open(digits_dataset.directory)
     images, labels = data.train.images, data.train.labels
     return data, linear_models.fit(images, labels, 60), linear_models.fit(images, labels, 3)
 
 
 @pytest.fixture
-def pair(learnt, digits_dataset: FetchedDataset, linear_models: ModuleType, tmp_path: Path) -> Pair:
+def pair(learnt, digits_dataset: FetchedDataset, tmp_path: Path) -> Pair:
     data, better, lesser = learnt
     run, exported = linear_models.export(better, digits_dataset, tmp_path / "run")
     evaluate_model(EvaluateConfig(device="cpu"), digits_dataset, exported, run)
@@ -56,7 +56,7 @@ def short_latency(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def publish(pair: Pair, linear_models: ModuleType, tmp_path: Path) -> Callable[..., tuple[Path, str]]:
+def publish(pair: Pair, tmp_path: Path) -> Callable[..., tuple[Path, str]]:
     """Writes a model as a champion's file; returns path and SHA-256."""
 
     def write(weights: np.ndarray, **metadata: str) -> tuple[Path, str]:
@@ -69,7 +69,7 @@ def publish(pair: Pair, linear_models: ModuleType, tmp_path: Path) -> Callable[.
     return write
 
 
-def test_the_comparison_lists_what_was_fixed_and_broken_and_whether_that_is_chance(pair, publish, linear_models):
+def test_the_comparison_lists_what_was_fixed_and_broken_and_whether_that_is_chance(pair, publish):
     from scipy.stats import binomtest
 
     path, sha256 = publish(pair.champion)
