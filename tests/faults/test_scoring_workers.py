@@ -5,6 +5,7 @@ import pickle
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -165,17 +166,23 @@ score_section(config, *plan.sections, SHARED_POOLS, 2)
 """
 
 
+@pytest.fixture
+def temporary() -> Iterator[Path]:
+    """For temporary files of a command, with a path so short that the forkserver's socket has room in it."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as found:
+        yield Path(found)
+
+
 @on_linux
 @pytest.mark.parametrize("code", [SCRIPT, TASK], ids=["a job", "a task with shared pools"])
 def test_what_is_killed_leaves_no_process_and_no_temporary_file_even_if_an_image_hangs(
-    model, make_folder, tmp_path, code
+    model, make_folder, tmp_path, temporary, code
 ):
     folder, output = make_folder(200), tmp_path / "out.csv"
     (folder / "5" / "hang.png").write_bytes(next(folder.rglob("*.png")).read_bytes() + b"hang")
-    for name in ("hooks", "temporary"):
-        (tmp_path / name).mkdir()
+    (tmp_path / "hooks").mkdir()
     (tmp_path / "hooks" / "sitecustomize.py").write_text(HANGING)
-    more = {"PYTHONPATH": str(tmp_path / "hooks"), "TMPDIR": str(tmp_path / "temporary")}
+    more = {"PYTHONPATH": str(tmp_path / "hooks"), "TMPDIR": str(temporary)}
     script = [sys.executable, "-c", code, start.METHOD, *arguments(folder, output, model), str(tmp_path / "runs")]
     process = subprocess.Popen(script, env=os.environ | more)
     wait_until(lambda: len(parts(output)) >= 4)  # the other worker goes on
@@ -184,16 +191,15 @@ def test_what_is_killed_leaves_no_process_and_no_temporary_file_even_if_an_image
     process.kill()
     process.wait()
     wait_until(lambda: not any(map(is_there, started)))
-    assert list((tmp_path / "temporary").iterdir()) == []
+    assert list(temporary.iterdir()) == []
     assert list(Path("/dev/shm").glob(f"*-{process.pid}-*")) == []
 
 
 @on_linux
-def test_a_finished_job_leaves_no_process_and_no_temporary_file(model, make_folder, tmp_path):
-    (tmp_path / "temporary").mkdir()
+def test_a_finished_job_leaves_no_process_and_no_temporary_file(model, make_folder, tmp_path, temporary):
     process = subprocess.Popen(
         command(make_folder(300), tmp_path / "out.csv", model),
-        env=os.environ | {"TMPDIR": str(tmp_path / "temporary")},
+        env=os.environ | {"TMPDIR": str(temporary)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
@@ -204,7 +210,7 @@ def test_a_finished_job_leaves_no_process_and_no_temporary_file(model, make_fold
     assert process.returncode == 0
     assert len(started) >= 3
     wait_until(lambda: not any(map(is_there, started)))
-    assert list((tmp_path / "temporary").iterdir()) == []
+    assert list(temporary.iterdir()) == []
 
 
 @on_linux
