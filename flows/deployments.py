@@ -127,6 +127,8 @@ def register(deployments: list[RunnerDeployment], pool: str) -> list[Deployment]
 
 def serve_here(deployments: list[RunnerDeployment]) -> None:
     """Register the deployments without a pool, and run them from this process until it is stopped."""
+    # Prefect loads a flow with the current folder in front of all others; in this one lie the flows themselves.
+    os.chdir(Path(__file__).parents[1])
     for deployment in deployments:
         # What a pool would set for its processes, those of this one inherit.
         for name, value in deployment.job_variables["env"].items():
