@@ -7,12 +7,13 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import tempfile
 import threading
 from pathlib import Path
 
 from mnist_pipeline.errors import PipelineError
-from mnist_pipeline.processes import child_environment, python_command
+from mnist_pipeline.network import loopback_without_proxy
 
 START_SECONDS = 180
 NEWS_SECONDS = 15
@@ -36,8 +37,8 @@ class LocalServer:
         self._url: str | None = None
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the server
         self._process = subprocess.Popen(
-            python_command("flows.server_process"),
-            env=child_environment(**_absolute_home()),
+            [sys.executable, "-P", "-m", "flows.server_process"],  # -P: no module of the current folder
+            env=os.environ | loopback_without_proxy() | _absolute_home(),
             cwd=Path(os.sep).resolve(),  # Prefect's migrations put the current folder in front of all other modules
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -1,6 +1,6 @@
 """The steps of the training pipeline as Prefect tasks.
 
-Reuse is the run journal's work (`mnist_pipeline.runs`): it verifies files by digest before it trusts
+Reuse is the run record's work (`mnist_pipeline.runs`): it verifies files by digest before it trusts
 them, and it survives the loss of Prefect's database. So Prefect neither caches nor stores results.
 Retries are the download's own (`FetchConfig.attempts`): nothing else here passes by itself.
 """

@@ -21,6 +21,7 @@ from mnist_pipeline.config import (
     PublishConfig,
     TrainConfig,
 )
+from mnist_pipeline.doctor import check_first
 from mnist_pipeline.files.writing import writing
 from mnist_pipeline.runs.artifacts import ExtraImages, FetchedDataset
 from mnist_pipeline.runs.run import Run
@@ -89,9 +90,9 @@ def retrain(
 
 @contextmanager
 def _started(config: PipelineConfig, workspace: Path, *, fresh: bool) -> Iterator[Run]:
-    """A new run, the only training in its workspace; its journal tells how the block ended."""
+    """A new run, the only training in its workspace; its record tells how the block ended."""
     logging.getLogger("mnist_pipeline").setLevel(logging.INFO)  # Prefect ships what its extra loggers let through
-    steps.check_first(config)
+    check_first(config)
     place = Workspace(workspace)
     with writing(workspace), only_training(place):
         run = Run.start(place, config, fresh=fresh)

@@ -1,3 +1,28 @@
-"""From a labelled image sprite to a proven, published ONNX classifier."""
+"""From a labelled image sprite to a proven, published ONNX classifier.
+
+Here is only what every room shares, and what costs nothing to import: the form that MNIST gives an image, which
+models take and tell nothing else, and the few words that options are made of.
+"""
+
+from typing import Final, Literal
 
 __version__ = "0.1.0"
+
+SIDE: Final = 28
+"""Pixels along each edge of an image."""
+INK_SIDE: Final = 20
+"""Pixels of the longer side of the ink, whose centre of mass lies at pixel `SIDE` / 2."""
+CLASSES: Final = 10
+"""Number of classes."""
+
+Device = Literal["auto", "cpu", "gpu"]
+"""Where to compute, as it is asked for."""
+UsedDevice = Literal["cpu", "gpu"]
+"""Where it was computed."""
+PreprocessMode = Literal["auto", "mnist", "resize", "none"]
+"""How an image is brought into MNIST's form (`ScoreConfig.preprocess`)."""
+
+MAX_MEGAPIXELS: Final = 100.0
+"""Largest image that is decoded where nothing else is said, millions of pixels."""
+MAX_MEGABYTES: Final = 256.0
+"""Largest file that is read where nothing else is said, millions of bytes."""

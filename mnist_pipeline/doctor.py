@@ -5,14 +5,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
-from mnist_pipeline.config import FetchConfig
+from mnist_pipeline.config import FetchConfig, PipelineConfig
 from mnist_pipeline.data.description import load_description
 from mnist_pipeline.data.locations import show_source
 from mnist_pipeline.data.reachability import unreachable
-from mnist_pipeline.errors import PipelineError
+from mnist_pipeline.errors import DeviceError, PipelineError, UsageError
 from mnist_pipeline.export.backend import load_tf2onnx
 from mnist_pipeline.files.writing import check_writable, refusal
 from mnist_pipeline.inference import gpu_problem
+from mnist_pipeline.registry.signing import load_private_key
 from mnist_pipeline.runs.fingerprint import installed_version
 from mnist_pipeline.schema import Record
 from mnist_pipeline.training.devices import require_device
@@ -106,3 +107,20 @@ def _writable(root: Path) -> str:
     except OSError as error:
         raise refusal(error, root) from error
     return str(root)
+
+
+def check_first(config: PipelineConfig) -> None:
+    """Before any work: the devices that are asked for by name, the signing key and the extra images can be used.
+
+    Raises:
+        DeviceError: a device does not work here.
+        UsageError: the key cannot be used, or there is no folder of extra images.
+    """
+    if (extra := config.fetch.extra_images) and not extra.is_dir():
+        raise UsageError(f"--extra-images {extra}: there is no such folder")
+    if config.training.device == "gpu":
+        require_device("gpu")
+    if config.evaluation.device == "gpu" and (problem := gpu_problem()):
+        raise DeviceError(f"--device gpu: onnxruntime cannot use CUDA here: {problem}; use --device auto or cpu")
+    if config.publishing.sign_key:
+        load_private_key(config.publishing.sign_key)

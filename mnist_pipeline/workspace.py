@@ -26,7 +26,7 @@ class RunDirectory:
         return self.path / "config.json"
 
     @property
-    def journal(self) -> Path:
+    def record(self) -> Path:
         """Which steps finished, with which inputs and files."""
         return self.path / "run.json"
 

@@ -12,7 +12,7 @@ AUTO = EvaluateConfig(device="auto")
 
 def test_an_evaluation_is_reused_only_where_the_dataset_stands_in_for_another_one_again(candidates):
     first, second, third = (candidates.again(run) for run in [candidates.train(GOOD)] * 3)
-    exported = first.output("export", ExportedModel)
+    exported = first.output(ExportedModel)
     stand_in = candidates.dataset.model_copy(update={"fallback": True})
 
     steps.evaluate(AUTO, stand_in, exported, first)
@@ -27,7 +27,7 @@ def test_an_evaluation_is_reused_only_where_the_dataset_stands_in_for_another_on
 
 def test_an_evaluation_is_not_reused_on_another_device(candidates, monkeypatch):
     first, second = (candidates.again(run) for run in [candidates.train(GOOD)] * 2)
-    exported = first.output("export", ExportedModel)
+    exported = first.output(ExportedModel)
     monkeypatch.setattr(steps, "gpu_problem", lambda: None)  # of the machine where the first one ran
     steps.evaluate(AUTO, candidates.dataset, exported, first)
     monkeypatch.setattr(steps, "gpu_problem", lambda: "no NVIDIA driver is installed")

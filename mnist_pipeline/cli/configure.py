@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mnist_pipeline import Device
 from mnist_pipeline.config import PipelineConfig, build_config, merge_layers, parse_assignment
 from mnist_pipeline.errors import UsageError
 from mnist_pipeline.files import decode_text
-from mnist_pipeline.literals import Device
 
 
 def configure(**options: Any) -> PipelineConfig:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from mnist_pipeline import literals
+import mnist_pipeline
 
 Workspace = Annotated[
     Path,
@@ -27,7 +27,7 @@ Source = Annotated[
     ),
 ]
 Device = Annotated[
-    literals.Device | None,
+    mnist_pipeline.Device | None,
     typer.Option("--device", envvar="MNIST_PIPELINE_DEVICE", help="Where to compute; gpu fails without one."),
 ]
 Seed = Annotated[

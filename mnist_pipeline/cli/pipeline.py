@@ -72,6 +72,7 @@ def train(
         return
     from mnist_pipeline import steps
     from mnist_pipeline.cli.configure import configure
+    from mnist_pipeline.doctor import check_first
     from mnist_pipeline.files import read_json
     from mnist_pipeline.files.writing import writing
     from mnist_pipeline.runs.history import History
@@ -97,7 +98,7 @@ def train(
         device=device,
         training=training,
     )
-    steps.check_first(config)
+    check_first(config)
     place = Workspace(workspace.resolve())
     with writing(place.root), only_training(place), terminal.progress() as report_progress:
         run = Run.start(place, config, fresh=fresh)
@@ -134,9 +135,10 @@ def export(
     terminal = Terminal.open(ctx, as_json=as_json, quiet=quiet, verbose=verbose)
     from mnist_pipeline import steps
     from mnist_pipeline.files.writing import writing
+    from mnist_pipeline.runs.artifacts import FetchedDataset, NoveltyModel, TrainedModel
 
     run, config = _open(workspace, run_id, fresh)
-    dataset, trained, novel = steps.fetched(run), steps.trained(run), steps.novelty_trained(run)
+    dataset, trained, novel = run.output(FetchedDataset), run.output(TrainedModel), run.output(NoveltyModel)
     with writing(run.workspace.root):
         exported = steps.export(config.export, dataset, trained, novel, run)
     terminal.result(
@@ -159,9 +161,10 @@ def evaluate(
     terminal = Terminal.open(ctx, as_json=as_json, quiet=quiet, verbose=verbose)
     from mnist_pipeline import steps
     from mnist_pipeline.files.writing import writing
+    from mnist_pipeline.runs.artifacts import ExportedModel, FetchedDataset
 
     run, config = _open(workspace, run_id, fresh)
-    dataset, exported = steps.fetched(run), steps.exported(run)
+    dataset, exported = run.output(FetchedDataset), run.output(ExportedModel)
     with writing(run.workspace.root), terminal.progress() as report_progress:
         evaluated = steps.evaluate(config.evaluation, dataset, exported, run, report_progress)
     terminal.result(
@@ -186,11 +189,13 @@ def publish(
     from mnist_pipeline import steps
     from mnist_pipeline.cli.configure import given
     from mnist_pipeline.files.writing import writing
+    from mnist_pipeline.runs.artifacts import EvaluatedModel, ExportedModel, FetchedDataset, TrainedModel
 
     run, config = _open(workspace, run_id, False, {"publishing": given({"registry": registry, "sign_key": sign_key})})
-    made = steps.fetched(run), steps.trained(run), steps.exported(run), steps.evaluated(run)
+    dataset, trained = run.output(FetchedDataset), run.output(TrainedModel)
+    exported, evaluated = run.output(ExportedModel), run.output(EvaluatedModel)
     with writing(run.workspace.root):
-        summary = steps.publish(config.publishing, *made, run)
+        summary = steps.publish(config.publishing, dataset, trained, exported, evaluated, run)
     show_summary(terminal, summary)
     if summary.status == "refused":
         raise typer.Exit(REFUSED)

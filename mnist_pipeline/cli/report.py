@@ -50,12 +50,12 @@ def report(
 
 def _run_report(workspace: Path, run_id: str | None) -> Path | None:
     """Draw the report of a run; None where the word names no run."""
+    from mnist_pipeline.reporting.redraw import draw_report
     from mnist_pipeline.runs.run import Run
-    from mnist_pipeline.steps import draw_report
     from mnist_pipeline.workspace import Workspace
 
     found = Workspace(workspace.resolve())
-    if run_id and not found.run(run_id).journal.is_file():
+    if run_id and not found.run(run_id).record.is_file():
         return None
     return draw_report(Run.open(found, run_id)).html
 
@@ -71,8 +71,8 @@ def _comparison(workspace: Path, run_id: str | None, other_id: str, output: Path
     """Write the page that sets two runs side by side."""
     from mnist_pipeline.files.destinations import Destination, Inputs, check_destinations, require_folders
     from mnist_pipeline.reporting.files import write_comparison
+    from mnist_pipeline.reporting.redraw import dataset_folder
     from mnist_pipeline.runs.run import Run
-    from mnist_pipeline.steps import dataset_folder
     from mnist_pipeline.workspace import Workspace
 
     found = Workspace(workspace.resolve())

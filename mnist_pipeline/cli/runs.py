@@ -13,7 +13,7 @@ from mnist_pipeline.cli.terminal import Terminal
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mnist_pipeline.runs.run import RunRecord
+    from mnist_pipeline.runs.record import RunRecord
     from mnist_pipeline.workspace import Workspace
 
 app = typer.Typer(help="Runs of the pipeline.")

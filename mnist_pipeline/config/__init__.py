@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from mnist_pipeline import Device, PreprocessMode
 from mnist_pipeline.config.layers import merge_layers, parse_assignment
 from mnist_pipeline.config.parsing import build_config, parse_config, restore_config
 from mnist_pipeline.config.presets import DEFAULT_PRESET, EXPECTED, MACHINE, PRESET_VALUES, Expected
@@ -19,7 +20,6 @@ from mnist_pipeline.config.schema import (
     ScoreConfig,
     TrainConfig,
 )
-from mnist_pipeline.literals import Device, PreprocessMode
 
 PRESETS: Mapping[str, TrainConfig] = MappingProxyType({name: TrainConfig(preset=name) for name in PRESET_VALUES})
 """Name -> the training that it stands for."""

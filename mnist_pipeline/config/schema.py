@@ -21,9 +21,9 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
+from mnist_pipeline import MAX_MEGABYTES, MAX_MEGAPIXELS, Device, PreprocessMode
 from mnist_pipeline.config.layers import merge_layers
 from mnist_pipeline.config.presets import DEFAULT_PRESET, PRESET_VALUES
-from mnist_pipeline.literals import MAX_MEGABYTES, MAX_MEGAPIXELS, Device, PreprocessMode
 
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Fraction = Annotated[float, Field(ge=0, le=1)]

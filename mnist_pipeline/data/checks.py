@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from mnist_pipeline.mnist_form import CLASSES
+from mnist_pipeline import CLASSES
 from mnist_pipeline.schema import Record
 
 PAIRS_SHOWN = 10

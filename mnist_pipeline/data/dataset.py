@@ -12,10 +12,10 @@ from typing import NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from mnist_pipeline import CLASSES
 from mnist_pipeline.data.order import stable_permutation
 from mnist_pipeline.data.store import IMAGES, LABELS, DatasetCard, read_card
 from mnist_pipeline.errors import IntegrityError, UsageError
-from mnist_pipeline.mnist_form import CLASSES
 
 VALIDATION_SEED = 20_260_101
 """Decides which train rows are held out. A constant: every training, whatever its own seed, holds out the same."""

@@ -11,10 +11,10 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
+from mnist_pipeline import CLASSES, SIDE
 from mnist_pipeline.config import Name
 from mnist_pipeline.errors import UsageError
 from mnist_pipeline.files import canonical_json, decode_text, sha256_bytes
-from mnist_pipeline.mnist_form import CLASSES, SIDE
 
 EMBEDDED_SOURCE = "embedded:scikit-learn"
 """``source`` of the dataset that is installed with scikit-learn and never downloaded."""

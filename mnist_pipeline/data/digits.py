@@ -18,9 +18,9 @@ import warnings
 import numpy as np
 from numpy.typing import NDArray
 
+from mnist_pipeline import INK_SIDE, SIDE
 from mnist_pipeline.data.order import stable_permutation
 from mnist_pipeline.errors import MissingExtraError
-from mnist_pipeline.mnist_form import INK_SIDE, SIDE
 
 """Pixels of the longer edge of a digit's ink (LeCun)."""
 SOURCE_MAXIMUM = 16

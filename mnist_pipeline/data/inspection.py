@@ -3,11 +3,11 @@
 import hashlib
 from dataclasses import dataclass
 
+from mnist_pipeline import CLASSES
 from mnist_pipeline.data.description import DatasetDescription, SpriteFiles
 from mnist_pipeline.data.sprite import PNG_END, PNG_MAGIC, SPRITE_WIDTH
 from mnist_pipeline.data.store import SourceFile
 from mnist_pipeline.errors import DataError
-from mnist_pipeline.mnist_form import CLASSES
 
 _HEAD = 64
 """Bytes from the start that are kept for the first look."""

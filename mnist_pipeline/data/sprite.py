@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin
 
+from mnist_pipeline import CLASSES, SIDE
 from mnist_pipeline.errors import DataError
-from mnist_pipeline.mnist_form import CLASSES, SIDE
 
 PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 PNG_END = b"IEND\xaeB`\x82"

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from mnist_pipeline import SIDE
 from mnist_pipeline.data.checks import DataChecks, check_rows
 from mnist_pipeline.data.description import (
     DatasetDescription,
@@ -27,7 +28,6 @@ from mnist_pipeline.data.description import (
 from mnist_pipeline.data.sprite import encode_labels
 from mnist_pipeline.errors import DataError, IntegrityError
 from mnist_pipeline.files import sha256_bytes, sha256_file, sync_directory, temporary_sibling, write_json
-from mnist_pipeline.mnist_form import SIDE
 from mnist_pipeline.progress import Progress, ReportProgress
 from mnist_pipeline.runs.artifacts import FetchedDataset
 from mnist_pipeline.schema import Record

@@ -4,7 +4,7 @@
 Fractions are in [0, 1]; rows count from the first test row.
 """
 
-from mnist_pipeline.literals import UsedDevice
+from mnist_pipeline import UsedDevice
 from mnist_pipeline.rejection.schema import Rejection
 from mnist_pipeline.schema import Record
 

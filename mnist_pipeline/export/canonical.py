@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from mnist_pipeline import CLASSES, SIDE
 from mnist_pipeline.inference.contract import BATCH, INPUT, NOVELTY, PROBABILITIES
-from mnist_pipeline.mnist_form import CLASSES, SIDE
 
 if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto

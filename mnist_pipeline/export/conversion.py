@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mnist_pipeline import CLASSES, SIDE
 from mnist_pipeline.data.dataset import to_model_input
 from mnist_pipeline.errors import ExportError, IntegrityError
 from mnist_pipeline.export.backend import load_keras, load_tensorflow, load_tf2onnx, quiet_python
 from mnist_pipeline.inference.contract import INPUT, NOVELTY, PROBABILITIES
-from mnist_pipeline.mnist_form import CLASSES, SIDE
 
 if TYPE_CHECKING:
     from onnx import ModelProto

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mnist_pipeline.mnist_form import INK_SIDE, SIDE
+from mnist_pipeline import INK_SIDE, SIDE
 
 CANVAS = 112
 DRAWN = 80

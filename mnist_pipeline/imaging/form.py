@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mnist_pipeline.mnist_form import INK_SIDE, SIDE
+from mnist_pipeline import INK_SIDE, SIDE
 
 FINE = 4
 """Strokes are measured and drawn on a grid so many times finer than the form's."""

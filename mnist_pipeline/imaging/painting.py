@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mnist_pipeline.mnist_form import INK_SIDE, SIDE
+from mnist_pipeline import INK_SIDE, SIDE
 
 Ink = NDArray[np.float32]
 Point = tuple[float, float]

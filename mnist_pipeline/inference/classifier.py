@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from mnist_pipeline import CLASSES, SIDE, Device, UsedDevice
 from mnist_pipeline.errors import DeviceError, IntegrityError, UsageError
 from mnist_pipeline.files import sha256_bytes
 from mnist_pipeline.inference.contract import INPUT, NOVELTY, PROBABILITIES, ModelMetadata
 from mnist_pipeline.inference.cuda import CUDA, FATAL, gpu_problem, load_onnxruntime
 from mnist_pipeline.inference.safety import MAX_BATCH, MAX_BYTES, check_model_is_safe, parse_model
-from mnist_pipeline.literals import Device, UsedDevice
-from mnist_pipeline.mnist_form import CLASSES, SIDE
 
 if TYPE_CHECKING:
     from onnx import ModelProto

@@ -6,8 +6,8 @@ from typing import Self
 
 from pydantic import ValidationError
 
+from mnist_pipeline import CLASSES
 from mnist_pipeline.errors import IntegrityError
-from mnist_pipeline.mnist_form import CLASSES
 from mnist_pipeline.schema import Record
 
 INPUT = "images"

@@ -10,10 +10,10 @@ from collections.abc import Iterable, Mapping, Sequence, Sized
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
+from mnist_pipeline import CLASSES, SIDE
 from mnist_pipeline.errors import IntegrityError
 from mnist_pipeline.inference.contract import INPUT, NOVELTY, PROBABILITIES
 from mnist_pipeline.inference.shapes import ShapeError, shapes_at
-from mnist_pipeline.mnist_form import CLASSES, SIDE
 
 if TYPE_CHECKING:
     from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from mnist_pipeline import SIDE
 from mnist_pipeline.config import ScoreConfig
 from mnist_pipeline.data.dataset import Dataset
 from mnist_pipeline.data.store import IMAGES, LABELS, replace_folder, scratch_folder
@@ -23,7 +24,6 @@ from mnist_pipeline.files import sha256_bytes, write_json
 from mnist_pipeline.imaging.form import has_sprite_form
 from mnist_pipeline.imaging.planes import Plane
 from mnist_pipeline.imaging.readings import read_flat
-from mnist_pipeline.mnist_form import SIDE
 from mnist_pipeline.progress import Progress, ReportProgress, no_progress
 from mnist_pipeline.runs.artifacts import ExtraImages, FetchedDataset, Output
 from mnist_pipeline.schema import Record

@@ -58,7 +58,8 @@ from mnist_pipeline.runs.artifacts import (
     TrainedModel,
 )
 from mnist_pipeline.runs.parity import Parity
-from mnist_pipeline.runs.run import Outcome, Run
+from mnist_pipeline.runs.record import Outcome
+from mnist_pipeline.runs.run import Run
 from mnist_pipeline.runs.wording import plain_percent
 from mnist_pipeline.workspace import RunDirectory, Workspace
 
@@ -95,7 +96,7 @@ class Release(NamedTuple):
 
     @property
     def output(self) -> PublishedModel:
-        """What the run's journal keeps."""
+        """What the run's record keeps."""
         directory = RunDirectory(self.report.directory)
         beside = [path for path in (directory.gate, directory.comparison) if path.is_file()]
         return PublishedModel(

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from mnist_pipeline.config import Device
 from mnist_pipeline.errors import PipelineError
-from mnist_pipeline.processes import child_environment, python_command
 from mnist_pipeline.schema import Record
 
 
@@ -57,11 +56,10 @@ def validate_in_fresh_process(
     with tempfile.TemporaryDirectory(prefix="mnist-pipeline-") as folder:
         golden = Path(folder) / "golden.npz"
         np.savez(golden, images=images, probabilities=probabilities)
-        command = python_command(__name__, str(model), sha256, str(golden), device)
+        # -P: no module of the current folder.
+        command = [sys.executable, "-P", "-m", __name__, str(model), sha256, str(golden), device]
         try:
-            done = subprocess.run(
-                command, env=child_environment(), capture_output=True, timeout=timeout, check=False, text=True
-            )
+            done = subprocess.run(command, capture_output=True, timeout=timeout, check=False, text=True)
         except subprocess.TimeoutExpired:
             return _failure(f"was still not done after {timeout:g} s")
     return _judge(done, len(images), tolerance)

@@ -7,10 +7,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from mnist_pipeline import CLASSES, SIDE
 from mnist_pipeline.imaging.levels import Grey
 from mnist_pipeline.imaging.readings import Reading, read_flat, read_further
 from mnist_pipeline.inference import Answers
-from mnist_pipeline.mnist_form import CLASSES, SIDE
 from mnist_pipeline.rejection.choice import choose
 
 FINAL = -4.0

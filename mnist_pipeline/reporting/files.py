@@ -5,13 +5,12 @@ Everything is read back from the files of the run, so that any old run can be dr
 
 from collections.abc import Collection, Mapping
 from dataclasses import replace
-from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from mnist_pipeline.data.dataset import Dataset
 from mnist_pipeline.errors import IntegrityError, UsageError
@@ -27,30 +26,11 @@ from mnist_pipeline.reporting.view import threshold
 from mnist_pipeline.runs.artifacts import FetchedDataset, Output
 from mnist_pipeline.runs.history import History
 from mnist_pipeline.runs.parity import Parity
+from mnist_pipeline.runs.record import RunRecord
 from mnist_pipeline.schema import first_problem
 from mnist_pipeline.workspace import REPORT_HTML, REPORT_MD, RunDirectory
 
 RecordT = TypeVar("RecordT", bound=BaseModel)
-
-
-class _JournalStep(BaseModel):
-    """The part of a step in ``run.json`` that a report tells; the rest is not its business."""
-
-    model_config = ConfigDict(frozen=True)
-
-    seconds: float
-    reused_from: str | None = None
-
-
-class _Journal(BaseModel):
-    """The part of ``run.json`` that a report tells."""
-
-    model_config = ConfigDict(frozen=True)
-
-    status: str
-    started: datetime
-    code_version: str
-    steps: dict[str, _JournalStep]
 
 
 class Report(Output):
@@ -220,18 +200,18 @@ def _class_counts(dataset: Dataset) -> dict[str, tuple[int, ...]]:
 
 
 def _facts(run: RunDirectory, dataset: Dataset | None, model: str | None, version: str | None) -> RunFacts:
-    journal = _read(run.journal, _Journal)
+    record = _read(run.record, RunRecord)
     config: Mapping[str, Any] = read_json(run.config) if run.config.is_file() else {}
     told = (run.config, run.history, run.parity, run.evaluation_json, run.predictions, run.comparison, run.gate)
     return RunFacts(
         run_id=run.id,
-        status=journal.status if journal else None,
-        started=journal.started if journal else None,
-        package_version=journal.code_version if journal else None,
+        status=record.status if record else None,
+        started=record.started if record else None,
+        package_version=record.code_version if record else None,
         model=model,
         version=version,
         source=dataset.card.source if dataset else None,
-        steps=tuple(StepTime(name, s.seconds, s.reused_from) for name, s in journal.steps.items()) if journal else (),
+        steps=tuple(StepTime(name, s.seconds, s.reused_from) for name, s in record.steps.items()) if record else (),
         config=config,
         files={path.name: sha256_file(path) for path in told if path.is_file()},
         environment=_environment(run.model_onnx),

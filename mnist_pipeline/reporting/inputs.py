@@ -35,7 +35,7 @@ class RunFacts:
 
     Attributes:
         run_id: name of the run directory.
-        status: how the run ended or "running"; None where its journal is absent.
+        status: how the run ended or "running"; None where its record is absent.
         started: when it began, with its time zone.
         package_version: of mnist-pipeline, at that time.
         model: name in the registry.

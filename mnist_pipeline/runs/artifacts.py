@@ -1,17 +1,17 @@
 """What travels between steps: handles of files (folder, names, SHA-256) and a few numbers.
 
 Arrays and models stay on disk. Each step returns one of these; the flow passes it on, the
-run's journal stores it, and a later run trusts it only after ``verify``.
+run's record keeps it, and a later run trusts it only after ``verify``.
 """
 
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict
 
+from mnist_pipeline import UsedDevice
 from mnist_pipeline.errors import IntegrityError
 from mnist_pipeline.files import sha256_file
-from mnist_pipeline.literals import UsedDevice
 from mnist_pipeline.workspace import MODEL_KERAS, MODEL_ONNX
 
 
@@ -24,6 +24,9 @@ class Output(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    step: ClassVar[str]
+    """The step that returns it."""
 
     directory: Path
     files: dict[str, str]
@@ -56,6 +59,8 @@ class Output(BaseModel):
 class FetchedDataset(Output):
     """A decoded dataset: images.npy, labels.npy, dataset.json."""
 
+    step = "fetch"
+
     name: str
     digest: str
     """Hex SHA-256 that identifies pixels, labels and split."""
@@ -76,6 +81,8 @@ class FetchedDataset(Output):
 class ExtraImages(Output):
     """Labelled images that join the train rows of a dataset: images.npy, labels.npy, extra.json."""
 
+    step = "collect"
+
     digest: str
     """Hex SHA-256 that identifies pixels and labels."""
     images: int
@@ -89,6 +96,8 @@ class ExtraImages(Output):
 
 class TrainedModel(Output):
     """A trained Keras model: model.keras, history.json."""
+
+    step = "train"
 
     preset: str
     parameters: int
@@ -117,6 +126,8 @@ class TrainedModel(Output):
 class NoveltyModel(Output):
     """The trained network that knows what is no digit: novelty.keras, novelty.json."""
 
+    step = "novelty"
+
     samples: int
     """Pictures that it was fitted on."""
     parameters: int
@@ -130,6 +141,8 @@ class NoveltyModel(Output):
 
 class ExportedModel(Output):
     """A proven ONNX model: model.onnx, parity.json."""
+
+    step = "export"
 
     opset: int
     max_abs_difference: float
@@ -151,6 +164,8 @@ class ExportedModel(Output):
 class EvaluatedModel(Output):
     """Measurements on the test rows: evaluation.json, evaluation.csv, predictions.npy."""
 
+    step = "evaluate"
+
     accuracy: float
     samples: int
     provider: str
@@ -159,6 +174,8 @@ class EvaluatedModel(Output):
 
 class PublishedModel(Output):
     """How a candidate ended: the run's report, gate.json and comparison.json, and the version in the registry."""
+
+    step = "publish"
 
     model: str
     version: str

@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from mnist_pipeline.literals import UsedDevice
+from mnist_pipeline import UsedDevice
 from mnist_pipeline.schema import Record
 
 Stopped = Literal["finished", "max_batches", "max_minutes"]

@@ -1,7 +1,7 @@
-"""Runs and their journals: which steps finished, from which inputs, with which files.
+"""Runs: what was done is remembered, and not done again.
 
 ``run.json`` is the only memory between runs. A step whose key (config, inputs, code and
-packages) stands in the journal of any run of the workspace is not done again: its files are
+packages) stands in the record of any run of the workspace is not done again: its files are
 verified by SHA-256 and copied into the new run, so that every run directory is whole.
 """
 
@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import MappingProxyType
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
@@ -26,56 +26,18 @@ from mnist_pipeline.files.writing import refusals
 from mnist_pipeline.network import public_url
 from mnist_pipeline.runs.artifacts import Output
 from mnist_pipeline.runs.fingerprint import Sources
-from mnist_pipeline.schema import Record, first_problem
+from mnist_pipeline.runs.record import RunRecord, Status, StepRecord
+from mnist_pipeline.schema import first_problem
 from mnist_pipeline.workspace import RunDirectory, Workspace
 
 logger = logging.getLogger(__name__)
 
 OutputT = TypeVar("OutputT", bound=Output)
-Outcome = Literal["promoted", "refused", "unchanged"]
-"""What became of a candidate: the champion's alias moved to it in this very run; the gate refused it; or it was
-champion before the run and stays it."""
-Status = Literal["running", "finished", "failed"] | Outcome
-
-
-class StepRecord(Record):
-    """One finished step."""
-
-    key: str
-    """Digest of everything that the step's files depend on."""
-    output: dict[str, Any]
-    """The step's `Output`; its directory is relative to the workspace."""
-    seconds: float
-    reused_from: str | None
-    """The run that did the work; None means this one."""
-
-
-class RunRecord(Record):
-    """One run: ``run.json``."""
-
-    run_id: str
-    status: Status
-    reason: str | None
-    """Why it failed or was refused; None where it did neither."""
-    started: datetime
-    finished: datetime | None
-    code_version: str
-    """Version of this package."""
-    steps: dict[str, StepRecord]
-
-    @property
-    def reused(self) -> list[str]:
-        return [name for name, step in self.steps.items() if step.reused_from]
-
-    @property
-    def seconds(self) -> float:
-        """How long all steps took together."""
-        return round(sum(step.seconds for step in self.steps.values()), 1)
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run of the pipeline: a handle, whose journal is on disk."""
+    """One run of the pipeline: a handle of what is on disk."""
 
     workspace: Workspace
     directory: RunDirectory
@@ -84,7 +46,7 @@ class Run:
 
     @staticmethod
     def start(workspace: Workspace, config: Config, *, fresh: bool = False) -> "Run":
-        """Create a run directory with its ``config.json`` and an empty journal."""
+        """Create a run directory with its ``config.json`` and an empty record."""
         now = datetime.now(UTC)
         directory = workspace.run(f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}")
         directory.path.mkdir(parents=True)
@@ -123,12 +85,12 @@ class Run:
 
     @property
     def record(self) -> RunRecord:
-        """The journal as it is now."""
-        return RunRecord.model_validate_json(self.directory.journal.read_bytes())
+        """``run.json`` as it is now."""
+        return RunRecord.model_validate_json(self.directory.record.read_bytes())
 
     @contextmanager
     def ending(self) -> Iterator[None]:
-        """Write into the journal that the run failed, and why, if the block raises."""
+        """Write into the record that the run failed, and why, if the block raises."""
         try:
             with refusals(self.workspace.root):
                 yield
@@ -148,32 +110,33 @@ class Run:
         """Write how the run ended, and why."""
         self._save(self.record.model_copy(update={"status": status, "reason": reason, "finished": datetime.now(UTC)}))
 
-    def peek(self, step: str, kind: type[OutputT]) -> OutputT | None:
+    def peek(self, kind: type[OutputT]) -> OutputT | None:
         """What a step of this run returned, its files not verified; None where it has not run."""
-        record = self.record.steps.get(step)
+        record = self.record.steps.get(kind.step)
         return None if record is None else self._load(record, kind)
 
-    def replace(self, step: str, output: Output) -> None:
+    def replace(self, output: Output) -> None:
         """Enter other files for a finished step: what it made was drawn again."""
         record = self.record
-        entry = record.steps[step].model_copy(update={"output": self._dump(output)})
-        self._save(record.model_copy(update={"steps": {**record.steps, step: entry}}))
+        entry = record.steps[output.step].model_copy(update={"output": self._dump(output)})
+        self._save(record.model_copy(update={"steps": {**record.steps, output.step: entry}}))
 
-    def output(self, step: str, kind: type[OutputT]) -> OutputT:
+    def output(self, kind: type[OutputT]) -> OutputT:
         """What a finished step of this run returned, verified.
 
         Raises:
             UsageError: the step has not run.
             IntegrityError: its files changed.
         """
-        found = self.peek(step, kind)
+        found = self.peek(kind)
         if found is None:
-            raise UsageError(f"run {self.directory.id} has no finished step {step!r}; run: mnist-pipeline {step}")
+            raise UsageError(
+                f"run {self.directory.id} has no finished step {kind.step!r}; run: mnist-pipeline {kind.step}"
+            )
         return found.verify()
 
     def once(
         self,
-        step: str,
         kind: type[OutputT],
         *,
         config: Config,
@@ -185,7 +148,6 @@ class Run:
         """The output of a step: of an earlier run where nothing that it depends on changed, else of ``work(key)``.
 
         Args:
-            step: name of the step.
             kind: class of its output.
             config: what it does.
             inputs: what it reads.
@@ -194,7 +156,7 @@ class Run:
             circumstances: what else its result tells of.
         """
         depends = {
-            "step": step,
+            "step": kind.step,
             "config": config.model_dump(mode="json"),
             "inputs": [handle.identity for handle in inputs],
             "sources": sources.fingerprint(),
@@ -202,27 +164,27 @@ class Run:
         }
         key = sha256_bytes(canonical_json(depends))
         started = time.perf_counter()
-        found = None if self.fresh else self._reuse(step, key, kind)
+        found = None if self.fresh else self._reuse(key, kind)
         output, origin = found or (work(key), None)
-        self.note(step, key, output, time.perf_counter() - started, origin)
+        self.note(key, output, time.perf_counter() - started, origin)
         return output
 
-    def note(self, step: str, key: str, output: Output, seconds: float, reused_from: str | None) -> None:
-        """Enter a finished step into the journal."""
+    def note(self, key: str, output: Output, seconds: float, reused_from: str | None) -> None:
+        """Enter a finished step into the record."""
         entry = StepRecord(key=key, output=self._dump(output), seconds=round(seconds, 3), reused_from=reused_from)
         record = self.record
-        self._save(record.model_copy(update={"steps": {**record.steps, step: entry}}))
+        self._save(record.model_copy(update={"steps": {**record.steps, output.step: entry}}))
 
-    def _reuse(self, step: str, key: str, kind: type[OutputT]) -> tuple[OutputT, str] | None:
+    def _reuse(self, key: str, kind: type[OutputT]) -> tuple[OutputT, str] | None:
         for run in runs(self.workspace, mentioning=key):
-            record = run.record.steps.get(step)
+            record = run.record.steps.get(kind.step)
             if record is None or record.key != key:
                 continue
             try:
                 found = run._load(record, kind).verify()
                 return self._adopt(found), record.reused_from or run.directory.id
             except (PipelineError, OSError) as error:
-                logger.warning("step %s of run %s cannot be reused: %s", step, run.directory.id, error)
+                logger.warning("step %s of run %s cannot be reused: %s", kind.step, run.directory.id, error)
         return None
 
     def _adopt(self, found: OutputT) -> OutputT:
@@ -244,11 +206,11 @@ class Run:
             return kind.model_validate(output)
         except ValidationError:
             raise IntegrityError(
-                f"{self.directory.journal} was written by another version of this program; run the step again"
+                f"{self.directory.record} was written by another version of this program; run the step again"
             ) from None
 
     def _save(self, record: RunRecord) -> None:
-        write_json(self.directory.journal, record.model_dump(mode="json"))
+        write_json(self.directory.record, record.model_dump(mode="json"))
 
 
 def _without_secrets(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -260,18 +222,18 @@ def _without_secrets(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def runs(workspace: Workspace, *, mentioning: str = "") -> Iterator[Run]:
-    """Every readable run, the latest first; of those only whose journal contains the text ``mentioning``."""
+    """Every readable run, the latest first; of those only whose record contains the text ``mentioning``."""
     if not workspace.runs.is_dir():
         return
     for path in sorted(workspace.runs.iterdir(), reverse=True):
         directory = RunDirectory(path)
-        if path.name.startswith(".") or not directory.journal.is_file():
+        if path.name.startswith(".") or not directory.record.is_file():
             continue
         try:
-            journal = directory.journal.read_bytes()
-            if mentioning.encode() in journal:
-                RunRecord.model_validate_json(journal)
+            text = directory.record.read_bytes()
+            if mentioning.encode() in text:
+                RunRecord.model_validate_json(text)
                 yield Run(workspace, directory)
         except (ValidationError, OSError) as error:
             reason = first_problem(error) if isinstance(error, ValidationError) else error
-            logger.warning("skipping the unreadable run %s: %s: %s", path.name, directory.journal.name, reason)
+            logger.warning("skipping the unreadable run %s: %s: %s", path.name, directory.record.name, reason)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from mnist_pipeline.runs.run import Outcome
+from mnist_pipeline.runs.record import Outcome
 from mnist_pipeline.runs.wording import plain_percent
 from mnist_pipeline.schema import Record
 

@@ -9,13 +9,12 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from mnist_pipeline import SIDE, PreprocessMode
 from mnist_pipeline.imaging.decoding import decode
 from mnist_pipeline.imaging.errors import ImageError
 from mnist_pipeline.imaging.form import has_sprite_form, resize_only
 from mnist_pipeline.imaging.planes import Plane
 from mnist_pipeline.inference import Answers, ModelMetadata
-from mnist_pipeline.literals import PreprocessMode
-from mnist_pipeline.mnist_form import SIDE
 from mnist_pipeline.rejection.answering import answer
 from mnist_pipeline.rejection.answers import ERROR, NO_DIGIT, OK, REASON_NAMES
 from mnist_pipeline.scoring.records import ROW

@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 import numpy as np
 
-from mnist_pipeline.literals import Device, PreprocessMode
+from mnist_pipeline import Device, PreprocessMode
 from mnist_pipeline.rejection.answers import ConfidenceThreshold
 from mnist_pipeline.schema import Record
 

@@ -22,7 +22,7 @@ LEAST = 4
 MOST = 4
 """A shard holds at most four times the average."""
 SOURCES = Sources(
-    ("imaging", "inference", "mnist_form.py", "rejection", "scoring"),
+    ("imaging", "inference", "rejection", "scoring"),
     ("numpy", "opencv-python-headless", "pillow", "onnx", *ONNXRUNTIME),
 )
 """What an image's row depends on, besides its bytes and the settings: who decodes it and who classifies it."""

@@ -3,7 +3,7 @@
 from itertools import count
 from typing import Any
 
-from mnist_pipeline.mnist_form import CLASSES, SIDE
+from mnist_pipeline import CLASSES, SIDE
 from mnist_pipeline.training.backend import load_keras
 from mnist_pipeline.training.batching import derived_seed
 

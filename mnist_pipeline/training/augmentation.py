@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mnist_pipeline import SIDE
 from mnist_pipeline.config import AugmentationConfig
-from mnist_pipeline.mnist_form import SIDE
 from mnist_pipeline.training.backend import load_keras
 
 MIDDLE = (SIDE - 1) / 2

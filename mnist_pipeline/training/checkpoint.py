@@ -4,7 +4,8 @@ import logging
 import shutil
 import time
 import zipfile
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -100,6 +101,15 @@ class CheckpointStore:
             state=_group(arrays, "state"),
             optimizer=_group(arrays, "optimizer"),
         )
+
+
+@contextmanager
+def checkpoint_folder(folder: Path, key: str) -> Iterator[Path]:
+    """Where the training that ``key`` names keeps its checkpoints; gone once it is done, kept where it fails."""
+    own = folder / key
+    remove_abandoned(folder, wanted=own)
+    yield own
+    shutil.rmtree(own, ignore_errors=True)
 
 
 def remove_abandoned(folder: Path, wanted: Path) -> None:

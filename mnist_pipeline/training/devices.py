@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from mnist_pipeline import Device, UsedDevice
 from mnist_pipeline.errors import DeviceError, UsageError
-from mnist_pipeline.literals import Device, UsedDevice
 from mnist_pipeline.stderr import quiet_stderr
 from mnist_pipeline.training.backend import load_keras
 

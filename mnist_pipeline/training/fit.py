@@ -7,11 +7,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from mnist_pipeline import UsedDevice
 from mnist_pipeline.config import TrainConfig
 from mnist_pipeline.data.dataset import Dataset
 from mnist_pipeline.errors import DeviceError, TrainingError
 from mnist_pipeline.files import canonical_json, sha256_bytes, write_json
-from mnist_pipeline.literals import UsedDevice
 from mnist_pipeline.progress import ReportProgress, no_progress
 from mnist_pipeline.runs.artifacts import ExtraImages, FetchedDataset, Output, TrainedModel
 from mnist_pipeline.runs.history import History, TrainingSeconds

@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+from mnist_pipeline import UsedDevice
 from mnist_pipeline.config import TrainConfig
 from mnist_pipeline.data.dataset import to_model_input
-from mnist_pipeline.literals import UsedDevice
 from mnist_pipeline.progress import ReportProgress, no_progress
 from mnist_pipeline.runs.history import Epoch, Stopped
 from mnist_pipeline.training.batching import Batching, derived_seed

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mnist_pipeline import UsedDevice
 from mnist_pipeline.config import TrainConfig
 from mnist_pipeline.data.dataset import Dataset, to_model_input, to_one_hot
 from mnist_pipeline.errors import TrainingError
-from mnist_pipeline.literals import UsedDevice
 from mnist_pipeline.training.architectures import build_model
 from mnist_pipeline.training.backend import load_keras
 from mnist_pipeline.training.batching import Batching, Rows, derived_seed

@@ -37,7 +37,7 @@ def test_publishing_again_tells_who_is_champion_today(candidates):
         return json.loads(command(*arguments, *place, "--json"))
 
     run, better = candidates.train(GOOD), candidates.train(BETTER)
-    versions = [one.output("export", ExportedModel).sha256[:12] for one in (run, better)]
+    versions = [one.output(ExportedModel).sha256[:12] for one in (run, better)]
     assert publish(run).startswith(f"promoted: digits {versions[0]}, accuracy 91.11 %\nmodel   ")
     assert publish(better).startswith(f"promoted: digits {versions[1]}, accuracy 92.50 %\nmodel   ")
 
@@ -75,7 +75,7 @@ def test_a_run_whose_process_is_gone_was_interrupted(candidates):
 
     assert statuses() == ["interrupted"]
     record = killed.record.model_copy(update={"started": datetime.now(UTC) - timedelta(minutes=1)})
-    killed.directory.journal.write_text(record.model_dump_json())
+    killed.directory.record.write_text(record.model_dump_json())
     with only_training(candidates.workspace):
         Run.start(candidates.workspace, PipelineConfig())
         assert statuses() == ["running", "interrupted"]

@@ -422,7 +422,7 @@ def test_damaged_bytes_are_refused_or_still_a_model(data: st.DataObject) -> None
 
 
 def handle(path: Path) -> TrainedModel:
-    """What names the archive, with the right digest: the attacker could write the journal as well."""
+    """What names the archive, with the right digest: the attacker could write the record as well."""
     return TrainedModel(
         directory=path.parent,
         files=TrainedModel.digests(path),

@@ -23,7 +23,7 @@ from mnist_pipeline.data.fetch import fetch_dataset
 from mnist_pipeline.errors import PipelineError
 from mnist_pipeline.files import write_json
 from mnist_pipeline.registry import Registry
-from mnist_pipeline.runs.artifacts import NoveltyModel, Output, TrainedModel
+from mnist_pipeline.runs.artifacts import ExportedModel, FetchedDataset, NoveltyModel, Output, TrainedModel
 from mnist_pipeline.runs.parity import Parity
 from mnist_pipeline.runs.run import Run
 from mnist_pipeline.workspace import Workspace
@@ -72,11 +72,11 @@ def make_run(workspace: Workspace, config: PipelineConfig, training_steps: int) 
         validation_accuracy=None,
         weights_sha256="b2" * 32,
     )
-    run.note("train", "key", trained, 1.0, None)
+    run.note("key", trained, 1.0, None)
     novelty = NoveltyModel(directory=run.directory.path, files={}, samples=0, parameters=0, weights_sha256="c3" * 32)
-    run.note("novelty", "key", novelty, 1.0, None)
+    run.note("key", novelty, 1.0, None)
     files = exported.files | Output.digests(run.directory.parity)
-    run.note("export", "key", exported.model_copy(update={"files": files}), 1.0, None)
+    run.note("key", exported.model_copy(update={"files": files}), 1.0, None)
     return run
 
 
@@ -89,9 +89,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str, 
         {"fetch": {"dataset": "digits"}, "evaluation": {"device": "cpu"}, "publishing": {"gate": GATE}}
     )
     undrawn = make_run(workspace, config, linear_models, 40)
-    steps.evaluate(config.evaluation, steps.fetched(undrawn), steps.exported(undrawn), undrawn)
+    steps.evaluate(config.evaluation, undrawn.output(FetchedDataset), undrawn.output(ExportedModel), undrawn)
     run = make_run(workspace, config, linear_models, 60)
-    made = steps.fetched(run), steps.trained(run), steps.exported(run)
+    made = run.output(FetchedDataset), run.output(TrainedModel), run.output(ExportedModel)
     evaluated = steps.evaluate(config.evaluation, made[0], made[2], run)
     published = steps.publish(config.publishing, *made, evaluated, run)
     assert published.promoted, published.reasons

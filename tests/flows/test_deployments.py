@@ -170,14 +170,14 @@ def workspace(finished, tmp_path) -> Path:
     return Path(shutil.copytree(finished[0], tmp_path / "workspace"))
 
 
-def journals(workspace: Path) -> list[dict[str, Any]]:
+def records(workspace: Path) -> list[dict[str, Any]]:
     """What the runs of a workspace wrote, the latest last."""
     return [json.loads(path.read_text()) for path in sorted(workspace.glob("runs/2*/run.json"))]
 
 
 def has_finished(workspace: Path, before: int, steps: int) -> bool:
     """Whether a run after the first ``before`` ones has finished so many steps."""
-    return any(len(one["steps"]) >= steps for one in journals(workspace)[before:])
+    return any(len(one["steps"]) >= steps for one in records(workspace)[before:])
 
 
 def holder(workspace: Path) -> int:
@@ -236,8 +236,8 @@ def test_a_deployed_run_publishes_and_tells(worker, tmp_path):
     place = tmp_path / "workspace"
     done = worker.prefect("deployment", "run", "run-all/manual", "--param", f"workspace={place}", "--watch")
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
-    journal = journals(place)[-1]
-    assert (journal["status"], list(journal["steps"])) == ("promoted", STEPS)
+    record = records(place)[-1]
+    assert (record["status"], list(record["steps"])) == ("promoted", STEPS)
     message = worker.sink.wait_for("run-all promoted", str(place))
     champion = json.loads((place / "models" / "digits" / "aliases.json").read_text())["champion"]
     assert f"promoted: digits {champion}, accuracy" in message["message"]
@@ -274,10 +274,10 @@ def test_a_folder_is_scored_with_the_champion(worker, finished, workspace, tmp_p
 
 
 def test_the_schedule_retrains_where_something_changed_and_only_there(worker, workspace):
-    before = len(journals(workspace))
+    before = len(records(workspace))
     worker.deploy("--workspace", str(workspace), "--cron", "* * * * *", "--timezone", "Europe/Berlin")
     try:
-        latest = wait_for(lambda: [one for one in journals(workspace)[before:] if one["finished"]], "scheduled run")[0]
+        latest = wait_for(lambda: [one for one in records(workspace)[before:] if one["finished"]], "scheduled run")[0]
     finally:
         worker.deploy("--workspace", str(worker.folder / "workspace"))
     assert (latest["status"], list(latest["steps"])) == ("unchanged", ["fetch"])
@@ -323,18 +323,18 @@ def test_two_trainings_never_overlap(worker, workspace):
 def test_a_run_that_is_killed_at_any_step_goes_on(worker, tmp_path):
     place = tmp_path / "workspace"
     for count in range(1, len(STEPS)):
-        before = len(journals(place))
+        before = len(records(place))
         run = worker.trigger("run-all/manual", workspace=str(place))
         wait_for(partial(has_finished, place, before, count), "step")
         os.kill(holder(place), signal.SIGKILL)
         assert worker.ended(run)["state"]["type"] == "CRASHED"
         assert worker.sink.wait_for("run-all crashed", worker.flow_run(run)["name"])
-    finished_steps = [name for name in STEPS if any(name in one["steps"] for one in journals(place))]
+    finished_steps = [name for name in STEPS if any(name in one["steps"] for one in records(place))]
     assert len(finished_steps) >= len(STEPS) - 1
     last = worker.ended(worker.trigger("run-all/manual", workspace=str(place)))
     assert last["state"]["message"].startswith("promoted")
-    journal = journals(place)[-1]
-    assert [name for name in STEPS if journal["steps"][name]["reused_from"]] == finished_steps
+    record = records(place)[-1]
+    assert [name for name in STEPS if record["steps"][name]["reused_from"]] == finished_steps
 
 
 def test_a_killed_worker_frees_its_place(house, workspace):

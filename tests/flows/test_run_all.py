@@ -133,8 +133,8 @@ def test_ctrl_c_ends_within_seconds_and_the_next_run_goes_on(prefect, finished, 
     assert process.returncode == 130, errors
     assert "Traceback" not in errors
     assert "error: interrupted; the same command goes on where this one stopped" in errors
-    journal = json.loads(next(tmp_path.glob("runs/2*/run.json")).read_text())
-    assert journal["status"] == "failed"
+    record = json.loads(next(tmp_path.glob("runs/2*/run.json")).read_text())
+    assert record["status"] == "failed"
     assert not list(tmp_path.rglob("*.tmp"))
     assert prefect.run(*arguments)["accuracy"] == finished[1]["accuracy"]
 

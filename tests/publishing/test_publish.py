@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from mnist_pipeline import steps
 from mnist_pipeline.config import GateConfig
 from mnist_pipeline.errors import RegistryError
 from mnist_pipeline.publishing import publish as publishing
 from mnist_pipeline.publishing.validate import InfrastructureValidation
 from mnist_pipeline.reporting import plots
+from mnist_pipeline.reporting.redraw import draw_report
 
 WORSE, GOOD, BETTER = 2, 20, 60
 """Fitting steps: 86.11 %, 91.11 % and 92.50 % of the test rows are right."""
@@ -226,6 +226,6 @@ def test_a_run_that_is_published_again_forgets_a_champion_that_is_gone(candidate
 def test_the_report_of_a_run_that_was_not_judged_denies_no_champion(candidates):
     candidates.publish(candidates.train(WORSE))
     run = candidates.train(GOOD)
-    report = steps.draw_report(run).markdown.read_text()
+    report = draw_report(run).markdown.read_text()
     assert "# Not judged yet: 91.11\N{NO-BREAK SPACE}% accuracy" in report
     assert "There was no champion" not in report

@@ -50,7 +50,7 @@ def model_file(sha_like: str) -> bytes:
 
 @pytest.fixture
 def run(tmp_path: Path, digits_dataset: FetchedDataset) -> RunDirectory:
-    """A run with a real journal on the embedded digits; its measurements are made up, its rows are real."""
+    """A run with a real record on the embedded digits; its measurements are made up, its rows are real."""
     rows = digits_dataset.test_rows
     sample = sample_evaluation()
     evaluation = sample_evaluation(
@@ -64,7 +64,7 @@ def run(tmp_path: Path, digits_dataset: FetchedDataset) -> RunDirectory:
     assert made.verdict is not None
     comparison = made.comparison.model_copy(update={"fixed": [1, 2], "broken": [0, 3]})
     started = Run.start(Workspace(tmp_path), PipelineConfig())
-    started.note("fetch", "key", digits_dataset_inside(tmp_path, digits_dataset), 0.25, "cache")
+    started.note("key", digits_dataset_inside(tmp_path, digits_dataset), 0.25, "cache")
     started.finish("promoted")
     directory = started.directory
     for path, record in (
@@ -80,7 +80,7 @@ def run(tmp_path: Path, digits_dataset: FetchedDataset) -> RunDirectory:
 
 
 def digits_dataset_inside(root: Path, dataset: FetchedDataset) -> FetchedDataset:
-    """The handle as if the dataset lay in the workspace ``root``: a journal names no other places."""
+    """The handle as if the dataset lay in the workspace ``root``: a record names no other places."""
     return dataset.model_copy(update={"directory": root / "datasets" / "digits"})
 
 
@@ -138,7 +138,7 @@ def test_a_report_can_be_drawn_elsewhere(run: RunDirectory, tmp_path: Path) -> N
 
 
 def test_what_a_run_lacks_is_absent(run: RunDirectory, digits_dataset: FetchedDataset) -> None:
-    for path in (run.gate, run.comparison, run.journal, run.config, run.model_onnx):
+    for path in (run.gate, run.comparison, run.record, run.config, run.model_onnx):
         path.unlink()
     inputs = load_report_inputs(run, digits_dataset.directory)
     assert (inputs.verdict, inputs.comparison, inputs.run.seconds, inputs.run.environment) == (None, None, None, {})
@@ -209,7 +209,7 @@ def copy_of(run: RunDirectory, name: str) -> RunDirectory:
     """Another run of the same workspace, with one mistake less."""
     other = RunDirectory(run.path.with_name(name))
     shutil.copytree(run.path, other.path)
-    write_json(other.journal, read_json(run.journal) | {"run_id": name})
+    write_json(other.record, read_json(run.record) | {"run_id": name})
     evaluation = read_json(run.evaluation_json)
     write_json(other.evaluation_json, evaluation | {"mistakes": evaluation["mistakes"][:-1]})
     return other

@@ -80,7 +80,7 @@ def promoted() -> str:
 
 @pytest.fixture(scope="module")
 def bare_inputs() -> ReportInputs:
-    """All that can be absent is: champion, images, validation rows, latency, journal; and the dataset fell back."""
+    """All that can be absent is: champion, images, validation rows, latency, record; and the dataset fell back."""
     return make_inputs(
         run=RunFacts("20261121T100000-000000"),
         evaluation=sample_evaluation(fallback=True, dataset="digits", latency=[], rejection=None),

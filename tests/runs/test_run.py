@@ -1,4 +1,4 @@
-"""The journal: what is reused, what is done again, and what is never trusted."""
+"""The record: what is reused, what is done again, and what is never trusted."""
 
 from pathlib import Path
 
@@ -30,7 +30,7 @@ def do_export(run: Run, config: ExportConfig = ExportConfig(), inputs: tuple[Out
         files = Output.digests(run.directory.model_onnx)
         return ExportedModel(directory=run.directory.path, files=files, opset=17, max_abs_difference=0)
 
-    exported = run.once("export", ExportedModel, config=config, inputs=inputs, sources=SOURCES, work=work)
+    exported = run.once(ExportedModel, config=config, inputs=inputs, sources=SOURCES, work=work)
     return exported, calls
 
 
@@ -94,9 +94,9 @@ def test_a_failed_run_says_why_and_its_finished_steps_are_reused(workspace):
     assert not do_export(start(workspace))[1]
 
 
-def test_a_torn_journal_is_passed_over(workspace, caplog):
+def test_a_torn_record_is_passed_over(workspace, caplog):
     torn, whole = start(workspace), start(workspace)
-    torn.directory.journal.write_text('{"run_id": "2026')
+    torn.directory.record.write_text('{"run_id": "2026')
     assert [run.directory.id for run in runs(workspace)] == [whole.directory.id]
     assert torn.directory.id in caplog.text
 
@@ -112,4 +112,4 @@ def test_opening_a_run_that_is_not_there_names_those_that_are(workspace):
 
 def test_a_step_that_has_not_run_is_asked_for_by_its_command(workspace):
     with pytest.raises(UsageError, match="no finished step 'export'; run: mnist-pipeline export"):
-        start(workspace).output("export", ExportedModel)
+        start(workspace).output(ExportedModel)

@@ -52,23 +52,23 @@ class Candidates:
         """Another run of the same configuration, which reuses all that came before the gate."""
         config = read_json(earlier.directory.config)
         run = Run.start(self.workspace, build_config(config, {"publishing": {"gate": gate.model_dump(mode="json")}}))
-        for name in earlier.output("evaluate", EvaluatedModel).files:
+        for name in earlier.output(EvaluatedModel).files:
             shutil.copy(earlier.directory.path / name, run.directory.path)
         for path in (earlier.directory.model_onnx, earlier.directory.parity, earlier.directory.history):
             shutil.copy(path, run.directory.path)
-        outputs = (earlier.output("export", ExportedModel), earlier.output("evaluate", EvaluatedModel))
+        outputs = (earlier.output(ExportedModel), earlier.output(EvaluatedModel))
         self._note(run, *outputs, earlier.directory.id)
         return run
 
     def publish(self, run: Run, **changes: Any) -> Summary:
         """The last step of a run, with changes of how to publish."""
-        made = steps.trained(run), steps.exported(run), steps.evaluated(run)
+        made = run.output(TrainedModel), run.output(ExportedModel), run.output(EvaluatedModel)
         config = build_config(read_json(run.directory.config), {"publishing": changes})
         return steps.publish(config.publishing, self.dataset, *made, run)
 
     def _note(self, run: Run, exported: Output, evaluated: Output, origin: str | None) -> None:
         directory = run.directory.path
-        run.note("fetch", self.dataset.digest, self.dataset, 0.0, "cache")
+        run.note(self.dataset.digest, self.dataset, 0.0, "cache")
         trained = TrainedModel(
             directory=directory,
             files={},
@@ -80,5 +80,5 @@ class Candidates:
             validation_accuracy=None,
             weights_sha256="0" * 64,
         )
-        for step, output in (("train", trained), ("export", exported), ("evaluate", evaluated)):
-            run.note(step, step, output.model_copy(update={"directory": directory}), 0.0, origin)
+        for output in (trained, exported, evaluated):
+            run.note(output.step, output.model_copy(update={"directory": directory}), 0.0, origin)

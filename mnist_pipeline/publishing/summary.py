@@ -1,0 +1,78 @@
+"""How a run ended, from what it published or found."""
+
+from pathlib import Path
+
+from mnist_pipeline.publishing.publish import Release
+from mnist_pipeline.registry import PublishedVersion
+from mnist_pipeline.runs.artifacts import FetchedDataset
+from mnist_pipeline.runs.record import Outcome
+from mnist_pipeline.runs.run import Run
+from mnist_pipeline.runs.summary import Summary
+from mnist_pipeline.workspace import REPORT_HTML
+
+
+def reused_from(release: Release, run: Run) -> str | None:
+    """The run that did all of this one's work; None where this one did some."""
+    publisher = release.version.manifest.lineage.run
+    reused = release.outcome == "unchanged" and run.record.steps["evaluate"].reused_from
+    return publisher if reused and publisher != run.directory.id else None
+
+
+def summarise_release(release: Release, dataset: FetchedDataset, accuracy: float, run: Run) -> Summary:
+    """The summary of a run whose candidate was judged."""
+    new = release.version.manifest.lineage.run == run.directory.id
+    return _summarise(
+        run,
+        release.outcome,
+        release.version,
+        dataset,
+        accuracy=accuracy,
+        champion=release.champion,
+        report=release.version.directory / REPORT_HTML if new else release.report.html,
+        reasons=release.verdict.reasons,
+    )
+
+
+def summarise_unchanged(champion: PublishedVersion, dataset: FetchedDataset, run: Run) -> Summary:
+    """The summary of a run that trained nothing, because it would have made its champion again."""
+    return _summarise(
+        run,
+        "unchanged",
+        champion,
+        dataset,
+        accuracy=champion.manifest.metrics.accuracy,
+        champion=champion.version,
+        report=champion.directory / REPORT_HTML,
+        reasons=[],
+    )
+
+
+def _summarise(
+    run: Run,
+    outcome: Outcome,
+    version: PublishedVersion,
+    dataset: FetchedDataset,
+    *,
+    accuracy: float,
+    champion: str | None,
+    report: Path,
+    reasons: list[str],
+) -> Summary:
+    record = run.record
+    return Summary(
+        run_id=record.run_id,
+        status=outcome,
+        model=version.model,
+        version=version.version,
+        promoted=outcome == "promoted",
+        reasons=reasons,
+        champion=champion,
+        published_by=version.manifest.lineage.run,
+        accuracy=accuracy,
+        dataset=dataset.name,
+        fallback=dataset.fallback,
+        onnx=version.path,
+        report=report,
+        reused=record.reused,
+        seconds={name: step.seconds for name, step in record.steps.items()},
+    )
