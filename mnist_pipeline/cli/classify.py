@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mnist_pipeline import MAX_MEGABYTES, MAX_MEGAPIXELS, PreprocessMode
 from mnist_pipeline.cli import options
 from mnist_pipeline.cli.blocks import bar, picture
 from mnist_pipeline.cli.options import WORKSPACE
 from mnist_pipeline.cli.terminal import Terminal
 from mnist_pipeline.errors import UsageError
-from mnist_pipeline import MAX_MEGABYTES, MAX_MEGAPIXELS, PreprocessMode
 
 if TYPE_CHECKING:
     from mnist_pipeline.scoring.classify import Job

@@ -71,7 +71,7 @@ Model = Annotated[
     typer.Option("--model", help="champion, an alias, a version, the beginning of one, or FILE.onnx."),
 ]
 Preprocess = Annotated[
-    literals.PreprocessMode, typer.Option("--preprocess", help="auto leaves images in MNIST's form untouched.")
+    mnist_pipeline.PreprocessMode, typer.Option("--preprocess", help="auto leaves images in MNIST's form untouched.")
 ]
 MinConfidence = Annotated[
     float | None,

@@ -9,7 +9,6 @@ from urllib.parse import urlsplit
 
 import typer
 
-from mnist_pipeline import PreprocessMode
 from mnist_pipeline.cli import options
 from mnist_pipeline.cli.options import WORKSPACE
 from mnist_pipeline.cli.terminal import Terminal
