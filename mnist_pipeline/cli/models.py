@@ -64,7 +64,7 @@ def show(
     store = find_registry(workspace, registry)
     found = store.resolve(pick_model(store, name), reference)
     manifest = found.manifest
-    aliases = sorted(alias for alias, version in store.aliases(found.model).items() if version == found.version)
+    aliases = sorted(alias for alias, version in store.history(found.model).aliases.items() if version == found.version)
     terminal.result(
         manifest.model_dump(mode="json") | {"aliases": aliases, "path": str(found.path)},
         f"{manifest.model} {manifest.version}, published {moment(manifest.created)}",
@@ -164,7 +164,7 @@ def history(
     """Every change of versions and aliases, oldest first."""
     terminal = Terminal.open(ctx, as_json=as_json, quiet=quiet, verbose=verbose)
     store = find_registry(workspace, registry)
-    changes = store.history(pick_model(store, name))
+    changes = store.history(pick_model(store, name)).changes
     rows = [
         (moment(one.time), one.action, one.after or "", one.before or "", one.alias or "", one.who, one.reason)
         for one in changes
@@ -193,7 +193,7 @@ def at(
     store = find_registry(workspace, registry)
     model = pick_model(store, name)
     instant = parse_when(when)
-    change = store.at(model, instant)
+    change = store.history(model).at(instant)
     if change is None:
         raise UsageError(f"{model} had no champion at {moment(instant)}; see: mnist-pipeline models history")
     terminal.result(

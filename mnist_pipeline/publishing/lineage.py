@@ -56,7 +56,7 @@ def find_withdrawal(
 
     None where there is none, and where the champion is the candidate itself or was made alike too.
     """
-    withdrawn = registry.withdrawn(model)
+    withdrawn = registry.history(model).withdrawn
     if version in withdrawn:
         return _withdrawn("This version", version, withdrawn[version])
     if champion and (champion.version == version or champion.manifest.lineage.made_alike(lineage)):

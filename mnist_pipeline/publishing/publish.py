@@ -220,7 +220,7 @@ class _Trial:
         run = self.run.directory.id
         self.registry.promote(self.model, version.version, reason=reason, run=run, expected=self.parent)
         # Another run may have promoted the very same version in this moment.
-        moves = [change for change in self.registry.history(self.model) if change.alias == CHAMPION]
+        moves = self.registry.history(self.model).moves(CHAMPION)
         return "promoted" if any(change.run == run for change in moves) else "unchanged"
 
     def _compare(self) -> Comparison | None:

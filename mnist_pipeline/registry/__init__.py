@@ -6,9 +6,12 @@ Everything that other rooms use is here; the files behind it: ``manifest``, ``hi
 
 from mnist_pipeline.registry.audit import Finding
 from mnist_pipeline.registry.history import Change, History, parse_when
+from mnist_pipeline.registry.location import open_registry
 from mnist_pipeline.registry.manifest import CHAMPION, Facts, GateSummary, Lineage, Manifest, Metrics, digest_of
+from mnist_pipeline.registry.moves import ANY
 from mnist_pipeline.registry.staging import Stage
-from mnist_pipeline.registry.store import ANY, PublishedVersion, Registry, VersionSummary, open_registry
+from mnist_pipeline.registry.store import Registry
+from mnist_pipeline.registry.versions import PublishedVersion, VersionSummary
 
 __all__ = [
     "ANY",

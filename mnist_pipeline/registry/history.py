@@ -44,6 +44,9 @@ class Publication(Record):
     """The gate let it become champion, when it was published."""
 
 
+Action = Literal["publish", "promote", "rollback", "prune"]
+
+
 class Change(Record):
     """One line of the history.
 
@@ -55,7 +58,7 @@ class Change(Record):
 
     time: AwareDatetime
     """UTC, microseconds; never before the line above."""
-    action: Literal["publish", "promote", "rollback", "prune"]
+    action: Action
     alias: str | None
     before: str | None = Field(alias="from")
     after: str | None = Field(alias="to")

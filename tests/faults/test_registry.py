@@ -51,7 +51,7 @@ def test_18_kill_9_anywhere_leaves_whole_versions_and_the_next_run_finishes(root
     assert crashed["points"] > 100
     assert seen["problems"] == []
     assert seen["rounds"] > 0
-    actions = [change.action for change in Registry(root).history(MODEL)]
+    actions = [change.action for change in Registry(root).history(MODEL).changes]
     assert actions.count("publish") == 52
     assert actions.count("promote") == 52
 
@@ -66,7 +66,7 @@ def test_19_sixteen_writers_at_once_lose_nothing(root: Path) -> None:
     assert finish(start("crowd", root, list(range(16))))["codes"] == [0] * 16
 
     registry = Registry(root)
-    changes = registry.history(MODEL)
+    changes = registry.history(MODEL).changes
     assert len({c.after for c in changes if c.action == "publish"}) == 16
     promotions = [c for c in changes if c.action == "promote"]
     assert sorted(c.who for c in promotions) == sorted(f"worker {seed}" for seed in range(16))
@@ -78,7 +78,7 @@ def test_19_sixteen_writers_at_once_lose_nothing(root: Path) -> None:
 
 def test_19_of_publishers_of_the_same_version_exactly_one_wins(root: Path) -> None:
     assert finish(start("crowd", root, [7] * 8))["codes"] == [0] * 8
-    assert [c.action for c in Registry(root).history(MODEL)] == ["publish", "promote"]
+    assert [c.action for c in Registry(root).history(MODEL).changes] == ["publish", "promote"]
     assert Registry(root).verify(MODEL) == []
 
 
@@ -88,7 +88,7 @@ def test_29_a_retry_after_success_makes_no_second_version(root: Path) -> None:
     assert registry_worker.work(root, 3) == first
     assert {path: path.read_bytes() for path in before} == before
     assert len(Registry(root).versions(MODEL)) == 1
-    assert len(Registry(root).history(MODEL)) == 2
+    assert len(Registry(root).history(MODEL).changes) == 2
 
 
 def test_a_stage_of_a_living_process_is_left_alone_and_one_of_a_dead_process_is_deleted(root: Path) -> None:
@@ -342,12 +342,12 @@ def test_a_torn_last_line_is_ignored_and_repaired(root: Path) -> None:
     history = root / MODEL / "history.jsonl"
     whole = history.read_bytes()
     history.write_bytes(whole + b'{"check":"0123456789abcdef","time":"2026-')
-    assert len(Registry(root).history(MODEL)) == 2
+    assert len(Registry(root).history(MODEL).changes) == 2
     assert Registry(root).champion(MODEL) == version
 
     registry_worker.work(root, 2)
     assert history.read_bytes().startswith(whole)
-    assert len(Registry(root).history(MODEL)) == 4
+    assert len(Registry(root).history(MODEL).changes) == 4
     assert Registry(root).verify(MODEL) == []
 
 
@@ -362,4 +362,4 @@ def test_aliases_follow_the_history_after_a_crash_between_them(root: Path) -> No
     assert [finding.file for finding in registry.verify(MODEL)] == ["aliases.json"]
     registry.promote(MODEL, second, reason="again")
     assert json.loads(aliases.read_bytes()) == {"champion": second}
-    assert len(registry.history(MODEL)) == 4
+    assert len(registry.history(MODEL).changes) == 4

@@ -37,7 +37,7 @@ def test_a_version_that_is_champion_no_more_is_not_called_promoted(candidates):
     first, second = candidates.publish(run), candidates.publish(better)
     assert [s.status for s in (first, second)] == ["promoted", "promoted"]
     version = candidates.workspace.models / "digits" / first.version
-    published, history = contents(version), candidates.registry.history("digits")
+    published, history = contents(version), candidates.registry.history("digits").changes
 
     again = candidates.again(run)
     found = candidates.publish(again)
@@ -51,7 +51,7 @@ def test_a_version_that_is_champion_no_more_is_not_called_promoted(candidates):
     assert (again.record.status, again.record.reason) == ("refused", reason)
     # The version says for ever what was said of it; the run says what is true today.
     assert contents(version) == published
-    assert candidates.registry.history("digits") == history
+    assert candidates.registry.history("digits").changes == history
     assert json.loads(published["gate.json"])["promoted"] is True
     assert json.loads(again.directory.gate.read_text())["promoted"] is False
     assert f"Against champion {second.version}" in again.directory.report_html.read_text()
@@ -61,7 +61,7 @@ def test_a_version_that_is_champion_no_more_is_not_called_promoted(candidates):
 def test_the_champion_again_is_unchanged_and_nothing_moves(candidates):
     run = candidates.train(GOOD)
     first = candidates.publish(run)
-    history = candidates.registry.history("digits")
+    history = candidates.registry.history("digits").changes
 
     again = candidates.again(run)
     found = candidates.publish(again)
@@ -72,7 +72,7 @@ def test_the_champion_again_is_unchanged_and_nothing_moves(candidates):
     assert found.reused == ["fetch", "train", "export", "evaluate", "publish"]
     assert again.record.steps["publish"].reused_from == run.directory.id
     assert (again.record.status, again.record.reason) == ("unchanged", None)
-    assert candidates.registry.history("digits") == history
+    assert candidates.registry.history("digits").changes == history
     report = again.directory.report_md.read_text()
     assert "# Passed the gate: 91.11\N{NO-BREAK SPACE}% accuracy" in report
     assert "It is the champion itself." in report
@@ -125,7 +125,7 @@ def test_no_run_undoes_a_promotion_by_a_person(candidates):
     found = candidates.publish(candidates.again(better))
     assert (found.status, candidates.champion) == ("refused", first.version)
     assert f"anna@day put {first.version} in its place" in found.reasons[0]
-    assert second.version in candidates.registry.withdrawn("digits")
+    assert second.version in candidates.registry.history("digits").withdrawn
 
 
 def test_the_same_trained_anew_does_not_undo_a_rollback_either(candidates):
@@ -177,7 +177,7 @@ def test_a_version_that_was_refused_is_promoted_where_it_would_pass_today(candid
     assert f"published by run {candidate.directory.id}, judged anew" in found.sentence
     assert again.record.steps["publish"].reused_from is None
     assert contents(version) == published
-    last = candidates.registry.history("digits")[-1]
+    last = candidates.registry.history("digits").changes[-1]
     assert (last.action, last.run, last.reason) == ("promote", again.directory.id, "gate passed, accuracy 91.11 %")
 
 
@@ -196,7 +196,7 @@ def test_of_two_runs_that_publish_one_version_at_once_one_promoted_it(candidates
     in_between(monkeypatch, lambda: found.append(candidates.publish(again)))
     found.append(candidates.publish(run))
     assert sorted(summary.status for summary in found) == ["promoted", "unchanged"]
-    assert [change.action for change in candidates.registry.history("digits")] == ["publish", "promote"]
+    assert [change.action for change in candidates.registry.history("digits").changes] == ["publish", "promote"]
 
 
 def in_between(monkeypatch: pytest.MonkeyPatch, other: Callable[[], Any]) -> None:

@@ -7,7 +7,7 @@ from mnist_pipeline.registry.history import History
 def test_ten_thousand_versions_are_listed_from_the_history_alone(registry, publish, tmp_path: Path) -> None:
     one = publish(1)
     registry.promote("mnist", one.version, reason="first")
-    (line,) = (change for change in registry.history("mnist") if change.action == "publish")
+    (line,) = (change for change in registry.history("mnist").changes if change.action == "publish")
     folder = tmp_path / "models" / "mnist"
     additions = []
     for number in range(9_999):

@@ -48,7 +48,7 @@ def test_publishing_again_changes_nothing(registry, publish, tmp_path):
     assert publish(1, who="somebody else").manifest == first.manifest
 
     assert tree(tmp_path / "models") == before
-    assert [change.action for change in registry.history("mnist")] == ["publish"]
+    assert [change.action for change in registry.history("mnist").changes] == ["publish"]
 
 
 def test_a_model_file_is_found_by_its_digest_once_it_is_published(registry, publish):
@@ -102,7 +102,7 @@ def test_resolve_takes_an_alias_a_version_or_its_unique_beginning(registry, publ
     assert registry.resolve("mnist", "candidate").version == two.version
     assert registry.resolve("mnist", two.version).path == two.path
     assert registry.resolve("mnist", two.version[:4]).version == two.version
-    assert registry.aliases("mnist") == {"champion": one.version, "candidate": two.version}
+    assert registry.history("mnist").aliases == {"champion": one.version, "candidate": two.version}
     with pytest.raises(RegistryError, match="no version"):
         registry.resolve("mnist", "0000")
     with pytest.raises(RegistryError, match=r"has no mnist 000000000000"):
@@ -139,7 +139,7 @@ def test_promote_moves_the_alias_and_writes_who_when_and_why(registry, publish, 
     clock.forward(hours=1)
     registry.promote("mnist", two.version, reason="better", who="bob", run="run-2", expected=one.version)
 
-    last = registry.history("mnist")[-1]
+    last = registry.history("mnist").changes[-1]
     assert (last.action, last.alias, last.before, last.after) == ("promote", "champion", one.version, two.version)
     assert (last.who, last.run, last.reason, last.time) == ("bob", "run-2", "better", clock.now)
     aliases = tmp_path / "models" / "mnist" / "aliases.json"
@@ -174,7 +174,7 @@ def test_promoting_the_champion_again_is_no_change(registry, publish):
     one = publish(1)
     registry.promote("mnist", one.version, reason="first", expected=None)
     assert registry.promote("mnist", one.version, reason="retry", expected=None) == one.version
-    assert [change.reason for change in registry.history("mnist")] == ["publish", "first"]
+    assert [change.reason for change in registry.history("mnist").changes] == ["publish", "first"]
 
 
 def test_rollbacks_go_further_back_each_time(registry, publish):
@@ -225,15 +225,15 @@ def test_a_year_of_promotions_is_answered_day_by_day(registry, publish, clock):
     for day in range(365):
         when = year.date() + dt.timedelta(days=day)
         champion = expected[max(known for known in expected if known <= when)]
-        change = registry.at("mnist", parse_when(when.isoformat()))
+        change = registry.history("mnist").at(parse_when(when.isoformat()))
         assert change is not None
         assert change.after == champion, when
-    before = registry.at("mnist", parse_when("2026-01-31"))
+    before = registry.history("mnist").at(parse_when("2026-01-31"))
     assert before is None
-    morning = registry.at("mnist", parse_when("2026-02-06T02:59:59Z"))
+    morning = registry.history("mnist").at(parse_when("2026-02-06T02:59:59Z"))
     assert morning is not None
     assert morning.after == versions[0]
-    noon = registry.at("mnist", parse_when("2026-02-06T03:00:00"))
+    noon = registry.history("mnist").at(parse_when("2026-02-06T03:00:00"))
     assert noon is not None
     assert noon.after == versions[1]
 
@@ -249,9 +249,9 @@ def test_a_clock_that_goes_back_does_not_turn_the_history_round(registry, publis
     registry.promote("mnist", a.version, reason="first")
     clock.forward(days=-300)
     registry.promote("mnist", b.version, reason="second")
-    times = [change.time for change in registry.history("mnist")]
+    times = [change.time for change in registry.history("mnist").changes]
     assert times == sorted(times)
-    last = registry.at("mnist", times[-1])
+    last = registry.history("mnist").at(times[-1])
     assert last is not None
     assert last.after == b.version
 
@@ -268,7 +268,7 @@ def test_prune_keeps_the_newest_the_aliased_the_last_champions_and_the_way_back(
     assert registry.prune("mnist", keep=2, reason="disk", who="ada") == [versions[5], versions[4]]
 
     assert {row.version for row in registry.versions("mnist")} == {*versions[:4], *versions[6:]}
-    assert [(c.before, c.after, c.reason) for c in registry.history("mnist") if c.action == "prune"] == [
+    assert [(c.before, c.after, c.reason) for c in registry.history("mnist").changes if c.action == "prune"] == [
         (versions[5], None, "disk"),
         (versions[4], None, "disk"),
     ]
@@ -312,20 +312,20 @@ def test_a_lost_history_is_not_taken_for_a_new_registry(registry, publish, tmp_p
     assert [finding.file for finding in registry.verify("mnist")] == ["history.jsonl"]
     (tmp_path / "models" / "mnist" / "aliases.json").unlink()
     registry.promote("mnist", one.version, reason="a new history")
-    assert [change.action for change in registry.history("mnist")] == ["publish", "promote"]
+    assert [change.action for change in registry.history("mnist").changes] == ["publish", "promote"]
     assert registry.verify("mnist") == []
 
 
 def test_without_a_name_the_user_of_the_process_did_it(registry, publish):
     publish(1)
-    assert re.fullmatch(r".+@.+", registry.history("mnist")[0].who)
+    assert re.fullmatch(r".+@.+", registry.history("mnist").changes[0].who)
 
 
 def test_unknown_models_have_nothing(registry: Registry) -> None:
     assert registry.models() == []
     assert registry.versions("nobody") == []
-    assert registry.aliases("nobody") == {}
-    assert registry.history("nobody") == ()
+    assert registry.history("nobody").aliases == {}
+    assert registry.history("nobody").changes == ()
     assert registry.champion("nobody") is None
     assert registry.verify("nobody") == []
     assert not Path(registry.storage.location).exists()

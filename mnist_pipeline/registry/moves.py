@@ -1,0 +1,88 @@
+"""The changes that a publication, a promotion, a rollback or a pruning adds to a history. Pure."""
+
+import datetime as dt
+from enum import Enum
+
+from mnist_pipeline.errors import RegistryError
+from mnist_pipeline.registry.author import Author
+from mnist_pipeline.registry.history import Action, Change, History, Publication, check_expected
+from mnist_pipeline.registry.manifest import CHAMPION
+
+
+class Unchecked(Enum):
+    """The type of `ANY`."""
+
+    ANY = "any"
+
+
+ANY = Unchecked.ANY
+"""As ``expected``: move the alias wherever it points now."""
+
+
+def publication(now: dt.datetime, version: str, published: Publication, author: Author) -> Change:
+    """A version has appeared."""
+    return _change(now, "publish", None, None, version, author, published)
+
+
+def promotion(
+    history: History, now: dt.datetime, alias: str, version: str, expected: str | Unchecked | None, author: Author
+) -> list[Change]:
+    """Let ``alias`` name the version; no change where it does already.
+
+    Raises:
+        RegistryError: it names something other than ``expected``, the version is not there any more, or the champion
+            was trained on another dataset.
+    """
+    before = history.aliases.get(alias)
+    if before == version:
+        return []
+    if expected is not ANY:
+        check_expected(history, alias, expected)
+    if version not in history.published:
+        raise RegistryError(f"{version} was pruned meanwhile; choose another version")
+    if alias == CHAMPION and before:
+        _check_same_dataset(history, before, version)
+    return [_change(now, "promote", alias, before, version, author)]
+
+
+def rollback(history: History, now: dt.datetime, alias: str, target: str, author: Author) -> list[Change]:
+    """Let ``alias`` name the version that it is rolled back to."""
+    return [_change(now, "rollback", alias, history.aliases.get(alias), target, author)]
+
+
+def pruning(now: dt.datetime, versions: list[str], author: Author) -> list[Change]:
+    """Delete the versions."""
+    return [_change(now, "prune", None, version, None, author) for version in versions]
+
+
+def _change(
+    now: dt.datetime,
+    action: Action,
+    alias: str | None,
+    before: str | None,
+    after: str | None,
+    author: Author,
+    published: Publication | None = None,
+) -> Change:
+    return Change(
+        time=now,
+        action=action,
+        alias=alias,
+        before=before,
+        after=after,
+        who=author.who,
+        run=author.run,
+        reason=author.reason,
+        publication=published,
+    )
+
+
+def _check_same_dataset(history: History, champion: str, candidate: str) -> None:
+    """A model of one dataset never takes the place of a model of another: their users expect different things."""
+    known = [change.publication for v in (champion, candidate) if (change := history.published.get(v))]
+    datasets = [publication.dataset for publication in known if publication]
+    if len(set(datasets)) > 1:
+        raise RegistryError(
+            f"{candidate} was trained on {datasets[1]}, the champion {champion} on {datasets[0]}; "
+            "publish it under another model name"
+        )
