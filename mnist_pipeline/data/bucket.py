@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
+from mnist_pipeline.data.card import SourceFile
 from mnist_pipeline.data.inspection import ExpectedFile, IncompleteError, Inspection
 from mnist_pipeline.data.locations import file_url
 from mnist_pipeline.data.retries import Clock
-from mnist_pipeline.data.store import SourceFile
 from mnist_pipeline.errors import DataError, DownloadError, StorageError
 from mnist_pipeline.network import wait_for
 from mnist_pipeline.progress import Progress, ReportProgress

@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_pipeline import CLASSES
+from mnist_pipeline.data.card import DatasetCard, read_card
 from mnist_pipeline.data.order import stable_permutation
-from mnist_pipeline.data.store import IMAGES, LABELS, DatasetCard, read_card
+from mnist_pipeline.data.store import IMAGES, LABELS
 from mnist_pipeline.errors import IntegrityError, UsageError
 
 VALIDATION_SEED = 20_260_101

@@ -9,10 +9,10 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mnist_pipeline.data.card import SourceFile
 from mnist_pipeline.data.inspection import ExpectedFile, IncompleteError, Inspection
 from mnist_pipeline.data.locations import file_url
 from mnist_pipeline.data.retries import Clock, Patience, TransientError, retry_after, with_retries
-from mnist_pipeline.data.store import SourceFile
 from mnist_pipeline.errors import DownloadError, NetworkError
 from mnist_pipeline.network import certificates, open_client, proxy_for, public_url, wait_for
 from mnist_pipeline.progress import Progress, ReportProgress

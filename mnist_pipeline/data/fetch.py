@@ -19,10 +19,10 @@ from mnist_pipeline.data.store import (
     dataset_folder,
     find_decoded,
     open_stored,
-    remove_leftovers,
     store_dataset,
 )
 from mnist_pipeline.errors import DownloadError, IntegrityError, MissingExtraError, PipelineError
+from mnist_pipeline.files.folders import remove_leftovers
 from mnist_pipeline.files.locks import HeldElsewhereError, ProcessLock
 from mnist_pipeline.files.writing import check_writable, refusal
 from mnist_pipeline.progress import ReportProgress, no_progress

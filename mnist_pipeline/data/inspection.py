@@ -4,9 +4,9 @@ import hashlib
 from dataclasses import dataclass
 
 from mnist_pipeline import CLASSES
+from mnist_pipeline.data.card import SourceFile
 from mnist_pipeline.data.description import DatasetDescription, SpriteFiles
 from mnist_pipeline.data.sprite import PNG_END, PNG_MAGIC, SPRITE_WIDTH
-from mnist_pipeline.data.store import SourceFile
 from mnist_pipeline.errors import DataError
 
 _HEAD = 64

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from mnist_pipeline.data.card import SourceFile
 from mnist_pipeline.data.inspection import ExpectedFile, IncompleteError, Inspection
-from mnist_pipeline.data.store import SourceFile
 from mnist_pipeline.errors import DataError, DownloadError
 
 _CHUNK = 2**20

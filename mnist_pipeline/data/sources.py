@@ -12,15 +12,16 @@ from pydantic import ValidationError
 
 from mnist_pipeline.config import FetchConfig
 from mnist_pipeline.data.bucket import download_object
+from mnist_pipeline.data.card import SourceFile
 from mnist_pipeline.data.description import DatasetDescription
 from mnist_pipeline.data.download import download_file
 from mnist_pipeline.data.inspection import ExpectedFile
 from mnist_pipeline.data.local import read_local
 from mnist_pipeline.data.locations import file_url, local_folder, show_source
 from mnist_pipeline.data.retries import Clock, Patience
-from mnist_pipeline.data.store import SourceFile, replace_folder, scratch_folder
 from mnist_pipeline.errors import DownloadError, UsageError
 from mnist_pipeline.files import sha256_bytes, sha256_file, write_json
+from mnist_pipeline.files.folders import replace_folder, scratch_folder
 from mnist_pipeline.network import public_url
 from mnist_pipeline.progress import ReportProgress
 from mnist_pipeline.schema import Record

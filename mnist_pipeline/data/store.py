@@ -7,80 +7,34 @@ dataset's digest, so two datasets never share a folder and equal ones always do.
 import hashlib
 import logging
 import os
-import re
-import shutil
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
 from mnist_pipeline import SIDE
-from mnist_pipeline.data.checks import DataChecks, check_rows
+from mnist_pipeline.data.card import CARD, DatasetCard, SourceFile, read_card, warn_of_doubts
+from mnist_pipeline.data.checks import check_rows
 from mnist_pipeline.data.description import (
     DatasetDescription,
-    Rows,
     dataset_digest,
 )
 from mnist_pipeline.data.sprite import encode_labels
 from mnist_pipeline.errors import DataError, IntegrityError
-from mnist_pipeline.files import sha256_bytes, sha256_file, sync_directory, temporary_sibling, write_json
+from mnist_pipeline.files import sha256_bytes, sha256_file, write_json
+from mnist_pipeline.files.folders import replace_folder, scratch_folder
 from mnist_pipeline.progress import Progress, ReportProgress
 from mnist_pipeline.runs.artifacts import FetchedDataset
-from mnist_pipeline.schema import Record
 
-IMAGES, LABELS, CARD = "images.npy", "labels.npy", "dataset.json"
+IMAGES, LABELS = "images.npy", "labels.npy"
 _logger = logging.getLogger(__name__)
-
-
-class SourceFile(Record):
-    """A file that the dataset was decoded from."""
-
-    name: str
-    bytes: int
-    sha256: str
-
-
-class DatasetCard(Record):
-    """``dataset.json``: what the dataset is, where it came from, and what was counted in it."""
-
-    name: str
-    title: str
-    digest: str
-    """Identifies pixels, labels, split and class names (`description.dataset_digest`)."""
-    source: str
-    """Where the bytes came from; without credentials."""
-    source_files: list[SourceFile]
-    """Empty where the source is embedded."""
-    created: datetime
-    rows: Rows
-    image_size: tuple[int, int]
-    """Height and width in pixels."""
-    class_names: tuple[str, ...]
-    pixels_sha256: str
-    """Of the pixels, uint8 [rows, 28, 28] in C order."""
-    labels_sha256: str
-    """Of the one-hot labels, uint8 [rows, 10] in C order."""
-    files: dict[str, str]
-    """Name -> hex SHA-256 of images.npy (uint8 [rows, 28, 28]) and labels.npy (class indices, uint8 [rows])."""
-    checks: DataChecks
 
 
 def dataset_folder(datasets: Path, name: str, digest: str) -> Path:
     """Where the dataset of that name and digest lies, or would lie."""
     return datasets / f"{name}-{digest[:12]}"
-
-
-def read_card(directory: Path) -> DatasetCard:
-    """The card of the dataset in ``directory``.
-
-    Raises:
-        IntegrityError: there is none, or it is broken.
-    """
-    return _parse_card(directory / CARD, _read(directory / CARD))
 
 
 def open_stored(directory: Path) -> FetchedDataset:
@@ -89,15 +43,14 @@ def open_stored(directory: Path) -> FetchedDataset:
     Raises:
         IntegrityError: a file is missing, or its bytes are not those that the card records.
     """
-    text = _read(directory / CARD)
-    card = _parse_card(directory / CARD, text)
+    card, card_digest = read_card(directory), _digest_of(directory / CARD)
     found = {name: _digest_of(directory / name) for name in (IMAGES, LABELS)}
     for name, digest in found.items():
         if digest != card.files.get(name):
             raise IntegrityError(f"{directory / name} has SHA-256 {digest}, recorded was {card.files.get(name)}")
     return FetchedDataset(
         directory=directory,
-        files={**found, CARD: sha256_bytes(text)},
+        files={**found, CARD: card_digest},
         name=card.name,
         digest=card.digest,
         train_rows=card.rows.train,
@@ -129,26 +82,11 @@ def _agrees(card: DatasetCard, description: DatasetDescription) -> bool:
     )
 
 
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError as error:
-        raise IntegrityError(f"{path} is missing; fetch the dataset again") from error
-
-
 def _digest_of(path: Path) -> str:
     try:
         return sha256_file(path)
     except FileNotFoundError as error:
         raise IntegrityError(f"{path} is missing; fetch the dataset again") from error
-
-
-def _parse_card(path: Path, text: bytes) -> DatasetCard:
-    try:
-        return DatasetCard.model_validate_json(text)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        raise IntegrityError(f"{path} is not a dataset card: {first['loc']}: {first['msg']}") from error
 
 
 def store_dataset(
@@ -196,43 +134,9 @@ def store_dataset(
             files={IMAGES: images_file, LABELS: sha256_file(scratch / LABELS)},
             checks=check_rows(_map(scratch / IMAGES), labels, description.rows.train),
         )
-        _warn_of_doubts(card)
+        warn_of_doubts(card)
         write_json(scratch / CARD, card.model_dump(mode="json"))
         return _put_in_place(scratch, dataset_folder(datasets, card.name, card.digest), card.digest)
-
-
-@contextmanager
-def scratch_folder(parent: Path, name: str) -> Iterator[Path]:
-    """A new hidden folder in ``parent``; if it is still there at the end, it is removed."""
-    parent.mkdir(parents=True, exist_ok=True)
-    scratch = temporary_sibling(parent / name)
-    scratch.mkdir()
-    try:
-        yield scratch
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-
-
-def remove_leftovers(parent: Path, name: str) -> None:
-    """Remove what writers of ``name`` that were killed left in ``parent``. Call it where no other writer can be."""
-    if not parent.is_dir():
-        return
-    pattern = re.compile(rf"\.{re.escape(name)}(-[0-9a-f]{{12}})?\.[0-9]+-[0-9a-f]{{8}}\.tmp")
-    for entry in parent.iterdir():
-        if pattern.fullmatch(entry.name):
-            shutil.rmtree(entry, ignore_errors=True)
-
-
-def replace_folder(new: Path, final: Path) -> None:
-    """Give the finished folder ``new`` its name, in place of a folder that may bear it."""
-    sync_directory(new)
-    if final.exists():
-        # Its name goes away in one step, then its content: nobody sees half of it.
-        doomed = temporary_sibling(final)
-        final.replace(doomed)
-        shutil.rmtree(doomed)
-    new.rename(final)
-    sync_directory(final.parent)
 
 
 def _write_images(
@@ -280,21 +184,6 @@ def _write_labels(path: Path, labels: NDArray[np.uint8]) -> None:
 def _refuse_other(what: str, expected: str | None, found: str, source: str) -> None:
     if expected is not None and found != expected:
         raise DataError(f"the {what} from {source} have SHA-256 {found}, expected {expected}")
-
-
-def _warn_of_doubts(card: DatasetCard) -> None:
-    """Say what does not make the data wrong, but whoever trains on it should know."""
-    checks = card.checks
-    if checks.duplicates_across.count:
-        train_row, test_row = checks.duplicates_across.pairs[0]
-        _logger.warning(
-            "%s: %d test images are among the train images too (first: test row %d is train row %d)",
-            card.name, checks.duplicates_across.count, test_row, train_row,
-        )  # fmt: skip
-    for split, counts in (("train", checks.counts.train), ("test", checks.counts.test)):
-        absent = [name for name, count in zip(card.class_names, counts, strict=True) if not count]
-        if absent:
-            _logger.warning("%s: no %s image of class %s", card.name, split, ", ".join(absent))
 
 
 def _put_in_place(scratch: Path, final: Path, digest: str) -> Path:

@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 from mnist_pipeline import SIDE
 from mnist_pipeline.config import ScoreConfig
 from mnist_pipeline.data.dataset import Dataset
-from mnist_pipeline.data.store import IMAGES, LABELS, replace_folder, scratch_folder
+from mnist_pipeline.data.store import IMAGES, LABELS
 from mnist_pipeline.errors import DataError, IntegrityError, UsageError
 from mnist_pipeline.files import sha256_bytes, write_json
+from mnist_pipeline.files.folders import replace_folder, scratch_folder
 from mnist_pipeline.imaging.form import has_sprite_form
 from mnist_pipeline.imaging.planes import Plane
 from mnist_pipeline.imaging.readings import read_flat

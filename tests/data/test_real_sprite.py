@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from mnist_pipeline.config import FetchConfig
+from mnist_pipeline.data.card import read_card
 from mnist_pipeline.data.dataset import Dataset
 from mnist_pipeline.data.description import load_description
 from mnist_pipeline.data.fetch import fetch_dataset
-from mnist_pipeline.data.store import read_card
 from mnist_pipeline.runs.artifacts import FetchedDataset
 from mnist_pipeline.workspace import Workspace
 

@@ -48,7 +48,7 @@ def test_what_one_machine_publishes_another_resolves(remote, elsewhere, tmp_path
     assert {path.name for path in found.directory.iterdir()} == set(one.manifest.files)
     assert elsewhere.models() == ["mnist"]
     assert {row.version for row in elsewhere.versions("mnist")} == {one.version, two.version}
-    assert elsewhere.aliases("mnist") == {"champion": one.version}
+    assert elsewhere.history("mnist").aliases == {"champion": one.version}
     assert elsewhere.verify("mnist") == []
     with pytest.raises(RegistryError, match="ada moved it"):
         elsewhere.promote("mnist", two.version, reason="late", expected=None)
@@ -91,7 +91,7 @@ def test_downloads_are_kept_by_digest(elsewhere, remote, tmp_path, server) -> No
 def test_publishing_again_changes_nothing(remote, elsewhere, tmp_path) -> None:
     first = samples.publish(remote, "mnist", tmp_path, 1)
     assert samples.publish(elsewhere, "mnist", tmp_path, 1, who="other").manifest == first.manifest
-    assert len(remote.history("mnist")) == 1
+    assert len(remote.history("mnist").changes) == 1
     assert remote.verify("mnist") == []
 
 
@@ -200,7 +200,7 @@ def test_19_writers_on_several_machines_lose_nothing(remote, server, url, tmp_pa
         writer.communicate(timeout=300)
     assert [writer.returncode for writer in writers] == [0] * 4
 
-    changes = remote.history("mnist")
+    changes = remote.history("mnist").changes
     assert sorted(c.after for c in changes if c.action == "publish") == sorted(map(samples.content_version, (1, 2, 3)))
     promotions = [c for c in changes if c.action == "promote"]
     assert {c.who for c in promotions} == {"1", "2", "3"}
@@ -217,7 +217,7 @@ def test_19_a_conflict_is_tried_again(remote, tmp_path, server) -> None:
     server.gate.conflicts = 3
     assert remote.promote("mnist", published.version, reason="first") == published.version
     assert server.gate.conflicts == 0
-    assert [c.action for c in remote.history("mnist")] == ["publish", "promote"]
+    assert [c.action for c in remote.history("mnist").changes] == ["publish", "promote"]
 
 
 def test_29_a_write_whose_answer_is_lost_is_not_done_twice(remote, tmp_path, server, clock) -> None:
@@ -230,7 +230,7 @@ def test_29_a_write_whose_answer_is_lost_is_not_done_twice(remote, tmp_path, ser
     assert remote.rollback("mnist", reason="worse") == versions[1]
     assert server.gate.lost_answers == 0
     assert remote.champion("mnist") == versions[1]
-    assert [c.action for c in remote.history("mnist")] == ["publish", "promote"] * 3 + ["rollback"]
+    assert [c.action for c in remote.history("mnist").changes] == ["publish", "promote"] * 3 + ["rollback"]
     assert remote.verify("mnist") == []
 
 
@@ -260,5 +260,5 @@ def test_18_a_connection_cut_at_any_write_leaves_whole_versions_and_the_next_run
         run(seed)
         assert elsewhere.resolve("mnist").version == samples.content_version(seed)
         assert elsewhere.verify("mnist") == []
-    actions = [change.action for change in remote.history("mnist")]
+    actions = [change.action for change in remote.history("mnist").changes]
     assert actions == ["publish", "promote"] * (writes + 2)
