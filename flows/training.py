@@ -81,6 +81,7 @@ def retrain(
         force: Train again, every step, even where nothing changed since the champion was made.
     """
     cancel_missed_runs()
+    publishing = publishing.for_retraining()
     config = PipelineConfig(fetch=fetch, training=training, export=export, evaluation=evaluation, publishing=publishing)
     with _started(config, workspace, fresh=force) as run:
         dataset, extra = _obtain(config, run)

@@ -28,6 +28,7 @@ from mnist_pipeline.config.presets import DEFAULT_PRESET, PRESET_VALUES
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Seconds = Annotated[float, Field(gt=0)]
+Policy = Literal["better", "significant", "not_worse"]
 # One path segment that means the same on every file system and in every URL.
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 
@@ -212,12 +213,18 @@ class GateConfig(Config):
     """Least accuracy over all test images."""
     min_class_accuracy: Fraction = 0.80
     """Least accuracy of every class."""
+    policy: Policy | None = None
+    """What a candidate needs against the champion: better (any gain), significant (more than chance, by itself or with
+    the candidates before it), not_worse (no loss beyond the margin); None means significant in retrain, unless ties
+    are promoted, and better elsewhere."""
     promote_ties: bool = False
-    """Promote a candidate that is neither better nor worse than the champion."""
+    """Promote a candidate that is neither better nor worse than the champion; policy better."""
     champion_margin: Fraction = 0.0
     """Largest loss of accuracy against the champion that still counts as a tie; needs promote_ties."""
+    margin: float = Field(default=0.002, gt=0, lt=1)
+    """Largest loss of accuracy against the champion that is accepted; policy not_worse."""
     significance: float = Field(default=0.05, gt=0, lt=1)
-    """Level of the exact McNemar test: a loss that is significant is no tie, whatever the margin."""
+    """Level of the tests against the champion; a loss that is significant (exact McNemar test) is never a tie."""
     max_calibration_error: Fraction = 0.10
     """Largest expected calibration error."""
     max_latency_ms: float | None = Field(default=None, gt=0)
@@ -245,6 +252,12 @@ class PublishConfig(Config):
     """Folder or s3://bucket/prefix; None means the workspace's own."""
     sign_key: Path | None = None
     """PEM file of an Ed25519 private key that signs the manifest; None means not signed."""
+
+    def for_retraining(self) -> "PublishConfig":
+        """With the gate's policy for candidates that come by themselves, week after week, where none is named."""
+        named = self.gate.policy or ("better" if self.gate.promote_ties else "significant")
+        gate = self.gate.model_copy(update={"policy": named})
+        return self.model_copy(update={"gate": gate})
 
 
 class ScoreConfig(Config):

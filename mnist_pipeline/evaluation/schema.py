@@ -159,6 +159,11 @@ class Verdict(Record):
 
     promoted: bool
     checks: list[Check]
+    compared: int = 1
+    """Candidates that were measured on these test rows so far, this one among them."""
+    corrected_accuracy: float | None = None
+    """What the accuracy is likely to be on other images, after so many were compared (`evidence.corrected_accuracy`);
+    None where nothing can be said yet."""
 
     @property
     def reasons(self) -> list[str]:

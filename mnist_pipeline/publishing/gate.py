@@ -3,28 +3,33 @@
 Every check is computed and shown, whatever the others say; the candidate becomes champion only
 if all pass.
 
-Against the champion, on the same test images, a candidate is
-
-- better, if it gets more images right: it passes. A gain need not be significant. The steps of a
-  model that improves a little every week never are, and a rollback is one command;
-- a tie, if it gets as many right, or fewer by no more than the margin and not significantly so (exact
-  McNemar test on the paired predictions, McNemar 1947): it is refused unless ties are asked for. A
-  retraining on the same data scatters around the champion, and a new version that brings nothing
-  costs everybody who must know which one runs;
-- worse, otherwise: it is refused. The margin forgives noise, never a loss that the test can see.
-
-Where the candidate is the champion itself, there is nothing to compare.
-
-A champion that was chosen among many candidates on the same test images owes part of its accuracy
-to chance. The floors are there for the model; the comparison only says which of two to keep.
+What a candidate needs against the champion, on the same test images, is the matter of a policy
+(`policies`). Where the candidate is the champion itself, there is nothing to compare.
 """
 
-from typing import Literal
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from mnist_pipeline.config import GateConfig
 from mnist_pipeline.evaluation.schema import Check, Comparison, Evaluation, Verdict
+from mnist_pipeline.publishing.evidence import Pairs, corrected_accuracy, score_variance
+from mnist_pipeline.publishing.policies import POLICIES, is_significantly_worse
 from mnist_pipeline.runs.parity import Parity
 from mnist_pipeline.runs.wording import plain_percent as percent
+
+CHAMPION_CHECK = "champion"
+
+
+class Past(NamedTuple):
+    """The candidates before, on the same test images."""
+
+    challengers: Sequence[Pairs] = ()
+    """Of the sound ones that stood against today's champion, oldest first."""
+    accuracies: Sequence[float] = ()
+    """Of all, oldest first."""
+
+
+NOTHING_BEFORE = Past()
 
 
 def judge(
@@ -36,6 +41,7 @@ def judge(
     onnx_bytes: int,
     infrastructure: Check,
     withdrawal: Check | None = None,
+    past: Past = NOTHING_BEFORE,
 ) -> Verdict:
     """All checks of the candidate.
 
@@ -47,12 +53,13 @@ def judge(
         onnx_bytes: size of model.onnx.
         infrastructure: whether a fresh process could use the model where users load it.
         withdrawal: that a person decided against this candidate; None where nobody did.
+        past: the candidates before this one.
     """
     checks = [
         _accuracy(config, evaluation),
         _worst_class(config, evaluation),
         _same_dataset(evaluation, comparison),
-        _champion(config, evaluation, comparison),
+        _champion(config, evaluation, comparison, past),
         _parity(parity),
         _calibration(config, evaluation),
         *_latency(config, evaluation),
@@ -60,7 +67,30 @@ def judge(
         infrastructure,
         *([withdrawal] if withdrawal else []),
     ]
-    return Verdict(promoted=all(check.passed for check in checks), checks=checks)
+    return Verdict(
+        promoted=all(check.passed for check in checks),
+        checks=checks,
+        compared=len(past.accuracies) + 1,
+        corrected_accuracy=_corrected(evaluation, comparison, past),
+    )
+
+
+def is_sound(config: GateConfig, verdict: Verdict, comparison: Comparison) -> bool:
+    """Whether the candidate is evidence for later ones: nothing was wrong with itself, and it was not clearly worse."""
+    of_itself = all(check.passed for check in verdict.checks if check.name != CHAMPION_CHECK)
+    return of_itself and not is_significantly_worse(config, pairs_of(comparison))
+
+
+def pairs_of(comparison: Comparison) -> Pairs:
+    return Pairs(len(comparison.fixed), len(comparison.broken))
+
+
+def _corrected(evaluation: Evaluation, comparison: Comparison | None, past: Past) -> float | None:
+    """None without a comparison, which tells how much trainings scatter."""
+    if comparison is None:
+        return None
+    variance = score_variance([*past.challengers, pairs_of(comparison)]) / comparison.samples**2
+    return corrected_accuracy(evaluation.accuracy, past.accuracies, variance)
 
 
 def _accuracy(config: GateConfig, evaluation: Evaluation) -> Check:
@@ -112,42 +142,23 @@ def _same_dataset(evaluation: Evaluation, comparison: Comparison | None) -> Chec
     return Check(name="same dataset", value=None, threshold=None, passed=same, sentence=sentence)
 
 
-def _champion(config: GateConfig, evaluation: Evaluation, comparison: Comparison | None) -> Check:
+def _champion(config: GateConfig, evaluation: Evaluation, comparison: Comparison | None, past: Past) -> Check:
     if comparison is None or comparison.champion_sha256 == evaluation.model_sha256:
         nobody = "There is no champion to compare with." if comparison is None else "It is the champion itself."
-        return Check(name="champion", value=None, threshold=None, passed=True, sentence=nobody)
-    standing = _standing(config, comparison)
-    follows = {
-        "better": "better",
-        "tie": f"a tie, and ties are {'asked for' if config.promote_ties else 'refused unless asked for'}",
-        "worse": f"worse than the margin of {percent(config.champion_margin)} allows",
-        "significantly worse": f"significantly worse (level {config.significance:g})",
-    }
+        return Check(name=CHAMPION_CHECK, value=None, threshold=None, passed=True, sentence=nobody)
+    pairs, policy = pairs_of(comparison), config.policy or "better"
+    ruling = POLICIES[policy](config, pairs, comparison.samples, past.challengers)
     return Check(
-        name="champion",
-        value=_gain(comparison),
-        threshold=-config.champion_margin,
-        passed=standing == "better" or (standing == "tie" and config.promote_ties),
+        name=CHAMPION_CHECK,
+        value=pairs.gain / comparison.samples,
+        threshold={"better": -config.champion_margin, "significant": 0.0, "not_worse": -config.margin}[policy],
+        passed=ruling.passed,
         sentence=(
             f"Against champion {comparison.champion_version}: accuracy {percent(comparison.candidate_accuracy)} after "
-            f"{percent(comparison.champion_accuracy)}, {len(comparison.fixed):,} images fixed and "
-            f"{len(comparison.broken):,} broken, p = {comparison.p_value:.3g}: {follows[standing]}."
+            f"{percent(comparison.champion_accuracy)}, {pairs.fixed:,} images fixed and "
+            f"{pairs.broken:,} broken, p = {comparison.p_value:.3g}: {ruling.why}."
         ),
     )
-
-
-def _standing(config: GateConfig, comparison: Comparison) -> Literal["better", "tie", "worse", "significantly worse"]:
-    gain = _gain(comparison)
-    if gain > 0:
-        return "better"
-    if gain < 0 and comparison.p_value < config.significance:
-        return "significantly worse"
-    return "tie" if gain >= -config.champion_margin else "worse"
-
-
-def _gain(comparison: Comparison) -> float:
-    """Accuracy gained against the champion, from counts: the difference of two rounded shares could miss zero."""
-    return (len(comparison.fixed) - len(comparison.broken)) / comparison.samples
 
 
 def _parity(parity: Parity) -> Check:

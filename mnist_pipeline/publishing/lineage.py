@@ -4,9 +4,11 @@ from contextlib import suppress
 
 from mnist_pipeline import __version__
 from mnist_pipeline.errors import RegistryError
-from mnist_pipeline.evaluation.schema import Check
+from mnist_pipeline.evaluation.schema import Check, Evaluation
 from mnist_pipeline.files import read_json
-from mnist_pipeline.registry import Change, Lineage, PublishedVersion, Registry, digest_of
+from mnist_pipeline.publishing.evidence import Pairs
+from mnist_pipeline.publishing.gate import Past
+from mnist_pipeline.registry import Change, History, Lineage, PublishedVersion, Registry, digest_of
 from mnist_pipeline.runs.artifacts import FetchedDataset
 from mnist_pipeline.runs.fingerprint import ONNXRUNTIME, code_digest, installed_version
 from mnist_pipeline.runs.run import Run
@@ -47,6 +49,27 @@ def frameworks() -> dict[str, str]:
     """Package -> version, of those that a model depends on and that are installed."""
     installed = {name: installed_version(name) for name in FRAMEWORKS}
     return {name: version for name, version in installed.items() if version != "absent"}
+
+
+def find_past(registry: Registry, model: str, version: str, evaluation: Evaluation) -> Past:
+    """The candidates that were measured on these test rows before this one.
+
+    Args:
+        registry: its history has an entry for each.
+        model: name of the model.
+        version: the candidate's.
+        evaluation: of the candidate.
+    """
+    changes = [change for change in registry.history(model) if change.after != version or change.action != "publish"]
+    history = History(tuple(changes), "")
+    return Past(
+        challengers=[Pairs(one.fixed, one.broken) for one in history.challengers],
+        accuracies=[
+            one.accuracy
+            for one in history.measured
+            if (one.dataset, one.samples) == (evaluation.dataset, evaluation.samples)
+        ],
+    )
 
 
 def find_withdrawal(

@@ -35,11 +35,12 @@ from mnist_pipeline.evaluation.metrics import golden_rows
 from mnist_pipeline.evaluation.schema import Check, Comparison, Evaluation, Verdict
 from mnist_pipeline.files import write_json
 from mnist_pipeline.publishing.compare import compare_with_champion
-from mnist_pipeline.publishing.gate import judge
-from mnist_pipeline.publishing.lineage import describe_lineage, find_withdrawal
+from mnist_pipeline.publishing.gate import is_sound, judge
+from mnist_pipeline.publishing.lineage import describe_lineage, find_past, find_withdrawal
 from mnist_pipeline.publishing.validate import validate_in_fresh_process
 from mnist_pipeline.registry import (
     CHAMPION,
+    AgainstChampion,
     Facts,
     GateSummary,
     Lineage,
@@ -197,6 +198,7 @@ class _Trial:
             onnx_bytes=self.candidate.model.stat().st_size,
             infrastructure=self._validate(evaluation, path),
             withdrawal=find_withdrawal(self.registry, self.model, version, self.lineage, self.champion),
+            past=find_past(self.registry, self.model, version, evaluation),
         )
         write_json(directory.gate, verdict.model_dump(mode="json"))
         return verdict, write_report(directory, self.candidate.dataset, model=self.model, version=version)
@@ -207,7 +209,13 @@ class _Trial:
         return Facts(
             lineage=self.lineage,
             metrics=Metrics(accuracy=found.accuracy, samples=found.samples, provider=found.provider),
-            gate=GateSummary(promoted=verdict.promoted, reasons=verdict.reasons),
+            gate=GateSummary(
+                promoted=verdict.promoted,
+                reasons=verdict.reasons,
+                against=self._against(verdict),
+                compared=verdict.compared,
+                corrected_accuracy=verdict.corrected_accuracy,
+            ),
         )
 
     def promote(self, version: PublishedVersion, verdict: Verdict) -> Outcome:
@@ -230,6 +238,17 @@ class _Trial:
             return None
         dataset = self.candidate.dataset
         return compare_with_champion(dataset, directory, champion.path, champion.version, champion.sha256)
+
+    def _against(self, verdict: Verdict) -> AgainstChampion | None:
+        if self.champion is None:
+            return None
+        comparison = Comparison.model_validate_json(self.run.directory.comparison.read_bytes())
+        return AgainstChampion(
+            champion=comparison.champion_version,
+            fixed=len(comparison.fixed),
+            broken=len(comparison.broken),
+            sound=is_sound(self.config.gate, verdict, comparison),
+        )
 
     def _validate(self, evaluation: Evaluation, path: Path) -> Check:
         test = Dataset.open(self.candidate.dataset.directory).test

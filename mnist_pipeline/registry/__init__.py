@@ -7,7 +7,16 @@ Everything that other rooms use is here; the files behind it: ``manifest``, ``hi
 from mnist_pipeline.registry.audit import Finding
 from mnist_pipeline.registry.history import Change, History, parse_when
 from mnist_pipeline.registry.location import open_registry
-from mnist_pipeline.registry.manifest import CHAMPION, Facts, GateSummary, Lineage, Manifest, Metrics, digest_of
+from mnist_pipeline.registry.manifest import (
+    CHAMPION,
+    AgainstChampion,
+    Facts,
+    GateSummary,
+    Lineage,
+    Manifest,
+    Metrics,
+    digest_of,
+)
 from mnist_pipeline.registry.moves import ANY
 from mnist_pipeline.registry.staging import Stage
 from mnist_pipeline.registry.store import Registry
@@ -16,6 +25,7 @@ from mnist_pipeline.registry.versions import PublishedVersion, VersionSummary
 __all__ = [
     "ANY",
     "CHAMPION",
+    "AgainstChampion",
     "Change",
     "Facts",
     "Finding",

@@ -45,6 +45,10 @@ Accuracy {{ metrics.accuracy | fixed }} on {{ "{:,}".format(metrics.samples) }} 
 {%- if evaluation.accuracy_interval %} (95 % interval
 {{ evaluation.accuracy_interval.low | fixed }} to {{ evaluation.accuracy_interval.high | fixed }})
 {%- endif %}, by onnxruntime with {{ metrics.provider | cell }}.
+{%- if gate.corrected_accuracy is number and gate.compared > 1 %}
+{{ "{:,}".format(gate.compared) }} candidates were compared on these images; corrected for that, the accuracy on other
+images is likely {{ gate.corrected_accuracy | fixed }}.
+{%- endif %}
 {%- if evaluation.expected_calibration_error is number %}
 Expected calibration error {{ evaluation.expected_calibration_error | fixed }}.
 {%- endif %}

@@ -82,6 +82,7 @@ def read_publication(storage: Storage, model: str, version: str) -> Publication 
         run=manifest.lineage.run,
         bytes=manifest.files[MODEL_FILE].bytes,
         promoted=manifest.gate.promoted,
+        against=manifest.gate.against,
     )
 
 

@@ -18,7 +18,7 @@ from pydantic import AwareDatetime, ConfigDict, Field, ValidationError
 
 from mnist_pipeline.errors import IntegrityError, RegistryError, UsageError
 from mnist_pipeline.files import render_json
-from mnist_pipeline.registry.manifest import CHAMPION
+from mnist_pipeline.registry.manifest import CHAMPION, AgainstChampion
 from mnist_pipeline.schema import Record
 
 HISTORY_FILE = "history.jsonl"
@@ -42,6 +42,8 @@ class Publication(Record):
     """Size of model.onnx."""
     promoted: bool
     """The gate let it become champion, when it was published."""
+    against: AgainstChampion | None = None
+    """How it stood against the champion of its day: the test images were read once for it."""
 
 
 Action = Literal["publish", "promote", "rollback", "prune"]
@@ -144,6 +146,19 @@ class History:
             if change.before and change.run is None:
                 found[change.before] = change
         return found
+
+    @cached_property
+    def measured(self) -> tuple[Publication, ...]:
+        """Every candidate that was ever measured on the test rows, pruned ones too, oldest first."""
+        return tuple(change.publication for change in self.changes if change.publication)
+
+    @cached_property
+    def challengers(self) -> tuple[AgainstChampion, ...]:
+        """How each sound candidate stood against today's champion since it took its place, oldest first."""
+        champion = self.aliases.get(CHAMPION)
+        moved = max((place for place, change in enumerate(self.changes) if change.alias == CHAMPION), default=0)
+        later = [change.publication.against for change in self.changes[moved:] if change.publication]
+        return tuple(one for one in later if one and one.sound and one.champion == champion)
 
     def at(self, when: dt.datetime, alias: str = CHAMPION) -> Change | None:
         """The change that made ``alias`` what it was at ``when`` (that instant included)."""

@@ -164,6 +164,19 @@ class Metrics(Record):
     """The onnxruntime provider that really ran."""
 
 
+class AgainstChampion(Record):
+    """How a candidate stood against the champion of its day, on the same test images."""
+
+    champion: str
+    """Its version."""
+    fixed: int
+    """Test images that only the candidate gets right."""
+    broken: int
+    """Test images that only the champion gets right."""
+    sound: bool
+    """It was neither significantly worse than the champion nor refused for itself: evidence for later candidates."""
+
+
 class GateSummary(Record):
     """What the gate said when the version was published; the checks themselves are in gate.json.
 
@@ -174,6 +187,12 @@ class GateSummary(Record):
     """The gate let it become champion, on that day."""
     reasons: list[str]
     """Why it refused; empty where it did not."""
+    against: AgainstChampion | None = None
+    """None where there was no other champion."""
+    compared: int = 1
+    """Candidates that were measured on the same test rows until then, this one among them."""
+    corrected_accuracy: float | None = None
+    """What the accuracy is likely to be on other images, after so many were compared; None where it is not known."""
 
 
 class Facts(Record):

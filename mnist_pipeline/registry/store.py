@@ -69,7 +69,7 @@ class Registry:
             VersionSummary(
                 version=version,
                 aliases=sorted(alias for alias, named in history.aliases.items() if named == version),
-                **publication.model_dump(exclude={"manifest_sha256", "signature_sha256"}),
+                **publication.model_dump(exclude={"manifest_sha256", "signature_sha256", "against"}),
             )
             for version, publication in publications(self.storage, model, history).items()
         ]

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from PIL import Image as PillowImage
 
-from mnist_pipeline.evaluation.schema import Comparison, Evaluation, Latency, Mistake
+from mnist_pipeline.evaluation.schema import Comparison, Evaluation, Latency, Mistake, Verdict
 from mnist_pipeline.reporting import format as fmt
 from mnist_pipeline.reporting.inputs import CHANGES_SHOWN, MISTAKES_SHOWN, Image, ReportInputs
 from mnist_pipeline.runs.history import Epoch, History, Layer
@@ -226,6 +226,16 @@ def champion_sentence(inputs: ReportInputs) -> str:
     if inputs.verdict is None:
         return "Not compared yet."
     return "There was no champion to compare with."
+
+
+def correction_sentence(verdict: Verdict) -> str | None:
+    """What repeated use of the test images does to the accuracy; None where it is not known."""
+    if verdict.corrected_accuracy is None or verdict.compared < 2:
+        return None
+    return (
+        f"{fmt.count(verdict.compared)} candidates were compared on these test images so far. Corrected for that, the "
+        f"accuracy on other images is likely {fmt.percent(verdict.corrected_accuracy)}."
+    )
 
 
 def threshold(evaluation: Evaluation) -> float | None:
