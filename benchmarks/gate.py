@@ -30,7 +30,7 @@ IMAGES, WEEKS, HARD = 10_000, 52, 200
 QUARTER = 13
 GAIN = 5.0
 """Images in a quarter: 0.05 points."""
-MEASURED = {"errors": 71, "discordant": 71}
+MEASURED = {"errors": 75, "discordant": 74}
 """Of six seeds of the preset standard on MNIST's test images: wrong ones of each, and discordant ones of two."""
 WORLDS = {"no progress": 0.0, "progress": GAIN}
 

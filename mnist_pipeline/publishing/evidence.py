@@ -107,10 +107,9 @@ def loss_p_value(pairs: Pairs, samples: int, margin: float) -> float:
     c = -pairs.broken * difference * (1 - difference)
     broken_share = (math.sqrt(max(0.0, b * b - 8 * samples * c)) - b) / (4 * samples)
     variance = samples * (2 * broken_share + difference * (1 - difference))
-    excess = pairs.gain - samples * difference
-    if variance <= 0:
-        return 0.5 if excess == 0 else float(excess < 0)
-    return 1 - NORMAL.cdf(excess / math.sqrt(variance))
+    if variance <= 0:  # no discordant image, and no margin
+        return 0.5
+    return 1 - NORMAL.cdf((pairs.gain - samples * difference) / math.sqrt(variance))
 
 
 def corrected_accuracy(accuracy: float, others: Sequence[float], variance: float) -> float:

@@ -86,6 +86,7 @@ def test_evidence_is_a_number_whatever_was_counted(counts):
 
 def test_the_score_test_of_a_loss_is_that_of_its_paper_and_of_mcnemar():
     # Tango 1998, chemical and thermal disinfection of soft contact lenses: z = 1.709.
+    assert loss_p_value(Pairs(0, 0), 100, 5e-324) == loss_p_value(Pairs(0, 0), 100, 0) == 0.5
     assert NORMAL.inv_cdf(1 - loss_p_value(Pairs(0, 1), 44, 0.1)) == pytest.approx(1.709, abs=0.001)
     assert loss_p_value(Pairs(20, 10), 100, 0) == pytest.approx(1 - NORMAL.cdf(10 / math.sqrt(30)))
 
