@@ -60,7 +60,9 @@ def find_past(registry: Registry, model: str, version: str, evaluation: Evaluati
         version: the candidate's.
         evaluation: of the candidate.
     """
-    changes = [change for change in registry.history(model) if change.after != version or change.action != "publish"]
+    changes = [
+        change for change in registry.history(model).changes if change.after != version or change.action != "publish"
+    ]
     history = History(tuple(changes), "")
     return Past(
         challengers=[Pairs(one.fixed, one.broken) for one in history.challengers],
