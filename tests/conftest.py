@@ -1,5 +1,6 @@
 """Fixtures that several rooms share."""
 
+import os
 import shutil
 import signal
 from collections.abc import Callable, Iterator
@@ -31,6 +32,16 @@ settings.load_profile("any machine")
 
 # Where tests run in the background of a shell, Ctrl-C is switched off, for the commands that they start as well.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
+def restored_environment() -> Iterator[None]:
+    """No test leaves variables to the next one, not even those that a command sets for its children."""
+    before = dict(os.environ)
+    yield
+    for name in os.environ.keys() - before:
+        del os.environ[name]
+    os.environ.update(before)
 
 
 @pytest.fixture(scope="session")
