@@ -1,7 +1,7 @@
 """Word of how a training ended, to any service that Apprise knows.
 
-The flow's process tells of promotion, refusal and failure. What it cannot tell, that it was killed,
-an automation on the server tells (`flows.automations`).
+The flow's process tells of promotion, refusal and failure, and of a candidate that waits for approval. What it cannot
+tell, that it was killed, an automation on the server tells (`flows.automations`).
 """
 
 import logging

@@ -6,6 +6,7 @@ from pathlib import Path
 MODEL_KERAS = "model.keras"
 MODEL_ONNX = "model.onnx"
 EVALUATION_JSON = "evaluation.json"
+GATE_JSON = "gate.json"
 REPORT_HTML = "report.html"
 REPORT_MD = "report.md"
 """Files of a run that are known by name outside of it: in a published version, in lineage, in a report."""
@@ -76,7 +77,7 @@ class RunDirectory:
 
     @property
     def gate(self) -> Path:
-        return self.path / "gate.json"
+        return self.path / GATE_JSON
 
     @property
     def report_html(self) -> Path:

@@ -9,7 +9,19 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from mnist_pipeline.cli import classify, deploy, doctor, flows, models, pipeline, report, runs, score
+from mnist_pipeline.cli import (
+    classify,
+    decisions,
+    deploy,
+    doctor,
+    explanation,
+    flows,
+    models,
+    pipeline,
+    report,
+    runs,
+    score,
+)
 from mnist_pipeline.cli.failures import explain
 from mnist_pipeline.cli.process import end_as_interrupted, stand_in_for_home
 from mnist_pipeline.cli.streams import secure_standard_streams
@@ -126,6 +138,8 @@ app.command("publish")(pipeline.publish)
 app.command("classify")(classify.classify)
 app.command("score")(score.score)
 app.command("report")(report.report)
+for command in (explanation.explain, decisions.promote, decisions.rollback, decisions.approve, decisions.reject):
+    models.app.command()(command)
 app.add_typer(runs.app, name="runs", cls=CommandGroup)
 app.add_typer(models.app, name="models", cls=CommandGroup)
 app.command("deploy")(deploy.deploy)

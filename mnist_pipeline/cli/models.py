@@ -1,4 +1,4 @@
-"""Published models: look at them, promote them, roll back, verify."""
+"""Published models: look at them, verify, prune."""
 
 from pathlib import Path
 from typing import Annotated
@@ -18,7 +18,6 @@ from mnist_pipeline.runs.wording import plain_percent
 app = typer.Typer(help="Published models: versions, aliases, history.")
 
 Reference = Annotated[str, typer.Argument(help="champion, another alias, a version or the beginning of one.")]
-Reason = Annotated[str, typer.Option("--reason", help="Why, for the history.")]
 
 
 @app.command("list")
@@ -77,46 +76,6 @@ def show(
         f"model      {found.path}",
         *(f"  {file}  sha256 {entry.sha256}  {entry.bytes} bytes" for file, entry in manifest.files.items()),
     )
-
-
-@app.command()
-def promote(
-    ctx: typer.Context,
-    version: Annotated[str, typer.Argument(help="A version or the beginning of one.")],
-    reason: Reason,
-    name: options.ModelName = None,
-    workspace: options.Workspace = WORKSPACE,
-    registry: options.Registry = None,
-    as_json: options.Json = False,
-    quiet: options.Quiet = False,
-    verbose: options.Verbose = False,
-) -> None:
-    """Make a version the champion, by a person's decision."""
-    terminal = Terminal.open(ctx, as_json=as_json, quiet=quiet, verbose=verbose)
-    store = find_registry(workspace, registry)
-    model = pick_model(store, name)
-    before = store.champion(model)
-    chosen = store.promote(model, version, reason=reason, expected=before)
-    _show_move(terminal, model, before, chosen)
-
-
-@app.command()
-def rollback(
-    ctx: typer.Context,
-    reason: Reason,
-    name: options.ModelName = None,
-    workspace: options.Workspace = WORKSPACE,
-    registry: options.Registry = None,
-    as_json: options.Json = False,
-    quiet: options.Quiet = False,
-    verbose: options.Verbose = False,
-) -> None:
-    """Go back to the champion before this one; again goes further back."""
-    terminal = Terminal.open(ctx, as_json=as_json, quiet=quiet, verbose=verbose)
-    store = find_registry(workspace, registry)
-    model = pick_model(store, name)
-    before = store.champion(model)
-    _show_move(terminal, model, before, store.rollback(model, reason=reason))
 
 
 @app.command()
@@ -222,11 +181,4 @@ def prune(
     verb = "would delete" if dry_run else "deleted"
     terminal.result(
         {"dry_run": dry_run, "versions": deleted}, *(f"{verb} {version}" for version in deleted or ["nothing"])
-    )
-
-
-def _show_move(terminal: Terminal, model: str, before: str | None, after: str) -> None:
-    terminal.result(
-        {"model": model, "before": before, "champion": after},
-        f"champion of {model}: {after} (before: {before or 'none'})",
     )

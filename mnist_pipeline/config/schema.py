@@ -217,6 +217,8 @@ class GateConfig(Config):
     """What a candidate needs against the champion: better (any gain), significant (more than chance, by itself or with
     the candidates before it), not_worse (no loss beyond the margin); None means significant in retrain, unless ties
     are promoted, and better elsewhere."""
+    approval: Literal["none", "person"] = "none"
+    """person: who passes the gate waits as `pending` until `models approve` or `models reject`."""
     promote_ties: bool = False
     """Promote a candidate that is neither better nor worse than the champion; policy better."""
     champion_margin: Fraction = 0.0

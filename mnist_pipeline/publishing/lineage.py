@@ -95,9 +95,12 @@ def find_withdrawal(
 
 
 def _withdrawn(which: str, version: str, change: Change) -> Check:
+    if change.action == "reject":
+        decided = f"was rejected by {change.who}"
+    else:
+        decided = f"was champion until {change.who} put {change.after} in its place"
     sentence = (
-        f"{which} was champion until {change.who} put {change.after} in its place on {change.time:%Y-%m-%d %H:%M} UTC "
-        f"({change.reason}), and no run undoes that; to bring it back: "
-        f"mnist-pipeline models promote {version} --reason TEXT."
+        f"{which} {decided} on {change.time:%Y-%m-%d %H:%M} UTC ({change.reason}), and no run undoes that; to bring it "
+        f"back: mnist-pipeline models promote {version} --reason TEXT."
     )
     return Check(name="person's decision", value=None, threshold=None, passed=False, sentence=sentence)

@@ -18,6 +18,8 @@ run. So it ends:
 | published before | none, or another | no | refuses | refused, whatever the gate said before |
 | published before | another | yes | refuses | refused: who, when, why |
 
+With ``approval=person``, what would be promoted waits as ``pending`` instead.
+
 A person decides with ``models rollback`` and ``models promote``, and no run undoes that: what lost its place to a
 person's decision comes back by another one. Where another run moves the champion between verdict and promotion,
 nothing is promoted (`RegistryError`), and the same command judges anew.
@@ -40,6 +42,7 @@ from mnist_pipeline.publishing.lineage import describe_lineage, find_past, find_
 from mnist_pipeline.publishing.validate import validate_in_fresh_process
 from mnist_pipeline.registry import (
     CHAMPION,
+    PENDING,
     AgainstChampion,
     Facts,
     GateSummary,
@@ -226,6 +229,9 @@ class _Trial:
             return "unchanged"
         reason = f"gate passed, accuracy {plain_percent(self.candidate.evaluated.accuracy)}"
         run = self.run.directory.id
+        if self.config.gate.approval == "person":
+            self.registry.promote(self.model, version.version, reason=reason, run=run, alias=PENDING)
+            return "pending"
         self.registry.promote(self.model, version.version, reason=reason, run=run, expected=self.parent)
         # Another run may have promoted the very same version in this moment.
         moves = self.registry.history(self.model).moves(CHAMPION)

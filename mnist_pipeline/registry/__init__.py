@@ -9,6 +9,7 @@ from mnist_pipeline.registry.history import Change, History, parse_when
 from mnist_pipeline.registry.location import open_registry
 from mnist_pipeline.registry.manifest import (
     CHAMPION,
+    PENDING,
     AgainstChampion,
     Facts,
     GateSummary,
@@ -25,6 +26,7 @@ from mnist_pipeline.registry.versions import PublishedVersion, VersionSummary
 __all__ = [
     "ANY",
     "CHAMPION",
+    "PENDING",
     "AgainstChampion",
     "Change",
     "Facts",

@@ -46,14 +46,14 @@ class Publication(Record):
     """How it stood against the champion of its day: the test images were read once for it."""
 
 
-Action = Literal["publish", "promote", "rollback", "prune"]
+Action = Literal["publish", "promote", "rollback", "prune", "approve", "reject"]
 
 
 class Change(Record):
     """One line of the history.
 
     publish: version ``to`` appeared. promote, rollback: ``alias`` moved from ``from`` to ``to``.
-    prune: version ``from`` was deleted.
+    prune: version ``from`` was deleted. approve, reject: version ``from`` waits no longer; a person decided.
     """
 
     model_config = ConfigDict(validate_by_name=True, validate_by_alias=True, serialize_by_alias=True)
@@ -117,7 +117,8 @@ class History:
     @cached_property
     def aliases(self) -> dict[str, str]:
         """Alias -> version, now."""
-        return {change.alias: change.after for change in self.changes if change.alias and change.after}
+        latest = {change.alias: change.after for change in self.changes if change.alias}
+        return {alias: version for alias, version in latest.items() if version}
 
     @cached_property
     def published(self) -> dict[str, Change]:
@@ -136,14 +137,15 @@ class History:
 
     @cached_property
     def withdrawn(self) -> dict[str, Change]:
-        """Version -> the move by which a person took the champion's place from it.
+        """Version -> the move by which a person took the champion's place from it, or rejected it.
 
         Only of versions that have not been champion since, or whose place no run took after that.
         """
         found: dict[str, Change] = {}
-        for change in self.moves(CHAMPION):
-            found = {version: move for version, move in found.items() if version not in (change.before, change.after)}
-            if change.before and change.run is None:
+        for change in self.changes:
+            if change.alias == CHAMPION:
+                found = {v: move for v, move in found.items() if v not in (change.before, change.after)}
+            if change.before and (change.action == "reject" or (change.alias == CHAMPION and change.run is None)):
                 found[change.before] = change
         return found
 

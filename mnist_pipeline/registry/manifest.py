@@ -21,6 +21,8 @@ SIGNATURE_FILE = "manifest.json.sig"
 CARD_FILE = "MODEL_CARD.md"
 EVALUATION_FILE = EVALUATION_JSON
 CHAMPION = "champion"
+PENDING = "pending"
+"""The alias of the version that passed the gate and waits for a person."""
 VERSION_DIGITS = 12
 LEAST_PREFIX = 4
 

@@ -1,4 +1,4 @@
-"""The changes that a publication, a promotion, a rollback or a pruning adds to a history. Pure."""
+"""The changes that a publication, a promotion, a rollback, an approval or a pruning adds to a history. Pure."""
 
 import datetime as dt
 from enum import Enum
@@ -6,7 +6,7 @@ from enum import Enum
 from mnist_pipeline.errors import RegistryError
 from mnist_pipeline.registry.author import Author
 from mnist_pipeline.registry.history import Action, Change, History, Publication, check_expected
-from mnist_pipeline.registry.manifest import CHAMPION
+from mnist_pipeline.registry.manifest import CHAMPION, PENDING
 
 
 class Unchecked(Enum):
@@ -48,6 +48,40 @@ def promotion(
 def rollback(history: History, now: dt.datetime, alias: str, target: str, author: Author) -> list[Change]:
     """Let ``alias`` name the version that it is rolled back to."""
     return [_change(now, "rollback", alias, history.aliases.get(alias), target, author)]
+
+
+def approval(history: History, now: dt.datetime, version: str, author: Author) -> list[Change]:
+    """The version that waits becomes champion, in the place of the champion that it was judged against.
+
+    Raises:
+        RegistryError: it does not wait, or there is another champion since it was judged.
+    """
+    waiting = _waiting(history, version)
+    judged_against = history.at(waiting.time)
+    # Who approves takes no other version's place against the gate: the move is that of the run that found it better.
+    mover = Author(author.who, waiting.run, author.reason)
+    moved = promotion(history, now, CHAMPION, version, judged_against.after if judged_against else None, mover)
+    return [*moved, _change(now, "approve", PENDING, version, None, author)]
+
+
+def rejection(history: History, now: dt.datetime, version: str, author: Author) -> list[Change]:
+    """The version that waits will not become champion.
+
+    Raises:
+        RegistryError: it does not wait.
+    """
+    _waiting(history, version)
+    return [_change(now, "reject", PENDING, version, None, author)]
+
+
+def _waiting(history: History, version: str) -> Change:
+    """The change since which the version waits."""
+    waiting = history.aliases.get(PENDING)
+    if waiting != version:
+        raise RegistryError(
+            f"{version} does not wait for approval, {waiting or 'no version'} does; see: mnist-pipeline models list"
+        )
+    return history.moves(PENDING)[-1]
 
 
 def pruning(now: dt.datetime, versions: list[str], author: Author) -> list[Change]:

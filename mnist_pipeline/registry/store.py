@@ -38,7 +38,7 @@ from mnist_pipeline.registry.manifest import (
     content_version,
     entry_of,
 )
-from mnist_pipeline.registry.moves import ANY, Unchecked, promotion, pruning, publication, rollback
+from mnist_pipeline.registry.moves import ANY, Unchecked, approval, promotion, pruning, publication, rejection, rollback
 from mnist_pipeline.registry.staging import Stage, staged_folder, writing
 from mnist_pipeline.registry.storage import LocalStorage, Storage
 from mnist_pipeline.registry.versions import PublishedVersion, VersionSummary
@@ -251,6 +251,31 @@ class Registry:
             return rollback(history, now, alias, target, author)
 
         return self._writer.append(model, decide).aliases[alias]
+
+    def approve(self, model: str, reference: str, *, reason: str, who: str | None = None) -> str:
+        """Let the version that waits become champion; the version.
+
+        Raises:
+            UsageError: a name is malformed, or the reason is blank.
+            RegistryError: it does not wait, or there is another champion since it was judged.
+            IntegrityError: the version is damaged.
+        """
+        author = Author.of(who, None, reason)
+        chosen = self.resolve(model, reference).version
+        self._writer.append(model, lambda history, now: approval(history, now, chosen, author))
+        return chosen
+
+    def reject(self, model: str, reference: str, *, reason: str, who: str | None = None) -> str:
+        """Let the version that waits wait no longer, and never become champion by a run; the version.
+
+        Raises:
+            UsageError: a name is malformed, or the reason is blank.
+            RegistryError: it does not wait.
+        """
+        author = Author.of(who, None, reason)
+        chosen = self.manifest(model, reference).version
+        self._writer.append(model, lambda history, now: rejection(history, now, chosen, author))
+        return chosen
 
     def prune(
         self, model: str, *, keep: int, reason: str = "prune", who: str | None = None, dry_run: bool = False

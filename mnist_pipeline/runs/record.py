@@ -5,9 +5,9 @@ from typing import Any, Literal
 
 from mnist_pipeline.schema import Record
 
-Outcome = Literal["promoted", "refused", "unchanged"]
-"""What became of a candidate: the champion's alias moved to it in this very run; the gate refused it; or it was
-champion before the run and stays it."""
+Outcome = Literal["promoted", "refused", "unchanged", "pending"]
+"""What became of a candidate: the champion's alias moved to it in this very run; the gate refused it; it was champion
+before the run and stays it; or it passed the gate and waits for a person's approval."""
 Status = Literal["running", "finished", "failed"] | Outcome
 
 

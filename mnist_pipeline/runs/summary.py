@@ -37,6 +37,9 @@ class Summary(Record):
         """What else is to know of champion and version; None where the status tells it all."""
         if self.status == "promoted":
             return None if self.published_by == self.run_id else f"published by run {self.published_by}, judged anew"
+        if self.status == "pending":
+            word = f"models approve {self.version} --name {self.model}"
+            return f"it waits for approval: mnist-pipeline {word} --reason TEXT, or models reject"
         if self.champion is None:
             return "there is no champion"
         if self.champion == self.version:

@@ -10,22 +10,10 @@ import pytest
 from mnist_pipeline.config import GateConfig
 from mnist_pipeline.errors import RegistryError
 from mnist_pipeline.publishing import publish as publishing
-from mnist_pipeline.publishing.validate import InfrastructureValidation
-from mnist_pipeline.reporting import plots
 from mnist_pipeline.reporting.redraw import draw_report
 
 WORSE, GOOD, BETTER = 2, 20, 60
 """Fitting steps: 86.11 %, 91.11 % and 92.50 % of the test rows are right."""
-
-
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch):
-    """Charts and fresh processes take longer than all the rest, and nothing here is about them."""
-    monkeypatch.setattr(plots, "to_png", lambda _: b"")
-    monkeypatch.setattr(plots, "to_svg", lambda *_: "")
-    monkeypatch.setattr(plots, "to_inline_svg", lambda *_: "")
-    sound = InfrastructureValidation(passed=True, max_abs_difference=0.0, sentence="A fresh process agrees.")
-    monkeypatch.setattr(publishing, "validate_in_fresh_process", lambda *_, **__: sound)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
