@@ -34,8 +34,9 @@ from mnist_pipeline.imaging import painting
 from mnist_pipeline.inference import Classifier
 from mnist_pipeline.rejection.answers import ConfidenceThreshold
 from mnist_pipeline.rejection.model import ScoringModel
+from mnist_pipeline.scoring.job import ScoringJob
 from mnist_pipeline.scoring.records import Location
-from mnist_pipeline.scoring.score import score_images
+from mnist_pipeline.scoring.score import score_job
 from mnist_pipeline.workspace import Workspace
 
 SURE = 0.9
@@ -111,7 +112,7 @@ def score(model: Path, folder: Path) -> Iterator[dict[str, str]]:
         output = Path(place) / "rows.csv"
         location = Location(kind="folder", root=str(folder))
         scoring = ScoringModel(model, sha256_file(model), threshold=threshold)
-        score_images(ScoreConfig(device="cpu"), location, None, output, scoring)
+        score_job(ScoringJob.of(ScoreConfig(device="cpu"), location, scoring, output))
         with output.open(newline="", encoding="utf-8") as file:
             yield from csv.DictReader(file)
 

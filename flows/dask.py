@@ -1,7 +1,7 @@
 """A Dask cluster that somebody else started, as Prefect's task runner."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,8 +15,8 @@ Runner = TaskRunner[Any]
 
 
 @contextmanager
-def on_dask(address: str) -> Iterator[tuple[Runner, Callable[[], int]]]:
-    """The task runner of a cluster, and a function that says how many tasks it runs at once now.
+def on_dask(address: str) -> Iterator[Runner]:
+    """The task runner of a cluster.
 
     Args:
         address: of its scheduler.
@@ -31,18 +31,14 @@ def on_dask(address: str) -> Iterator[tuple[Runner, Callable[[], int]]]:
     except ModuleNotFoundError:
         raise MissingExtraError("a Dask scheduler", "dask") from None
     with DaskTaskRunner(address=address) as runner:
-
-        def slots() -> int:
-            return sum(runner.client.nthreads().values())
-
         try:
-            waiting = not slots()
+            waiting = not runner.client.nthreads()
         except (OSError, ValueError) as error:
             raise PipelineError(f"no Dask scheduler answers at {address}: {error}; is it running?") from None
         if waiting:
             logger.warning("the Dask scheduler at %s has no workers yet; waiting for one", address)
         try:
-            yield runner, slots
+            yield runner
         except KilledWorker as error:
             raise PipelineError(
                 f"Dask gave one task up after several workers died at it, the last one at {error.last_worker.address}; "

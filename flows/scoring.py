@@ -1,10 +1,9 @@
-"""Batch scoring as a Prefect flow: list the images, score them section by section as tasks, join the rows.
+"""Batch scoring as a Prefect flow: list the images, score ranges of shards as tasks, join the rows.
 
 On one machine the tasks are threads that share worker processes; with a Dask scheduler they run wherever its workers
-are. The output is the one of `mnist-pipeline score`, byte for byte: both score the same shards.
+are. The output is the one of `mnist-pipeline score`, byte for byte: all of them take the steps of `scoring.engine`.
 """
 
-import time
 from contextlib import closing
 from math import ceil
 from pathlib import Path
@@ -17,7 +16,7 @@ from prefect.futures import PrefectFuture
 from prefect.task_runners import ThreadPoolTaskRunner
 from pydantic import Field
 
-from flows import scoring_artifacts, sections
+from flows import scoring_artifacts, scoring_task
 from flows.dask import Runner, on_dask
 from flows.listener import listener
 from flows.notification import notify
@@ -25,11 +24,15 @@ from mnist_pipeline.config import ScoreConfig
 from mnist_pipeline.errors import PipelineError
 from mnist_pipeline.registry.lookup import find_scoring_model
 from mnist_pipeline.rejection.model import ScoringModel
-from mnist_pipeline.scoring.outputs import Outputs, claim, inputs_of
-from mnist_pipeline.scoring.records import Location, ScoredSection, ScoreSummary
+from mnist_pipeline.reporting.scoring import render_scoring_report
+from mnist_pipeline.scoring import engine
+from mnist_pipeline.scoring.claim import claim, inputs_of
+from mnist_pipeline.scoring.job import ScoringJob
+from mnist_pipeline.scoring.records import Location, Plan, ScoreSummary, ShardRange, Work
 from mnist_pipeline.scoring.remarks import is_complete, remarks, unscored
+from mnist_pipeline.scoring.resume import up_to_date
 from mnist_pipeline.scoring.score import usable_cpus
-from mnist_pipeline.scoring.sections import Plan, join_sections, plan_sections, up_to_date
+from mnist_pipeline.scoring.shards import split
 from mnist_pipeline.scoring.workers import shared
 
 TASK_IMAGES = 10_000
@@ -51,36 +54,26 @@ def find_model(model: str, name: str | None, workspace: Path, registry: str | No
 
 
 @step
-def list_images(
-    config: ScoreConfig, location: Location, output: Path, model: ScoringModel, task_images: int, report: Path | None
-) -> Plan:
-    """Which images there are, in sections."""
-    return plan_sections(config, location, None, output, model, task_images, listener(), report)
+def list_images(job: ScoringJob) -> Plan:
+    """Which images there are, in shards."""
+    return engine.plan(job, report_progress=listener())
 
 
 score_images = task(
-    task_run_name="score-images-{section.first_shard}",
+    task_run_name="score-images-{shards.first}",
     cache_policy=NO_CACHE,
     persist_result=False,
     retries=2,
     retry_delay_seconds=[2, 10],
-    retry_condition_fn=sections.can_pass,
-)(sections.score_images)
+    retry_condition_fn=scoring_task.can_pass,
+)(scoring_task.score_images)
 
 
 @step
-def join_rows(
-    config: ScoreConfig,
-    plan: Plan,
-    model: ScoringModel,
-    reused: int,
-    workers: int,
-    started: float,
-    keep: bool,
-) -> ScoreSummary:
-    """The output and its manifest."""
-    pools = shared.SHARED_POOLS  # by its module's name: Dask copies what a flow's module holds
-    return join_sections(config, plan, model, reused=reused, workers=workers, started=started, keep=keep, pools=pools)
+def join_rows(job: ScoringJob, plan: Plan, work: Work, keep: bool) -> ScoreSummary:
+    """The output, the report and the manifest."""
+    with shared.SHARED_POOLS.pool(job, 1) as pool:  # by its module's name: Dask copies what a flow's module holds
+        return engine.finish(job, plan, work, pool, render_report=render_scoring_report, keep=keep)
 
 
 @flow(name="score-folder", persist_result=False, on_failure=[notify])
@@ -116,18 +109,15 @@ def score_folder(
         report: HTML page to write as well: what to check by eye first.
         strict: Fail if an image could not be scored, or there is none; the output is written all the same.
     """
-    started = time.monotonic()
-    location = Location.of(folder)
-    outputs = Outputs.of(output, report)
-    chosen = find_model(model, name, workspace, registry)
-    with claim(outputs, config, inputs_of(location, chosen)), closing(shared.SHARED_POOLS):
-        plan = list_images(config, location, outputs.output, chosen, task_images, report)
-        summary = up_to_date(config, plan, chosen, keep=keep_shards) if config.resume else None
+    source = Location.of(folder)
+    job = ScoringJob.of(config, source, find_model(model, name, workspace, registry), output, report)
+    with claim(job.outputs, config, inputs_of(source, job.model)), closing(shared.SHARED_POOLS):
+        plan = list_images(job)
+        summary = up_to_date(job, keep=keep_shards) if config.resume else None
         if summary is None:
-            scored, workers = _score_all(config, plan, dask_scheduler)
-            reused = sum(section.reused for section in scored)
-            summary = join_rows(config, plan, chosen, reused, workers, started, keep_shards)
-    scoring_artifacts.show(summary, outputs.output)
+            ranges = split(job.outputs, plan.shards, task_images)
+            summary = join_rows(job, plan, _score_all(job, ranges, dask_scheduler), keep_shards)
+    scoring_artifacts.show(summary, job.output)
     said = remarks(summary)
     for remark in said:
         get_run_logger().warning(remark)
@@ -136,48 +126,45 @@ def score_folder(
     return summary
 
 
-def _score_all(config: ScoreConfig, plan: Plan, dask_scheduler: str | None) -> tuple[list[ScoredSection], int]:
-    """Every section, scored, and how many processes worked at once."""
-    progress = scoring_artifacts.ScoringProgress(plan.images, listener())
+def _score_all(job: ScoringJob, ranges: list[ShardRange], dask_scheduler: str | None) -> Work:
+    """Every shard, on this machine or on a cluster."""
+    progress = scoring_artifacts.ScoringProgress(sum(shards.images for shards in ranges), listener())
     if dask_scheduler is not None:
-        with on_dask(dask_scheduler) as (runner, slots):
-            each = config.workers or 1
-            return _run(runner, config, plan, each, progress), slots() * each
-    total = config.workers or usable_cpus()
+        with on_dask(dask_scheduler) as runner:
+            return _run(runner, job, ranges, job.config.workers or 1, progress)
+    total = job.config.workers or usable_cpus()
     each = ceil(total / TASKS_AT_ONCE)
-    at_once = ceil(total / each)
-    threads: Runner = ThreadPoolTaskRunner(max_workers=at_once)
-    with threads as runner, sections.counting(progress.add):
-        return _run(runner, config, plan, each, progress), at_once * each
+    threads: Runner = ThreadPoolTaskRunner(max_workers=ceil(total / each))
+    with threads as runner, scoring_task.counting(progress.add):
+        return _run(runner, job, ranges, each, progress)
 
 
 def _run(
     runner: Runner,
-    config: ScoreConfig,
-    plan: Plan,
+    job: ScoringJob,
+    ranges: list[ShardRange],
     workers: int,
     progress: scoring_artifacts.ScoringProgress,
-) -> list[ScoredSection]:
-    """The sections as tasks. The first that fails ends them all; what is stored by then stays for the next run."""
+) -> Work:
+    """The ranges as tasks. The first that fails ends them all; what is stored by then stays for the next run."""
     done: SimpleQueue[PrefectFuture[Any]] = SimpleQueue()
-    waiting = set()
-    scored: list[ScoredSection] = []
+    waiting = {}
+    work = Work()
     try:
-        for section in plan.sections:
-            future = runner.submit(score_images, {"config": config, "section": section, "workers": workers})
+        for shards in ranges:
+            future = runner.submit(score_images, {"job": job, "shards": shards, "workers": workers})
             future.add_done_callback(done.put)
-            waiting.add(future)
+            waiting[future] = shards
         while waiting:
             progress.show()
             try:
                 future = done.get(timeout=TICK_SECONDS)
             except Empty:
                 continue
-            waiting.discard(future)
-            scored.append(future.result())
-            progress.finish(scored[-1].images)
+            work += future.result()
+            progress.finish(waiting.pop(future).images)
         progress.show(last=True)
     except BaseException:
         progress.stop()
         raise
-    return scored
+    return work

@@ -3,6 +3,7 @@
 import os
 import sys
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 from urllib.parse import urlsplit
@@ -77,11 +78,12 @@ def score(
         "resume": resume,
     }
     which = {"model": model, "name": name, "workspace": workspace, "registry": registry}
+    request = _Request(folder, files_from, output, report, values, which)
     try:
         if dask_scheduler is None:
-            summary = _score_here(terminal, values, folder, files_from, output, report, which)
+            summary = _score_here(terminal, request)
         else:
-            summary = _score_on_dask(terminal, values, folder, files_from, output, report, which, dask_scheduler)
+            summary = _score_on_dask(terminal, request, dask_scheduler)
     except KeyboardInterrupt:
         if resume or not overwrite:
             raise
@@ -95,51 +97,48 @@ def score(
         raise typer.Exit(UNSCORED)
 
 
-def _score_here(
-    terminal: Terminal,
-    values: dict[str, Any],
-    folder: str | None,
-    files_from: str | None,
-    output: Path,
-    report: Path | None,
-    which: dict[str, Any],
-) -> "ScoreSummary":
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """What the user asks for, as far as it is no matter of the terminal."""
+
+    folder: str | None
+    files_from: str | None
+    output: Path
+    report: Path | None
+    config: dict[str, Any]
+    model: dict[str, Any]
+
+
+def _score_here(terminal: Terminal, request: _Request) -> "ScoreSummary":
     """By processes on this machine; Prefect is not loaded."""
     from mnist_pipeline.scoring.workers.start import start_forkserver
 
     start_forkserver()  # it loads while this process does
     from mnist_pipeline.config import ScoreConfig, parse_config
     from mnist_pipeline.registry.lookup import find_scoring_model
-    from mnist_pipeline.scoring.score import score_images
+    from mnist_pipeline.reporting.scoring import render_scoring_report
+    from mnist_pipeline.scoring.job import ScoringJob
+    from mnist_pipeline.scoring.score import score_job
 
-    config = parse_config(ScoreConfig, values)
-    location = _location(folder, files_from)
-    chosen = find_scoring_model(**which)
-    with _names(files_from) as names, terminal.progress() as report_progress:
-        return score_images(config, location, names, output, chosen, report_progress, report=report)
+    config, source = parse_config(ScoreConfig, request.config), _location(request.folder, request.files_from)
+    job = ScoringJob.of(config, source, find_scoring_model(**request.model), request.output, request.report)
+    with _names(request.files_from) as names, terminal.progress() as report_progress:
+        return score_job(job, names, report_progress, render_scoring_report)
 
 
-def _score_on_dask(
-    terminal: Terminal,
-    values: dict[str, Any],
-    folder: str | None,
-    files_from: str | None,
-    output: Path,
-    report: Path | None,
-    which: dict[str, Any],
-    scheduler: str,
-) -> "ScoreSummary":
+def _score_on_dask(terminal: Terminal, request: _Request, scheduler: str) -> "ScoreSummary":
     """By the workers of a cluster, as a Prefect flow."""
     from mnist_pipeline.cli.flows import load_flows
     from mnist_pipeline.config import ScoreConfig, parse_config
     from mnist_pipeline.network import is_loopback
 
-    if folder is None or files_from is not None:
+    folder = request.folder
+    if folder is None or request.files_from is not None:
         raise UsageError("--dask-scheduler: name a FOLDER or s3://bucket/prefix; a list is scored on one machine")
-    for path in (folder, output, report):
+    for path in (folder, request.output, request.report):
         if path is not None and printable(path) != str(path):
             raise UsageError(f"--dask-scheduler: {printable(path)} is no UTF-8, which is all that servers take")
-    config = parse_config(ScoreConfig, values)
+    config = parse_config(ScoreConfig, request.config)
     here = is_loopback(urlsplit(scheduler).hostname or "")
     required = (
         f"--dask-scheduler {scheduler}: its workers report to a Prefect server; start one with "
@@ -150,10 +149,10 @@ def _score_on_dask(
 
     from flows.listener import listening
 
-    more = {**which, "dask_scheduler": scheduler, "keep_shards": False, "report": report}
+    more = {**request.model, "dask_scheduler": scheduler, "keep_shards": False, "report": request.report}
     try:
         with terminal.progress() as report_progress, listening(report_progress):
-            summary: ScoreSummary = scoring.score_folder(folder, output, config, **more)
+            summary: ScoreSummary = scoring.score_folder(folder, request.output, config, **more)
     except ParameterTypeError as error:
         raise UsageError(" ".join(str(error).split())) from None
     return summary

@@ -18,7 +18,7 @@ from mnist_pipeline.inference import Answers, ModelMetadata
 from mnist_pipeline.rejection.answering import answer
 from mnist_pipeline.rejection.answers import ERROR, NO_DIGIT, OK, REASON_NAMES
 from mnist_pipeline.scoring.records import ROW
-from mnist_pipeline.scoring.results import Part
+from mnist_pipeline.scoring.results import ShardResults
 from mnist_pipeline.scoring.sources.reading import Reader, Signature
 
 logger = logging.getLogger(__name__)
@@ -117,7 +117,9 @@ def _require_form(plane: Plane) -> None:
         raise ImageError("wrong size", f"{width} x {height} pixels; preprocessing is switched off")
 
 
-def score_names(names: Sequence[bytes], job: Job, model: Model, quarantined: Mapping[int, tuple[str, str]]) -> Part:
+def score_names(
+    names: Sequence[bytes], job: Job, model: Model, quarantined: Mapping[int, tuple[str, str]]
+) -> ShardResults:
     """The rows of ``names``, in their order.
 
     Args:
@@ -130,7 +132,7 @@ def score_names(names: Sequence[bytes], job: Job, model: Model, quarantined: Map
     for item in read_items(names, job, quarantined):
         rows.take(item)
     rows.finish()
-    return Part(tuple(names), rows.rows, rows.errors, model.provider if rows.asked else "")
+    return ShardResults(tuple(names), rows.rows, rows.errors, model.provider if rows.asked else "")
 
 
 def as_seen(plane: Plane, mode: PreprocessMode, model: Model) -> NDArray[np.uint8]:

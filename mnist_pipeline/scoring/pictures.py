@@ -3,7 +3,6 @@
 import base64
 import io
 import warnings
-from typing import Any
 
 from PIL import Image, ImageOps
 
@@ -16,7 +15,7 @@ THUMBNAIL = 96
 """Longer side of a picture, pixels."""
 
 
-def picture(name: bytes, job: Job, model: Model) -> dict[str, Any]:
+def picture(name: bytes, job: Job, model: Model) -> dict[str, str]:
     """``original`` and ``prepared`` as data URIs of PNG images, or empty where there is none."""
     try:
         data, _ = job.reader.read(name)

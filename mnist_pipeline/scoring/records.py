@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal, NamedTuple, Self
 
 import numpy as np
 
@@ -70,49 +70,54 @@ class ScoringSettings(Record):
     limits: Limits
 
 
-class Shard(Record):
-    """A run of consecutive names of a listing, and where its rows are to be stored.
+class Shard(NamedTuple):
+    """A run of consecutive names of a listing.
 
-    ``key`` is a digest of the names and of the settings: equal keys, equal rows, as long as no image changes.
+    Attributes:
+        number: its place among the shards.
+        offset: first byte of its names in the listing.
+        length: bytes of them.
+        images: how many names they are.
+        key: hex digest of the names and of the settings: equal keys, equal rows, as long as no image changes.
     """
 
-    index: int
-    listing: Path
+    number: int
     offset: int
-    """First byte in the listing."""
     length: int
-    """Bytes in the listing."""
     images: int
     key: str
-    part: Path
-    """The file that holds the shard's rows once it is scored."""
-    settings: ScoringSettings
 
 
-class Section(Record):
-    """Consecutive shards of a listing: what one task scores. It holds where the names are, not the names."""
+class ShardRange(Record):
+    """Consecutive shards of a job: what one task scores. It holds where they are, not the names."""
 
-    first_shard: int
-    listing: Path
-    offset: int
-    """First byte in the listing."""
-    length: int
-    """Bytes in the listing."""
+    first: int
+    count: int
     images: int
-    shards: int
-    shard_images: int
-    """Images per shard, on average."""
-    parts: Path
-    """Folder of the files with the shards' rows."""
-    settings: ScoringSettings
+    """In all of them."""
 
 
-class ScoredSection(Record):
-    """What became of a section: the rows of all its shards are stored."""
+class Plan(Record):
+    """What a job is to do, once its images are listed. The names themselves are on disk."""
 
-    images: int
-    reused: int
+    shards: ShardRange
+    """All of them."""
+    skipped: dict[str, int]
+    unreadable_folders: list[str]
+    started: float
+    """`time.monotonic` of the process that planned it."""
+
+
+class Work(Record):
+    """How shards were scored."""
+
+    reused: int = 0
     """Images whose rows were there already."""
+    processes: frozenset[str] = frozenset()
+    """Those that scored any, each as HOST:PID."""
+
+    def __add__(self, other: "Work") -> "Work":
+        return Work(reused=self.reused + other.reused, processes=self.processes | other.processes)
 
 
 class ErrorExample(Record):
@@ -159,6 +164,7 @@ class ScoreSummary(Record):
     reused: int
     """Images whose rows an earlier, interrupted job had left."""
     workers: int
+    """Processes that scored any image."""
     seconds: float
     images_per_second: float
     """Of the images scored by this job, over its whole duration."""

@@ -10,16 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_pipeline.files import temporary_sibling
-from mnist_pipeline.scoring.records import ROW, Shard
+from mnist_pipeline.scoring.records import ROW
 
-MAGIC = b"mnist-pipeline part 2\n"
+MAGIC = b"mnist-pipeline results 2\n"
 DIGEST_BYTES = 32
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """Error numbers of a disk that is full, or may not be filled further."""
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class ShardResults:
     """The rows of one shard.
 
     Attributes:
@@ -35,12 +35,12 @@ class Part:
     provider: str = ""
 
 
-def write_part(path: Path, part: Part) -> None:
+def write_results(path: Path, results: ShardResults) -> None:
     """Store the rows under ``path``, in one step. Equal rows give equal bytes."""
-    names = b"\0".join(part.names)
-    rows = part.rows.tobytes()
-    errors = {str(row): list(part.errors[row]) for row in sorted(part.errors)}
-    header = {"images": len(part.names), "names": len(names), "errors": errors, "provider": part.provider}
+    names = b"\0".join(results.names)
+    rows = results.rows.tobytes()
+    errors = {str(row): list(results.errors[row]) for row in sorted(results.errors)}
+    header = {"images": len(results.names), "names": len(names), "errors": errors, "provider": results.provider}
     body = MAGIC + json.dumps(header, ensure_ascii=True).encode() + b"\n" + names + rows
     temporary = temporary_sibling(path)
     try:
@@ -51,14 +51,8 @@ def write_part(path: Path, part: Part) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def read_rows(shard: Shard) -> Part | None:
-    """The rows of a shard; None where there are none, or not all."""
-    part = read_part(shard.part)
-    return part if part is not None and len(part.names) == shard.images else None
-
-
-def read_part(path: Path) -> Part | None:
-    """The rows stored under ``path``; None where there are none, or not whole."""
+def read_results(path: Path, images: int | None = None) -> ShardResults | None:
+    """The rows stored under ``path``; None where there are none, not whole, or not of so many images."""
     try:
         stored = path.read_bytes()
     except OSError:
@@ -68,7 +62,9 @@ def read_part(path: Path) -> Part | None:
         return None
     end = body.index(b"\n", len(MAGIC))
     header = json.loads(body[len(MAGIC) : end])
+    if images is not None and header["images"] != images:
+        return None
     start = end + 1 + header["names"]
     names = tuple(body[end + 1 : start].split(b"\0")) if header["images"] else ()
     errors = {int(row): (kind, message) for row, (kind, message) in header["errors"].items()}
-    return Part(names, np.frombuffer(body[start:], ROW).copy(), errors, header["provider"])
+    return ShardResults(names, np.frombuffer(body[start:], ROW).copy(), errors, header["provider"])

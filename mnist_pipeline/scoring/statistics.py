@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from mnist_pipeline.rejection.answers import ERROR, OK, REASON_NAMES, STATUS_NAMES, ConfidenceThreshold
+from mnist_pipeline.rejection.answers import OK, REASON_NAMES, STATUS_NAMES, ConfidenceThreshold
 from mnist_pipeline.rejection.rule import UNSURE, apply_threshold
 from mnist_pipeline.scoring.records import ErrorExample
-from mnist_pipeline.scoring.results import Part
+from mnist_pipeline.scoring.results import ShardResults
 from mnist_pipeline.scoring.writers import Batch, escape_path, is_answered
 
 EXAMPLES = 20
@@ -50,12 +50,11 @@ class Rejected:
 
 
 @dataclass(slots=True)
-class Tally:
+class Statistics:
     """Counts over all rows so far."""
 
     threshold: ConfidenceThreshold
     images: int = 0
-    reused: int = 0
     statuses: Counter[str] = field(default_factory=Counter)
     digits: Counter[int] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
@@ -81,36 +80,36 @@ class Tally:
     def signatures_sha256(self) -> str:
         return self._signatures.hexdigest()
 
-    def add(self, part: Part) -> Batch:
-        """Count the rows of the next part; return them as they are to be written."""
-        rows = apply_threshold(part.rows, self.threshold)
-        paths = [escape_path(name) for name in part.names]
+    def add(self, results: ShardResults) -> Batch:
+        """Count the rows of the next shard; return them as they are to be written."""
+        rows = apply_threshold(results.rows, self.threshold)
+        paths = [escape_path(name) for name in results.names]
         self.images += len(paths)
-        self.provider = part.provider or self.provider
-        self._listing.update(b"".join(name + b"\0" for name in part.names))
+        self.provider = results.provider or self.provider
+        self._listing.update(b"".join(name + b"\0" for name in results.names))
         self._inputs.update(rows["sha256"].tobytes())
         self._signatures.update(np.stack([rows["size"], rows["modified_ns"]], axis=1).tobytes())
         for status, count in enumerate(np.bincount(rows["status"], minlength=len(STATUS_NAMES)).tolist()):
             self.statuses[STATUS_NAMES[status]] += count
         for reason, count in enumerate(np.bincount(rows["reason"], minlength=len(REASON_NAMES)).tolist()):
             if reason and count:
-                self._count_reason(part, paths, np.flatnonzero(rows["reason"] == reason), reason)
-        for row, (kind, message) in sorted(part.errors.items()):
+                self._count_reason(results, paths, np.flatnonzero(rows["reason"] == reason), reason)
+        for row, (kind, message) in sorted(results.errors.items()):
             self.error_kinds[kind] += 1
             if len(self.examples) < EXAMPLES:
                 self.examples.append(ErrorExample(path=paths[row], kind=kind, message=message))
-        batch = Batch(paths, rows, part.errors)
-        self._count_answers(part, batch)
+        batch = Batch(paths, rows, results.errors)
+        self._count_answers(results, batch)
         return batch
 
-    def _count_reason(self, part: Part, paths: list[str], rows: NDArray[np.int64], reason: int) -> None:
+    def _count_reason(self, results: ShardResults, paths: list[str], rows: NDArray[np.int64], reason: int) -> None:
         name = REASON_NAMES[reason]
         if reason != UNSURE:  # those are among the doubtful
             room = max(0, REJECTED - self.reasons[name])
-            self.rejected += [Rejected(name, paths[row], part.names[row]) for row in rows[:room].tolist()]
+            self.rejected += [Rejected(name, paths[row], results.names[row]) for row in rows[:room].tolist()]
         self.reasons[name] += len(rows)
 
-    def _count_answers(self, part: Part, batch: Batch) -> None:
+    def _count_answers(self, results: ShardResults, batch: Batch) -> None:
         answered = np.flatnonzero(is_answered(batch.rows))
         each = np.ascontiguousarray(batch.rows["probabilities"])[answered]
         confidence, digit = each.max(axis=1, initial=0), each.argmax(axis=1)
@@ -122,7 +121,7 @@ class Tally:
             one = Doubtful(
                 -float(confidence[place]),
                 batch.paths[row],
-                part.names[row],
+                results.names[row],
                 STATUS_NAMES[status[place]],
                 int(digit[place]),
             )
@@ -144,5 +143,11 @@ class Tally:
         return sorted(self.rejected, key=lambda one: REASON_NAMES.index(one.reason))
 
     @property
-    def errors(self) -> int:
-        return self.statuses[STATUS_NAMES[ERROR]]
+    def shown(self) -> list[bytes]:
+        """Names of the images that a report shows: those of `first_rejected`, then those of `least_confident`."""
+        return [*(one.name for one in self.first_rejected), *(one.name for one in self.least_confident)]
+
+    @property
+    def histogram(self) -> list[int]:
+        """Answers in each of the equal bins of the confidence, from 0 to 1."""
+        return [self.confidences[bin_] for bin_ in range(BINS)]

@@ -221,18 +221,15 @@ def test_a_listed_file_that_is_gone_is_a_row(model, make_folder, tmp_path):
     folder = make_folder(2)
     present = sorted(folder.rglob("*.png"))
     from mnist_pipeline.rejection.model import ScoringModel
+    from mnist_pipeline.scoring.job import ScoringJob
     from mnist_pipeline.scoring.records import Location
-    from mnist_pipeline.scoring.score import score_images
+    from mnist_pipeline.scoring.score import score_job
 
     paths = "\n".join([*map(str, present), str(folder / "gone.png")])
     output = tmp_path / "out.csv"
-    summary = score_images(
-        ScoreConfig(workers=1),
-        Location(kind="list", root=str(tmp_path)),
-        io.BytesIO(paths.encode()),
-        output,
-        ScoringModel(model.path, model.sha256),
-    )
+    location, scoring_model = Location(kind="list", root=str(tmp_path)), ScoringModel(model.path, model.sha256)
+    job = ScoringJob.of(ScoreConfig(workers=1), location, scoring_model, output)
+    summary = score_job(job, io.BytesIO(paths.encode()))
     assert read_csv(output)[str(folder / "gone.png")]["error"] == "missing: there is no such file"
     assert (summary.images, summary.errors) == (3, 1)
 

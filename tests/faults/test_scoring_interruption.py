@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +19,13 @@ from mnist_pipeline.config import ScoreConfig
 from mnist_pipeline.errors import DataError, PipelineError, UsageError
 from mnist_pipeline.files import sha256_file
 from mnist_pipeline.rejection.model import ScoringModel
+from mnist_pipeline.scoring.engine import finish, plan, score
+from mnist_pipeline.scoring.job import ScoringJob
 from mnist_pipeline.scoring.outputs import Outputs
-from mnist_pipeline.scoring.records import Location, ScoreSummary
-from mnist_pipeline.scoring.results import read_part
+from mnist_pipeline.scoring.records import Location, ScoreSummary, ShardRange, Work
+from mnist_pipeline.scoring.results import read_results
 from mnist_pipeline.scoring.score import score_folder
-from mnist_pipeline.scoring.sections import join_sections, plan_sections, score_section
+from mnist_pipeline.scoring.shards import split
 from mnist_pipeline.scoring.workers.shared import SharedPools
 from tests.support.digit_scoring import Model
 from tests.support.images import png
@@ -68,7 +71,7 @@ def wait_until(condition: Callable[[], bool], process: "subprocess.Popen[bytes]"
 def parts(output: Path) -> dict[Path, tuple[int, int]]:
     """What has been scored so far; when and as which file."""
     found = {}
-    for path in Outputs(output).parts.glob("*.part"):
+    for path in Outputs(output).results.glob("*.rows"):
         status = path.stat()
         found[path] = (status.st_ino, status.st_mtime_ns)
     return found
@@ -101,7 +104,7 @@ def test_a_job_that_is_killed_again_and_again_gives_the_output_of_an_undisturbed
         assert kept.items() <= now.items(), "a shard was scored twice"
         kept = now
     assert kept
-    images = sum(len(part.names) for path in kept if (part := read_part(path)) is not None)
+    images = sum(len(part.names) for path in kept if (part := read_results(path)) is not None)
     summary = run(folder, output, model, CONFIG.model_copy(update={"resume": True}))
     assert output.read_bytes() == clean.read_bytes()
     assert (summary.images, summary.errors) == (601, 1)
@@ -142,7 +145,7 @@ def test_what_an_interrupted_job_has_scored_is_taken_over_unless_it_is_to_start_
     wait_until(lambda: len(parts(output)) >= 4, process)
     process.kill()
     process.communicate()
-    kept = sum(len(part.names) for path in parts(output) if (part := read_part(path)) is not None)
+    kept = sum(len(part.names) for path in parts(output) if (part := read_results(path)) is not None)
     summary = run(folder, output, model, CONFIG.model_copy(update={flag: True} if flag else {}))
     assert summary.images == 300
     if flag == "overwrite":
@@ -214,9 +217,9 @@ def test_only_what_changed_is_scored_again(model, make_folder, tmp_path):
     wait_until(lambda: len(parts(output)) >= 12, process)
     process.kill()
     process.communicate()
-    images = {path: len(part.names) for path in parts(output) if (part := read_part(path)) is not None}
+    images = {path: len(part.names) for path in parts(output) if (part := read_results(path)) is not None}
     victim = next(path for path in images)
-    part = read_part(victim)
+    part = read_results(victim)
     assert part
     (folder / os.fsdecode(part.names[3])).write_bytes(png(np.eye(28, dtype=np.uint8)))
     damaged = next(path for path in images if path != victim)
@@ -258,30 +261,38 @@ def test_two_jobs_do_not_write_one_output(model, make_folder, tmp_path):
     process.communicate()
 
 
-def test_sections_scored_one_by_one_anywhere_join_to_the_same_output(model, make_folder, tmp_path, pools):
+def job_of(folder: Path, output: Path, scoring_model: ScoringModel) -> ScoringJob:
+    return ScoringJob.of(CONFIG, Location(kind="folder", root=str(folder)), scoring_model, output)
+
+
+def score_range(job: ScoringJob, shards: ShardRange, pools: SharedPools) -> Work:
+    with pools.pool(job, 1) as pool:
+        return score(job, shards, pool)
+
+
+def test_ranges_of_shards_scored_one_by_one_anywhere_join_to_the_same_output(model, make_folder, tmp_path, pools):
     folder = make_folder(160)
     clean, output = tmp_path / "clean.csv", tmp_path / "out.csv"
     run(folder, clean, model)
-    scoring_model = ScoringModel(model.path, model.sha256)
-    location = Location(kind="folder", root=str(folder))
-    plan = plan_sections(CONFIG, location, None, output, scoring_model, task_images=30)
-    assert len(plan.sections) > 2
-    assert plan.images == sum(section.images for section in plan.sections) == 160
-    assert all(section.shards > 1 for section in plan.sections[:-1])
-    for section in reversed(plan.sections[1:]):
-        scored = score_section(CONFIG, section, pools)
-        assert (scored.images, scored.reused) == (section.images, 0)
-    how = {"reused": 0, "workers": 1, "started": time.monotonic(), "pools": pools}
-    with pytest.raises(DataError, match="missing"):
-        join_sections(CONFIG, plan, scoring_model, **how)
-    assert not output.exists()
-    stored = parts(output)
-    again = [score_section(CONFIG, section, pools) for section in plan.sections]
-    assert [scored.reused for scored in again] == [0, *(section.images for section in plan.sections[1:])]
-    assert stored.items() <= parts(output).items(), "a shard was scored twice"
-    summary = join_sections(CONFIG, plan, scoring_model, **how)
+    job = job_of(folder, output, ScoringModel(model.path, model.sha256))
+    planned = plan(job)
+    ranges = split(job.outputs, planned.shards, 30)
+    assert len(ranges) > 2
+    assert planned.shards.images == sum(shards.images for shards in ranges) == 160
+    assert all(shards.count > 1 for shards in ranges[:-1])
+    assert [score_range(job, shards, pools).reused for shards in reversed(ranges[1:])] == [0] * (len(ranges) - 1)
+    with pools.pool(job, 1) as pool:
+        with pytest.raises(DataError, match="missing"):
+            finish(job, planned, Work(), pool)
+        assert not output.exists()
+        stored = parts(output)
+        again = [score_range(job, shards, pools) for shards in ranges]
+        assert [work.reused for work in again] == [0, *(shards.images for shards in ranges[1:])]
+        assert stored.items() <= parts(output).items(), "a shard was scored twice"
+        summary = finish(job, planned, sum(again, Work()), pool)
     assert output.read_bytes() == clean.read_bytes()
     assert summary.output_sha256 == sha256_file(clean)
+    assert (summary.reused, summary.workers) == (160 - ranges[0].images, 1)
 
 
 @pytest.mark.parametrize("gone", ["images", "model"])
@@ -290,28 +301,24 @@ def test_a_machine_that_does_not_see_the_images_or_the_model_says_so_and_makes_n
 ):
     folder = make_folder(20)
     elsewhere = shutil.copy(model.path, tmp_path / "model.onnx")
-    location = Location(kind="folder", root=str(folder))
-    scoring_model = ScoringModel(elsewhere, model.sha256)
-    (section,) = plan_sections(CONFIG, location, None, tmp_path / "out.csv", scoring_model, task_images=100).sections
+    job = job_of(folder, tmp_path / "out.csv", ScoringModel(elsewhere, model.sha256))
+    planned = plan(job)
     lost = folder if gone == "images" else elsewhere
     lost.rename(tmp_path / "lost")
     with pytest.raises(PipelineError, match=f"{lost} is not there on .*the same paths on every worker"):
-        score_section(CONFIG, section, pools)
+        score_range(job, planned.shards, pools)
     assert not parts(tmp_path / "out.csv")
 
 
 def test_a_machine_with_another_version_says_so_and_makes_no_row(model, make_folder, tmp_path, pools):
-    location = Location(kind="folder", root=str(make_folder(20)))
-    output = tmp_path / "out.csv"
-    (section,) = plan_sections(
-        CONFIG, location, None, output, ScoringModel(model.path, model.sha256), task_images=100
-    ).sections
-    older = section.settings.model_copy(update={"preprocessing_version": "1-000000000000"})
+    job = job_of(make_folder(20), tmp_path / "out.csv", ScoringModel(model.path, model.sha256))
+    older = replace(job, preprocessing_version="1-000000000000")
+    planned = plan(older)
     with pytest.raises(
         PipelineError, match="another version of mnist-pipeline, onnxruntime, onnx, OpenCV, Pillow or NumPy"
     ):
-        score_section(CONFIG, section.model_copy(update={"settings": older}), pools)
-    assert not parts(output)
+        score_range(older, planned.shards, pools)
+    assert not parts(job.output)
 
 
 def test_a_full_disk_is_one_clear_line_and_what_was_scored_is_kept(model, make_folder, tmp_path):

@@ -17,10 +17,12 @@ import pytest
 from mnist_pipeline.config import ScoreConfig
 from mnist_pipeline.errors import MissingExtraError, PipelineError
 from mnist_pipeline.rejection.model import ScoringModel
-from mnist_pipeline.scoring.job import Outputs
+from mnist_pipeline.scoring.engine import plan, score
+from mnist_pipeline.scoring.job import ScoringJob
+from mnist_pipeline.scoring.outputs import Outputs
 from mnist_pipeline.scoring.records import Location
 from mnist_pipeline.scoring.score import score_folder
-from mnist_pipeline.scoring.sections import plan_sections, score_section
+from mnist_pipeline.scoring.shards import split
 from mnist_pipeline.scoring.workers import process as worker_process
 from mnist_pipeline.scoring.workers import start
 from mnist_pipeline.scoring.workers.shared import SharedPools
@@ -55,7 +57,7 @@ def command(folder: Path, output: Path, model: Model) -> list[str]:
 
 
 def parts(output: Path) -> list[Path]:
-    return list(Outputs(output).parts.glob("*.part"))
+    return list(Outputs(output).results.glob("*.rows"))
 
 
 def wait_until(condition: Callable[[], object]) -> None:
@@ -154,15 +156,17 @@ TASK = """
 import sys
 from pathlib import Path
 from mnist_pipeline.config import ScoreConfig
-from mnist_pipeline.scoring.job import ScoringModel
+from mnist_pipeline.rejection.model import ScoringModel
+from mnist_pipeline.scoring.engine import plan, score
+from mnist_pipeline.scoring.job import ScoringJob
 from mnist_pipeline.scoring.records import Location
-from mnist_pipeline.scoring.sections import plan_sections, score_section
 from mnist_pipeline.scoring.workers.shared import SHARED_POOLS
 _, folder, output, model, sha256, _ = sys.argv[1:]
 config = ScoreConfig(workers=2, shard_images=16)
 location = Location(kind="folder", root=folder)
-plan = plan_sections(config, location, None, Path(output), ScoringModel(Path(model), sha256), 1000)
-score_section(config, *plan.sections, SHARED_POOLS, 2)
+job = ScoringJob.of(config, location, ScoringModel(Path(model), sha256), Path(output))
+with SHARED_POOLS.pool(job, 2) as pool:
+    score(job, plan(job).shards, pool)
 """
 
 
@@ -333,28 +337,35 @@ def pools() -> Iterator[SharedPools]:
         yield found
 
 
-@on_linux
-def test_a_pool_that_is_given_back_is_lent_again_with_its_workers(model, make_folder, tmp_path, pools):
-    location = Location(kind="folder", root=str(make_folder(100)))
-    plan = plan_sections(CONFIG, location, None, tmp_path / "out.csv", ScoringModel(model.path, model.sha256), 30)
-    seen = []
-    for section in plan.sections:
-        score_section(CONFIG, section, pools)
-        with pools.pool(plan.settings, 1, CONFIG.max_memory_megabytes) as pool:
-            seen.append(pool)
-    assert len(seen) >= 2
-    assert all(pool is seen[0] for pool in seen)
-
-
-def test_tasks_in_threads_are_not_disturbed_when_the_idle_pools_are_ended(model, make_folder, tmp_path, pools):
+@pytest.fixture
+def job(model, make_folder, tmp_path) -> ScoringJob:
     location = Location(kind="folder", root=str(make_folder(200)))
-    plan = plan_sections(CONFIG, location, None, tmp_path / "out.csv", ScoringModel(model.path, model.sha256), 20)
-    waiting, scored, failed = list(plan.sections), [], []
+    return ScoringJob.of(CONFIG, location, ScoringModel(model.path, model.sha256), tmp_path / "out.csv")
+
+
+@on_linux
+def test_a_pool_that_is_given_back_is_lent_again_with_its_workers(job, pools):
+    seen, worked = [], set()
+    for shards in split(job.outputs, plan(job).shards, 60):
+        with pools.pool(job, 1) as pool:
+            worked |= score(job, shards, pool).processes
+            seen.append(pool)
+    assert len(seen) >= 3
+    assert all(pool is seen[0] for pool in seen)
+    assert len(worked) == 1
+
+
+def test_tasks_in_threads_are_not_disturbed_when_the_idle_pools_are_ended(job, pools):
+    whole = plan(job).shards
+    waiting, scored, failed = split(job.outputs, whole, 20), [], []
 
     def work() -> None:
         try:
             while waiting:
-                scored.append(score_section(CONFIG, waiting.pop(), pools))
+                shards = waiting.pop()
+                with pools.pool(job, 1) as pool:
+                    score(job, shards, pool)
+                scored.append(shards.images)
         except BaseException as error:
             failed.append(error)
 
@@ -364,5 +375,5 @@ def test_tasks_in_threads_are_not_disturbed_when_the_idle_pools_are_ended(model,
     while any(thread.is_alive() for thread in threads):
         pools.close()
     assert not failed
-    assert sum(section.images for section in scored) == 200
-    assert len(parts(tmp_path / "out.csv")) == sum(section.shards for section in plan.sections)
+    assert sum(scored) == 200
+    assert len(parts(job.output)) == whole.count

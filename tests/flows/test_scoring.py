@@ -22,10 +22,11 @@ from mnist_pipeline.data.digits import load_embedded_digits
 from mnist_pipeline.files import sha256_file, write_bytes
 from mnist_pipeline.inference import ModelMetadata
 from mnist_pipeline.rejection.model import ScoringModel
+from mnist_pipeline.scoring.job import ScoringJob
 from mnist_pipeline.scoring.outputs import Outputs
 from mnist_pipeline.scoring.records import Location, ScoreSummary
-from mnist_pipeline.scoring.results import read_part
-from mnist_pipeline.scoring.score import score_images
+from mnist_pipeline.scoring.results import read_results
+from mnist_pipeline.scoring.score import score_job
 from tests.flows.conftest import COMMAND
 from tests.support import linear_models
 
@@ -70,7 +71,9 @@ class Runner:
 
     def __call__(self, **parameters: object) -> ScoreSummary:
         self.begin(**parameters)
-        return ScoreSummary.model_validate(self.end()["summary"])
+        answer = self.end()
+        assert "summary" in answer, answer
+        return ScoreSummary.model_validate(answer["summary"])
 
     def fail(self, **parameters: object) -> str:
         self.begin(**parameters)
@@ -108,7 +111,7 @@ class Cluster:
         log = self.scheduler_file.with_name(f"worker-{len(self.workers)}.log")
         command = [sys.executable, "-m", "distributed.cli.dask_worker", "--scheduler-file", str(self.scheduler_file)]
         command += ["--host", "127.0.0.1", "--no-dashboard", nanny, "--nthreads", "1"]
-        command += ["--local-directory", str(log.parent), "--preload", "flows.sections"]
+        command += ["--local-directory", str(log.parent), "--preload", "flows.scoring_task"]
         with log.open("wb") as file:
             # A group of its own: what the worker starts can be stopped together with it.
             worker = subprocess.Popen(command, env=self.environment, stdout=file, stderr=file, start_new_session=True)
@@ -200,7 +203,7 @@ def clean(made, model, tmp_path_factory) -> Callable[[str], bytes]:
 
 def plain(folder: Path, output: Path, model: ScoringModel) -> ScoreSummary:
     location = Location(kind="folder", root=str(folder))
-    return score_images(ScoreConfig.model_validate(CONFIG), location, None, output, model)
+    return score_job(ScoringJob.of(ScoreConfig.model_validate(CONFIG), location, model, output))
 
 
 def parameters(folder: Path | str, output: Path, scoring_model: ScoringModel, **more: object) -> dict:
@@ -211,14 +214,14 @@ def parameters(folder: Path | str, output: Path, scoring_model: ScoringModel, **
 def parts(output: Path) -> dict[Path, tuple[int, int]]:
     """The shards whose rows are there; when and as which file."""
     found = {}
-    for path in Outputs(output).parts.glob("*.part"):
+    for path in Outputs(output).results.glob("*.rows"):
         status = path.stat()
         found[path] = (status.st_ino, status.st_mtime_ns)
     return found
 
 
 def names(paths: "dict[Path, tuple[int, int]]") -> set[bytes]:
-    return {name for path in paths if (part := read_part(path)) for name in part.names}
+    return {name for path in paths if (part := read_results(path)) for name in part.names}
 
 
 @pytest.mark.parametrize("name", ["out.csv", "out.parquet"])
@@ -263,7 +266,7 @@ def test_a_second_run_scores_nothing_and_a_changed_image_costs_its_shard(run, fo
     now = parts(output)
     assert now.keys() == kept.keys()
     (redone,) = [path for path in now if now[path] != kept[path]]
-    images = read_part(redone).names
+    images = read_results(redone).names
     assert b"5/0005.png" in images
     assert second.reused == 603 - len(images)
     plain(folder, tmp_path / "clean.csv", model)

@@ -14,7 +14,8 @@ from mnist_pipeline.config import ScoreConfig
 from mnist_pipeline.errors import PipelineError
 from mnist_pipeline.files import sha256_file
 from mnist_pipeline.files.destinations import Inputs
-from mnist_pipeline.scoring.outputs import Outputs, claim
+from mnist_pipeline.scoring.claim import claim
+from mnist_pipeline.scoring.outputs import Outputs
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="POSIX file types")
 OVERWRITE, RESUME = "--overwrite", "--resume"
@@ -243,7 +244,7 @@ def test_a_list_on_standard_input_is_not_written_over(score, images, tmp_path, m
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(file))
         from mnist_pipeline.cli.score import _names
         from mnist_pipeline.rejection.model import ScoringModel
-        from mnist_pipeline.scoring.outputs import inputs_of
+        from mnist_pipeline.scoring.claim import inputs_of
         from mnist_pipeline.scoring.records import Location
 
         with _names("-") as names:

@@ -13,8 +13,9 @@ from mnist_pipeline.imaging.readings import read_flat
 from mnist_pipeline.inference import AnswerLimits
 from mnist_pipeline.rejection.answers import ConfidenceThreshold
 from mnist_pipeline.rejection.model import ScoringModel
+from mnist_pipeline.scoring.job import ScoringJob
 from mnist_pipeline.scoring.records import Location, ScoreSummary
-from mnist_pipeline.scoring.score import score_images
+from mnist_pipeline.scoring.score import score_job
 from tests.support import linear_models
 
 LETTERS = "AEFHKMNPRTUVWXdhknuvwxy"
@@ -43,7 +44,7 @@ def score(folder: Path, model: ScoringModel, **config: object) -> tuple[ScoreSum
     values = {"workers": 1, "overwrite": True, "probabilities": True} | config
     output = folder.with_name("out.csv")
     location = Location(kind="folder", root=str(folder))
-    summary = score_images(ScoreConfig.model_validate(values), location, None, output, model)
+    summary = score_job(ScoringJob.of(ScoreConfig.model_validate(values), location, model, output))
     with output.open(newline="", encoding="utf-8") as file:
         return summary, {row["path"]: row for row in csv.DictReader(file)}
 

@@ -19,9 +19,11 @@ from mnist_pipeline.files.object_store import ObjectFolder
 from mnist_pipeline.imaging.errors import ImageError
 from mnist_pipeline.imaging.form import has_sprite_form
 from mnist_pipeline.rejection.model import ScoringModel
+from mnist_pipeline.reporting.scoring import render_scoring_report
 from mnist_pipeline.scoring.classify import Job, read_items
+from mnist_pipeline.scoring.job import ScoringJob
 from mnist_pipeline.scoring.records import Location
-from mnist_pipeline.scoring.score import score_images
+from mnist_pipeline.scoring.score import score_job
 from mnist_pipeline.scoring.sources.objects import AHEAD, ObjectReader
 from mnist_pipeline.scoring.sources.reading import FileReader, Signature
 from mnist_pipeline.workspace import Workspace
@@ -38,13 +40,13 @@ def test_a_list_of_files_is_scored_in_sorted_order_once_each(model, make_folder,
     relative = os.path.relpath(paths[0], tmp_path)
     lines = "\n".join([relative, *map(str, paths[1:]), str(paths[1])])
     output = tmp_path / "out.csv"
-    summary = score_images(
+    job = ScoringJob.of(
         ScoreConfig(workers=1, min_confidence=0),
         Location(kind="list", root=str(tmp_path)),
-        io.BytesIO(lines.encode()),
-        output,
         ScoringModel(model.path, model.sha256),
+        output,
     )
+    summary = score_job(job, io.BytesIO(lines.encode()))
     assert [row["path"] for row in rows_of(output)] == sorted([relative, *map(str, paths[1:])])
     assert (summary.images, summary.ok) == (6, 6)
 
@@ -57,7 +59,7 @@ def test_a_prefix_of_an_object_store_is_scored_like_a_folder(model, make_folder,
         output = tmp_path / f"{kind}.csv"
         location = Location.model_validate({"kind": kind, "root": root})
         config, scoring_model = ScoreConfig(workers=1, min_confidence=0), ScoringModel(model.path, model.sha256)
-        summary = score_images(config, location, None, output, scoring_model)
+        summary = score_job(ScoringJob.of(config, location, scoring_model, output))
         assert (summary.ok, summary.errors) == (12, 1)
         return output.read_bytes()
 
@@ -112,14 +114,14 @@ def test_a_report_shows_what_to_check_first(model, make_folder, tmp_path):
     folder = make_folder(30)
     (folder / "<b>.png").write_bytes(b"no image")
     report = tmp_path / "report.html"
-    summary = score_images(
+    job = ScoringJob.of(
         ScoreConfig(workers=1, min_confidence=0.3),
         Location(kind="folder", root=str(folder)),
-        None,
-        tmp_path / "out.csv",
         ScoringModel(model.path, model.sha256, "digits 1"),
-        report=report,
+        tmp_path / "out.csv",
+        report,
     )
+    summary = score_job(job, render_report=render_scoring_report)
     page = report.read_text()
     rows = [row for row in rows_of(tmp_path / "out.csv") if row["digit"]]
     least = sorted(rows, key=lambda row: (float(row["confidence"]), row["path"]))
@@ -141,9 +143,8 @@ def test_a_report_shows_the_first_images_of_each_reason_that_are_no_digit(model,
     report = tmp_path / "report.html"
     location = Location(kind="folder", root=str(folder))
     scoring_model = ScoringModel(model.path, model.sha256, "digits 1")
-    summary = score_images(
-        ScoreConfig(min_confidence=0), location, None, tmp_path / "out.csv", scoring_model, report=report
-    )
+    job = ScoringJob.of(ScoreConfig(min_confidence=0), location, scoring_model, tmp_path / "out.csv", report)
+    summary = score_job(job, render_report=render_scoring_report)
     assert summary.no_digit_reasons == {"blank": 10}
     page = report.read_text()
     assert [f"page-{number}.png" in page for number in range(10)] == [True] * 8 + [False] * 2
@@ -193,7 +194,7 @@ def test_what_passes_through_is_bit_for_bit_what_the_file_holds(digits, make_fol
 def test_every_mode_scores_an_image_in_the_sprites_form(model, make_folder, tmp_path, mode, status):
     config = ScoreConfig.model_validate({"preprocess": mode, "workers": 1, "min_confidence": 0})
     location = Location(kind="folder", root=str(make_folder(5)))
-    score_images(config, location, None, tmp_path / "out.csv", ScoringModel(model.path, model.sha256))
+    score_job(ScoringJob.of(config, location, ScoringModel(model.path, model.sha256), tmp_path / "out.csv"))
     assert {row["status"] for row in rows_of(tmp_path / "out.csv")} == {status}
 
 
@@ -204,7 +205,7 @@ def test_without_preprocessing_another_size_is_an_error(model, make_folder, tmp_
     Image.new("L", (29, 28)).save(folder / "odd.png")
     config = ScoreConfig(preprocess="none", workers=1)
     location = Location(kind="folder", root=str(folder))
-    score_images(config, location, None, tmp_path / "out.csv", ScoringModel(model.path, model.sha256))
+    score_job(ScoringJob.of(config, location, ScoringModel(model.path, model.sha256), tmp_path / "out.csv"))
     errors = {row["path"]: row["error"] for row in rows_of(tmp_path / "out.csv") if row["status"] == "error"}
     assert errors == {
         "odd.png": "wrong size: 29 x 28 pixels; preprocessing is switched off",

@@ -140,7 +140,7 @@ class SortedNames:
             yield from self.last
             return
         with ExitStack() as stack:
-            streams: list[Iterable[bytes]] = [_read_run(stack.enter_context(run.open("rb"))) for run in self.runs]
+            streams: list[Iterable[bytes]] = [read_names(stack.enter_context(run.open("rb"))) for run in self.runs]
             previous = None
             for name in heapq.merge(*streams, self.last):
                 if name != previous:
@@ -186,7 +186,8 @@ def _write_run(path: Path, names: list[bytes]) -> Path:
     return path
 
 
-def _read_run(file: BinaryIO) -> Iterator[bytes]:
+def read_names(file: BinaryIO) -> Iterator[bytes]:
+    """The names in a file, each followed by a NUL."""
     rest = b""
     while block := file.read(1 << 14):
         *names, rest = (rest + block).split(END)

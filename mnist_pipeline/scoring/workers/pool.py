@@ -1,15 +1,17 @@
-"""Up to so many worker processes: fed with shards, watched, replaced when an image kills them."""
+"""Up to so many worker processes: fed with shards, supervised, replaced when an image kills them."""
 
 import logging
 import signal
+import socket
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from multiprocessing.connection import wait
-from typing import Any, Self
+from typing import Self
 
 from mnist_pipeline.errors import PipelineError
-from mnist_pipeline.scoring.records import ScoringSettings, Shard
+from mnist_pipeline.scoring.job import ScoringJob
+from mnist_pipeline.scoring.records import Shard
 from mnist_pipeline.scoring.workers.process import GRACE_SECONDS, Task, WorkerProcess
 from mnist_pipeline.scoring.workers.worker import IDLE, Pictures, Ready, Setup, TakePictures
 
@@ -28,21 +30,22 @@ class Pool:
     """Up to ``workers`` processes. Use it as a context manager: leaving it ends them.
 
     Args:
-        settings: what all shards have in common.
+        job: whose shards they score.
         workers: how many processes at most.
-        memory_megabytes: what one image may take.
+
+    Attributes:
+        worked: the processes that have scored a shard, each as HOST:PID.
     """
 
-    def __init__(self, settings: ScoringSettings, workers: int, memory_megabytes: int) -> None:
-        self._settings = settings
-        self._memory_megabytes = memory_megabytes
+    def __init__(self, job: ScoringJob, workers: int) -> None:
+        self.worked: set[str] = set()
+        self._job = job
+        self._image_seconds = job.config.image_seconds
         self._size = workers
         self._processes: list[WorkerProcess] = []
         self._waiting: deque[Task] = deque()
         self._deaths = 0
         self._looked = time.monotonic()
-        self.in_progress = 0
-        """Images of unfinished shards that are done."""
 
     def __enter__(self) -> Self:
         return self
@@ -62,7 +65,7 @@ class Pool:
         self._start(1)
 
     def score(self, shards: Iterable[Shard]) -> Iterator[Shard | None]:
-        """Score every shard; yield each as its part is stored, not in their order, and None now and then.
+        """Score every shard; yield each as its rows are stored, not in their order, and None now and then.
 
         Raises:
             PipelineError: the model cannot be loaded, or workers keep dying at no image in particular.
@@ -85,15 +88,17 @@ class Pool:
             if not done:
                 yield None
 
-    def pictures(self, names: list[bytes]) -> list[dict[str, Any]]:
+    def pictures(self, names: list[bytes]) -> list[dict[str, str]]:
         """What `pictures.picture` says of each name; none where a worker did not survive one."""
+        if not names:
+            return []
         while not (ready := [process for process in self._processes if process.ready]):
             self._start(1)  # where nothing was left to score
             self._listen(TICK)
         process = ready[0]
         process.send(TakePictures(names))
         try:
-            if process.connection.poll(self._settings.limits.seconds):
+            if process.connection.poll(self._image_seconds):
                 answer = process.connection.recv()
                 return answer.pictures if isinstance(answer, Pictures) else []
         except (EOFError, OSError):
@@ -107,7 +112,7 @@ class Pool:
         missing = min(wanted, self._size) - len(self._processes)
         if missing > 0:
             try:
-                self._processes.append(WorkerProcess(Setup(self._settings, self._memory_megabytes)))
+                self._processes.append(WorkerProcess(Setup(self._job)))
             except OSError as error:
                 if not self._processes:
                     raise PipelineError(f"no worker process can be started: {error.strerror or error}") from None
@@ -128,7 +133,7 @@ class Pool:
         senders = [process for process in self._processes if process.connection in heard]
         done = [shard for process in senders if (shard := self._receive(process)) is not None]
         if time.monotonic() - self._looked >= TICK:
-            self._watch()
+            self._check_progress()
         return done
 
     def _receive(self, process: WorkerProcess) -> Shard | None:
@@ -144,20 +149,19 @@ class Pool:
             process.ready = True
             return None
         self._deaths = 0
+        self.worked.add(f"{socket.gethostname()}:{process.pid}")
         return process.finish().shard
 
-    def _watch(self) -> None:
-        """Note how far each worker is; replace one that hangs."""
+    def _check_progress(self) -> None:
+        """Replace a worker that has been at one image for too long."""
         self._looked = time.monotonic()
-        self.in_progress = 0
         for process in list(self._processes):
             row = process.look()
             waiting = self._looked - process.since
             if process.tasks and row != IDLE:
-                self.in_progress += row
-                if waiting > self._settings.limits.seconds:
+                if waiting > self._image_seconds:
                     logger.warning("one image takes more than %g s; its worker is replaced", waiting)
-                    message = f"took more than {self._settings.limits.seconds:g} s"
+                    message = f"took more than {self._image_seconds:g} s"
                     process.tasks[0].quarantined[row] = ("timed out", message)
                     self._replace(process, process.end())
             elif not process.ready and waiting > START_SECONDS:

@@ -56,6 +56,10 @@ class WorkerProcess:
             raise
 
     @property
+    def pid(self) -> int | None:
+        return self._process.pid
+
+    @property
     def capacity(self) -> int:
         """How many tasks it may be given: one, and another to go on with where they take no time."""
         return (2 if self._quick else 1) - len(self.tasks) if self.ready else 0

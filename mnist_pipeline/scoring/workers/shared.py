@@ -7,21 +7,14 @@ with waits for the next task, and ends when none came for a while.
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
-from mnist_pipeline.scoring.records import ScoringSettings
+from mnist_pipeline.scoring.job import ScoringJob
 from mnist_pipeline.scoring.workers.pool import Pool
 
 IDLE_SECONDS = 30.0
 
-
-@dataclass(frozen=True, slots=True)
-class _Kind:
-    """Pools of one kind do the same."""
-
-    settings: ScoringSettings
-    workers: int
-    memory_megabytes: int
+_Kind = tuple[ScoringJob, int]
+"""Pools of one kind do the same."""
 
 
 class SharedPools:
@@ -38,15 +31,14 @@ class SharedPools:
         self._timer: threading.Timer | None = None
 
     @contextmanager
-    def pool(self, settings: ScoringSettings, workers: int, memory_megabytes: int) -> Iterator[Pool]:
+    def pool(self, job: ScoringJob, workers: int) -> Iterator[Pool]:
         """A pool for one task at a time. It ends with the block if that fails, else it waits for the next task.
 
         Args:
-            settings: what its shards have in common.
+            job: whose shards it scores.
             workers: how many processes at most.
-            memory_megabytes: what one image may take.
         """
-        kind = _Kind(settings, workers, memory_megabytes)
+        kind = (job, workers)
         pool = self._take(kind)
         try:
             yield pool
@@ -70,7 +62,7 @@ class SharedPools:
                 if other == kind:
                     del self._idle[place]
                     return pool
-        return Pool(kind.settings, kind.workers, kind.memory_megabytes)
+        return Pool(*kind)
 
     def _give_back(self, kind: _Kind, pool: Pool) -> None:
         with self._lock:

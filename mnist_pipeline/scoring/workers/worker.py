@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from mnist_pipeline.errors import PipelineError
-from mnist_pipeline.scoring.records import ScoringSettings, Shard
+from mnist_pipeline.scoring.job import ScoringJob
+from mnist_pipeline.scoring.records import Shard
 from mnist_pipeline.scoring.results import NO_ROOM
 from mnist_pipeline.scoring.workers.silence import silenced
 from mnist_pipeline.scoring.workers.start import ENVIRONMENT
@@ -35,13 +36,11 @@ class Setup:
     """What a worker is started with.
 
     Attributes:
-        settings: what all its shards have in common.
-        memory_megabytes: what one image may take.
+        job: whose shards it scores.
         environment: variables, as they are now; those of the forkserver are as old as itself.
     """
 
-    settings: ScoringSettings
-    memory_megabytes: int
+    job: ScoringJob
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
 
 
@@ -74,7 +73,7 @@ class Scored:
 class Pictures:
     """`pictures.picture` of each name."""
 
-    pictures: list[dict[str, Any]]
+    pictures: list[dict[str, str]]
 
 
 class SharedRow(Protocol):
@@ -134,19 +133,22 @@ class _Scorer:
     def __init__(self, setup: Setup, row: SharedRow) -> None:
         from mnist_pipeline.inference import Classifier
         from mnist_pipeline.scoring.classify import Job
+        from mnist_pipeline.scoring.shards import key_base
         from mnist_pipeline.scoring.sources.reading import open_reader
 
         def at_row(number: int) -> None:
             row.value = number
 
-        settings = setup.settings
+        job = setup.job
+        settings = job.settings
         reader = open_reader(settings.location, settings.limits.bytes)
         self._at_row = at_row
+        self._outputs, self._key_base = job.outputs, key_base(settings)
         self._job = Job(reader, settings.preprocess, settings.limits.pixels, at_row)
         self._model = Classifier.load(
             settings.model, sha256=settings.model_sha256, device=settings.device, threads=1, spinning=False
         )
-        limit_memory(setup.memory_megabytes)
+        limit_memory(job.config.max_memory_megabytes)
 
     def answer(self, request: ScoreShard | TakePictures) -> Scored | Pictures:
         """Do what is asked for."""
@@ -159,13 +161,13 @@ class _Scorer:
 
     def _score(self, request: ScoreShard) -> None:
         from mnist_pipeline.scoring.classify import score_names
-        from mnist_pipeline.scoring.results import write_part
+        from mnist_pipeline.scoring.results import write_results
         from mnist_pipeline.scoring.shards import shard_names
 
-        shard = request.shard
-        part = score_names(shard_names(shard), self._job, self._model, request.quarantined)
+        names = shard_names(request.shard, self._outputs, self._key_base)
+        results = score_names(names, self._job, self._model, request.quarantined)
         self._at_row(IDLE)
-        write_part(shard.part, part)
+        write_results(self._outputs.results_of(request.shard), results)
 
 
 def limit_memory(megabytes: int) -> None:

@@ -4,7 +4,7 @@ A plain function in a module of its own: Dask sends a task's function by its nam
 the whole module around it where the name leads to the task.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -12,13 +12,11 @@ from typing import Any
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.states import Completed
 
-from mnist_pipeline.config import ScoreConfig
 from mnist_pipeline.errors import StorageError
-from mnist_pipeline.scoring.records import ScoredSection, Section
-from mnist_pipeline.scoring.sections import score_section
-from mnist_pipeline.scoring.workers.shared import SHARED_POOLS
-
-Count = Callable[[int], None]
+from mnist_pipeline.scoring.engine import Count, score
+from mnist_pipeline.scoring.job import ScoringJob
+from mnist_pipeline.scoring.records import ShardRange, Work
+from mnist_pipeline.scoring.workers import shared
 
 
 def _count_nothing(_: int) -> None:
@@ -38,12 +36,13 @@ def counting(count: Count) -> Iterator[None]:
         _counter.reset(token)
 
 
-def score_images(config: ScoreConfig, section: Section, workers: int) -> State[ScoredSection]:
-    """Store the rows of a section. A lost worker's section goes to another one, which makes what is missing."""
-    scored = score_section(config, section, SHARED_POOLS, workers, _counter.get())
-    if scored.reused == scored.images:
-        return Completed(name="Reused", message="all rows were there, and every image is unchanged", data=scored)
-    return Completed(message=f"{scored.images:,} images, {scored.reused:,} of them reused", data=scored)
+def score_images(job: ScoringJob, shards: ShardRange, workers: int) -> State[Work]:
+    """Store the rows of the shards. A lost worker's shards go to another one, which makes what is missing."""
+    with shared.SHARED_POOLS.pool(job, workers) as pool:
+        work = score(job, shards, pool, _counter.get())
+    if work.reused == shards.images:
+        return Completed(name="Reused", message="all rows were there, and every image is unchanged", data=work)
+    return Completed(message=f"{shards.images:,} images, {work.reused:,} of them reused", data=work)
 
 
 def can_pass(_task: Any, _run: TaskRun, state: State[Any]) -> bool:

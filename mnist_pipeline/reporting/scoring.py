@@ -1,0 +1,77 @@
+"""What to check by eye first: a page with the distribution, the rejected and least confident images, and the errors."""
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain, repeat
+
+from mnist_pipeline.scoring.outputs import GENERATOR
+from mnist_pipeline.scoring.records import ScoreSummary
+from mnist_pipeline.scoring.statistics import Statistics
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """One image: what was said of it, where it is, and two pictures (data URIs, "" where there is none)."""
+
+    answer: str
+    remark: str
+    path: str
+    original: str
+    prepared: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cards:
+    """The images that are shown."""
+
+    rejected: list[Card]
+    doubtful: list[Card]
+
+
+def cards(statistics: Statistics, pictures: Sequence[dict[str, str]]) -> Cards:
+    """The images that are shown, with the pictures of `Statistics.shown`; some may lack at the end."""
+    shown = chain(pictures, repeat({"original": "", "prepared": ""}))
+    rejected = [Card(one.reason, "", one.path, **next(shown)) for one in statistics.first_rejected]
+    doubtful = [
+        Card(
+            str(one.digit),
+            f"with {100 * one.confidence:.1f} %" + (f" ({one.status})" if one.status != "ok" else ""),
+            one.path,
+            **next(shown),
+        )
+        for one in statistics.least_confident
+    ]
+    return Cards(rejected, doubtful)
+
+
+def render_scoring_report(summary: ScoreSummary, statistics: Statistics, pictures: Sequence[dict[str, str]]) -> str:
+    """The page as HTML that needs nothing but itself: no script, no address, its own style by digest.
+
+    Args:
+        summary: of the job.
+        statistics: of its rows.
+        pictures: of the images that `Statistics.shown` names; some may lack at the end.
+    """
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("mnist_pipeline.reporting"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    style = environment.get_template("scoring.css").render()
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    return environment.get_template("scoring.html.j2").render(
+        summary=summary,
+        confidences=statistics.histogram,
+        tallest=max([1, *statistics.histogram]),
+        most=max([1, *summary.digits.values()]),
+        shown=cards(statistics, pictures),
+        style=style,
+        style_digest=digest,
+        generator=GENERATOR,
+    )
