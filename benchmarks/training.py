@@ -27,7 +27,7 @@ from mnist_pipeline.config import PRESETS, FetchConfig, TrainConfig
 from mnist_pipeline.data.dataset import Dataset, to_model_input, to_one_hot
 from mnist_pipeline.data.fetch import fetch_dataset
 from mnist_pipeline.runs.artifacts import FetchedDataset
-from mnist_pipeline.runs.history import History
+from mnist_pipeline.runs.training_history import TrainingHistory
 from mnist_pipeline.training.architectures import build_model
 from mnist_pipeline.training.backend import import_seconds, load_keras
 from mnist_pipeline.training.batching import Batching
@@ -132,7 +132,7 @@ def whole_fit(config: TrainConfig, dataset: FetchedDataset, workspace: Workspace
     run = workspace.run(config.preset)
     run.path.mkdir(parents=True)
     trained = train_model(config, dataset, run, workspace.checkpoints / config.preset)
-    history = History.model_validate_json(run.history.read_bytes())
+    history = TrainingHistory.model_validate_json(run.history.read_bytes())
     return {
         "seconds": history.seconds.fit,
         "compile": history.seconds.compile,

@@ -17,8 +17,8 @@ from prefect.artifacts import (
 
 from mnist_pipeline.evaluation.schema import Evaluation
 from mnist_pipeline.progress import Progress, ReportProgress
-from mnist_pipeline.runs.history import History
 from mnist_pipeline.runs.summary import Summary
+from mnist_pipeline.runs.training_history import TrainingHistory
 from mnist_pipeline.workspace import RunDirectory
 
 UPDATE_SECONDS = 2.0
@@ -27,7 +27,7 @@ UPDATE_SECONDS = 2.0
 def show_run(run: RunDirectory, summary: Summary) -> None:
     """What a finished run has to show, from its files."""
     evaluation = Evaluation.model_validate_json(run.evaluation_json.read_bytes())
-    history = History.model_validate_json(run.history.read_bytes())
+    history = TrainingHistory.model_validate_json(run.history.read_bytes())
     create_markdown_artifact(run.report_md.read_text("utf-8"), key="report", description=summary.status)
     create_table_artifact(
         [row.model_dump() for row in evaluation.per_class],
@@ -62,7 +62,7 @@ class TrainingProgress:
 
     def __call__(self, progress: Progress) -> None:
         self._also(progress)
-        self._epochs[progress.activity] = {"epoch": progress.activity, **progress.figures}
+        self._epochs[progress.activity] = {"epoch": progress.activity, **progress.metrics}
         if time.monotonic() - self._updated >= UPDATE_SECONDS:
             self._updated = time.monotonic()
             self._update(progress)

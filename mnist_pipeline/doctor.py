@@ -34,7 +34,7 @@ PACKAGES = (
 NEEDED = {"tensorflow": "train", "keras": "train", "tf2onnx": "train", "prefect": "flows"}
 
 
-class Finding(Record):
+class Diagnosis(Record):
     """One thing that was tried."""
 
     name: str
@@ -43,9 +43,9 @@ class Finding(Record):
     detail: str
 
 
-def diagnose(config: FetchConfig, workspace: Workspace) -> Iterator[Finding]:
+def diagnose(config: FetchConfig, workspace: Workspace) -> Iterator[Diagnosis]:
     """Try, one after the other, everything that ``run-all`` needs, but the Prefect server."""
-    yield Finding(name="python", state="ok", detail=sys.version.split()[0])
+    yield Diagnosis(name="python", state="ok", detail=sys.version.split()[0])
     yield from (_package(name) for name in PACKAGES)
     yield tried("tensorflow devices", _tensorflow_devices)
     yield tried("onnx export", _exporter)
@@ -54,21 +54,21 @@ def diagnose(config: FetchConfig, workspace: Workspace) -> Iterator[Finding]:
     yield tried("workspace", lambda: _writable(workspace.root))
 
 
-def _package(name: str) -> Finding:
+def _package(name: str) -> Diagnosis:
     version = installed_version(name)
     if version != "absent":
-        return Finding(name=name, state="ok", detail=version)
+        return Diagnosis(name=name, state="ok", detail=version)
     if name in NEEDED:
-        return Finding(name=name, state="broken", detail=f"absent; pip install 'mnist-pipeline[{NEEDED[name]}]'")
-    return Finding(name=name, state="note", detail="absent")
+        return Diagnosis(name=name, state="broken", detail=f"absent; pip install 'mnist-pipeline[{NEEDED[name]}]'")
+    return Diagnosis(name=name, state="note", detail="absent")
 
 
-def tried(name: str, attempt: Callable[[], str]) -> Finding:
+def tried(name: str, attempt: Callable[[], str]) -> Diagnosis:
     """What the attempt says, or why it failed."""
     try:
-        return Finding(name=name, state="ok", detail=attempt())
+        return Diagnosis(name=name, state="ok", detail=attempt())
     except (PipelineError, OSError, ImportError) as error:
-        return Finding(name=name, state="broken", detail=str(error))
+        return Diagnosis(name=name, state="broken", detail=str(error))
 
 
 def _tensorflow_devices() -> str:
@@ -88,15 +88,15 @@ def _onnxruntime_provider() -> str:
     return f"CUDA does not load: {problem}; the CPU works" if problem else f"CUDA loads; offered: {offered}"
 
 
-def _data_source(config: FetchConfig) -> Finding:
+def _data_source(config: FetchConfig) -> Diagnosis:
     problem = unreachable(load_description(config.dataset), config)
     if problem is None:
-        return Finding(
+        return Diagnosis(
             name="data source", state="ok", detail=show_source(config.source) if config.source else "the official one"
         )
     state: Literal["note", "broken"] = "note" if config.fall_back_to_digits else "broken"
     follows = "; run-all would fall back to the embedded digits" if config.fall_back_to_digits else ""
-    return Finding(name="data source", state=state, detail=f"{problem}{follows}")
+    return Diagnosis(name="data source", state=state, detail=f"{problem}{follows}")
 
 
 def _writable(root: Path) -> str:

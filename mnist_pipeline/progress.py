@@ -16,7 +16,7 @@ class Progress:
         done: amount finished so far, in ``unit``.
         total: amount in all, or None where it is not known.
         unit: "bytes", "batches", "images" ...
-        figures: named numbers of this moment, in display order ("loss", "accuracy").
+        metrics: named numbers of this moment, in display order ("loss", "accuracy").
         overall: share of the whole step that is done, in [0, 1], where the activity is only a part of it.
     """
 
@@ -24,7 +24,7 @@ class Progress:
     done: float
     total: float | None
     unit: str
-    figures: Mapping[str, float] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
     overall: float | None = None
 
 

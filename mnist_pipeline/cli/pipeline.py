@@ -75,8 +75,8 @@ def train(
     from mnist_pipeline.doctor import check_first
     from mnist_pipeline.files import read_json
     from mnist_pipeline.files.writing import writing
-    from mnist_pipeline.runs.history import History
     from mnist_pipeline.runs.run import Run
+    from mnist_pipeline.runs.training_history import TrainingHistory
     from mnist_pipeline.runs.training_lock import only_training
     from mnist_pipeline.training.summary import COLUMNS, rows_of, total_of
     from mnist_pipeline.workspace import Workspace
@@ -109,7 +109,7 @@ def train(
             trained = steps.train(config.training, data, run, report_progress, extra=extra)
             steps.novelty(data, run, report_progress)
             run.finish("finished")
-    history = History.model_validate(read_json(run.directory.history))
+    history = TrainingHistory.model_validate(read_json(run.directory.history))
     accuracy = "not measured" if trained.validation_accuracy is None else plain_percent(trained.validation_accuracy)
     terminal.table(
         {"run_id": run.directory.id} | trained.model_dump(mode="json"),
@@ -219,11 +219,11 @@ def _open(
 def _show_presets(terminal: Terminal) -> None:
     from mnist_pipeline.cli.presets import SIDES, as_json, describe
     from mnist_pipeline.config import DEFAULT_PRESET, PRESETS
-    from mnist_pipeline.config.presets import EXPECTED, MACHINE
+    from mnist_pipeline.config.presets import MACHINE, MEASURED
 
-    rows = [describe(config, EXPECTED[name], default=name == DEFAULT_PRESET) for name, config in PRESETS.items()]
+    rows = [describe(config, MEASURED[name], default=name == DEFAULT_PRESET) for name, config in PRESETS.items()]
     terminal.table(
-        {"presets": [as_json(config, EXPECTED[name], MACHINE) for name, config in PRESETS.items()]},
+        {"presets": [as_json(config, MEASURED[name], MACHINE) for name, config in PRESETS.items()]},
         Table(SIDES, rows, needed=len(SIDES)),
     )
     terminal.say(f"expected is measured on {MACHINE}")

@@ -3,14 +3,14 @@
 from typing import Any
 
 from mnist_pipeline.config import AugmentationConfig, TrainConfig
-from mnist_pipeline.config.presets import Expected
+from mnist_pipeline.config.presets import Measured
 from mnist_pipeline.runs.wording import plain_percent
 
 SIDES = ("preset", "default", "network", "optimizer", "schedule", "rows", "augmentation", "expected")
 """What `describe` tells of a preset."""
 
 
-def describe(config: TrainConfig, expected: Expected, *, default: bool) -> tuple[str, ...]:
+def describe(config: TrainConfig, expected: Measured, *, default: bool) -> tuple[str, ...]:
     """One preset in words, a text for each of `SIDES`."""
     averaged = f", {config.members} of them averaged" if config.members > 1 else ""
     averaged += f", {config.views} views of each image averaged" if config.views > 1 else ""
@@ -26,7 +26,7 @@ def describe(config: TrainConfig, expected: Expected, *, default: bool) -> tuple
     )
 
 
-def as_json(config: TrainConfig, expected: Expected, machine: str) -> dict[str, Any]:
+def as_json(config: TrainConfig, expected: Measured, machine: str) -> dict[str, Any]:
     """Every field of the config, the number of parameters, and what to expect."""
     figures = {"accuracy": expected.accuracy, "sd": expected.sd, "seeds": expected.seeds}
     measured = figures | {"fit_seconds": expected.fit_seconds, "machine": machine}
@@ -61,7 +61,7 @@ def _augmentation(augmentation: AugmentationConfig) -> str:
     return ", ".join(f"{name} {values[name]:g}{unit}" for name, unit in units.items() if values[name]) or "none"
 
 
-def _expected(expected: Expected) -> str:
+def _expected(expected: Measured) -> str:
     minutes, seconds = divmod(round(expected.fit_seconds), 60)
     took = f"fitted in {f'{minutes} min ' if minutes else ''}{seconds} s"
     spread = f"mean of {expected.seeds} seeds, sd {plain_percent(expected.sd or 0)}"

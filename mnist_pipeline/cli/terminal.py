@@ -118,8 +118,8 @@ class Terminal:
             lines.print_latest()
         else:
             names = TextColumn("{task.description}", markup=False), BarColumn()
-            figures = TextColumn("{task.fields[figures]}", markup=False), TimeRemainingColumn()
-            with Bar(*names, *figures, console=self._err, transient=True) as bar:
+            metrics = TextColumn("{task.fields[metrics]}", markup=False), TimeRemainingColumn()
+            with Bar(*names, *metrics, console=self._err, transient=True) as bar:
                 yield _Bars(bar)
 
 
@@ -129,14 +129,14 @@ class _Bars:
     def __init__(self, bar: Bar) -> None:
         self._bar = bar
         self._activity = ""
-        self._task = bar.add_task("", visible=False, figures="")
+        self._task = bar.add_task("", visible=False, metrics="")
 
     def __call__(self, progress: Progress) -> None:
         if progress.activity != self._activity:
             self._activity = progress.activity
             self._bar.remove_task(self._task)
-            self._task = self._bar.add_task(printable(progress.activity), total=progress.total, figures="")
-        self._bar.update(self._task, completed=progress.done, total=progress.total, figures=_figures(progress))
+            self._task = self._bar.add_task(printable(progress.activity), total=progress.total, metrics="")
+        self._bar.update(self._task, completed=progress.done, total=progress.total, metrics=_metrics(progress))
 
 
 class _Lines:
@@ -159,7 +159,7 @@ class _Lines:
         if self._latest is not None:
             latest, self._latest, self._printed = self._latest, None, time.monotonic()
             of = "" if latest.total is None else f"/{latest.total:,.0f}"
-            line = f"{latest.activity}: {latest.done:,.0f}{of} {latest.unit}  {_figures(latest)}"
+            line = f"{latest.activity}: {latest.done:,.0f}{of} {latest.unit}  {_metrics(latest)}"
             self._terminal.say(line.rstrip())
 
 
@@ -182,5 +182,5 @@ def _replace_handler(logger: logging.Logger, handler: _Log) -> None:
     logger.addHandler(handler)
 
 
-def _figures(progress: Progress) -> str:
-    return "  ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in progress.figures.items())
+def _metrics(progress: Progress) -> str:
+    return "  ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in progress.metrics.items())

@@ -6,7 +6,7 @@ from types import MappingProxyType
 from mnist_pipeline import Device, PreprocessMode
 from mnist_pipeline.config.layers import merge_layers, parse_assignment
 from mnist_pipeline.config.parsing import build_config, parse_config, restore_config
-from mnist_pipeline.config.presets import DEFAULT_PRESET, EXPECTED, MACHINE, PRESET_VALUES, Expected
+from mnist_pipeline.config.presets import DEFAULT_PRESET, MACHINE, MEASURED, PRESET_VALUES, Measured
 from mnist_pipeline.config.schema import (
     AugmentationConfig,
     Config,
@@ -26,18 +26,18 @@ PRESETS: Mapping[str, TrainConfig] = MappingProxyType({name: TrainConfig(preset=
 
 __all__ = [
     "DEFAULT_PRESET",
-    "EXPECTED",
     "MACHINE",
+    "MEASURED",
     "PRESETS",
     "PRESET_VALUES",
     "AugmentationConfig",
     "Config",
     "Device",
     "EvaluateConfig",
-    "Expected",
     "ExportConfig",
     "FetchConfig",
     "GateConfig",
+    "Measured",
     "Name",
     "PipelineConfig",
     "PreprocessMode",

@@ -1,1 +1,1 @@
-"""The data room: download, decode, split."""
+"""Datasets: download, decode, split."""

@@ -5,14 +5,14 @@ from pathlib import Path
 from mnist_pipeline.data.card import SourceFile
 from mnist_pipeline.data.inspection import ExpectedFile, IncompleteError, Inspection
 from mnist_pipeline.data.locations import file_url
-from mnist_pipeline.data.retries import Clock
+from mnist_pipeline.data.retries import Deadline
 from mnist_pipeline.errors import DataError, DownloadError, StorageError
 from mnist_pipeline.network import wait_for
 from mnist_pipeline.progress import Progress, ReportProgress
 
 
 def download_object(
-    base: str, expected: ExpectedFile, folder: Path, *, clock: Clock, report_progress: ReportProgress
+    base: str, expected: ExpectedFile, folder: Path, *, deadline: Deadline, report_progress: ReportProgress
 ) -> SourceFile:
     """Copy an object below ``base`` into ``folder``, checking it on the way. The client tries again what can pass.
 
@@ -36,7 +36,7 @@ def download_object(
                 inspection.update(chunk)
                 file.write(chunk)
                 report_progress(Progress(f"download {expected.name}", inspection.bytes, found.size, "bytes"))
-                if clock.remaining() <= 0:
+                if deadline.remaining() <= 0:
                     raise DownloadError(f"{url}: the deadline passed after {inspection.bytes:,} bytes; try later")
         return inspection.finish()
     except IncompleteError as error:

@@ -63,7 +63,7 @@ def read_card(directory: Path) -> DatasetCard:
         raise IntegrityError(f"{path} is not a dataset card: {first_problem(error)}") from error
 
 
-def warn_of_doubts(card: DatasetCard) -> None:
+def warn_about(card: DatasetCard) -> None:
     """Say what does not make the data wrong, but whoever trains on it should know."""
     checks = card.checks
     if checks.duplicates_across.count:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from mnist_pipeline.data.card import SourceFile
 from mnist_pipeline.data.inspection import ExpectedFile, IncompleteError, Inspection
 from mnist_pipeline.data.locations import file_url
-from mnist_pipeline.data.retries import Clock, Patience, TransientError, retry_after, with_retries
+from mnist_pipeline.data.retries import Deadline, Timeouts, TransientError, retry_after, with_retries
 from mnist_pipeline.errors import DownloadError, NetworkError
 from mnist_pipeline.network import certificates, open_client, proxy_for, public_url, wait_for
 from mnist_pipeline.progress import Progress, ReportProgress
@@ -26,8 +26,8 @@ def download_file(
     expected: ExpectedFile,
     folder: Path,
     *,
-    patience: Patience,
-    clock: Clock,
+    timeouts: Timeouts,
+    deadline: Deadline,
     report_progress: ReportProgress,
 ) -> SourceFile:
     """Stream a file of the folder ``base`` into ``folder``, checking it on the way.
@@ -39,21 +39,21 @@ def download_file(
     """
     url = file_url(base, expected.name)
     try:
-        with _open(patience) as client:
+        with _open(timeouts) as client:
             return with_retries(
                 expected.name,
-                lambda: _stream(client, url, expected, folder / expected.name, clock, report_progress),
-                patience.attempts,
-                clock,
+                lambda: _stream(client, url, expected, folder / expected.name, deadline, report_progress),
+                timeouts.attempts,
+                deadline,
             )
     except TransientError as error:
         raise DownloadError(
-            f"cannot download {public_url(url)}: {error} (attempt {error.attempt} of {patience.attempts}); "
+            f"cannot download {public_url(url)}: {error} (attempt {error.attempt} of {timeouts.attempts}); "
             "name a mirror with --source, or try later"
         ) from error
 
 
-def probe_file(base: str, name: str, patience: Patience, seconds: float) -> None:
+def probe_file(base: str, name: str, timeouts: Timeouts, seconds: float) -> None:
     """Ask for a file of the folder ``base`` once, and read no more than the head of the answer.
 
     Raises:
@@ -61,14 +61,14 @@ def probe_file(base: str, name: str, patience: Patience, seconds: float) -> None
     """
     url = file_url(base, name)
     try:
-        with _open(patience) as client, _response(client, url, Clock(seconds)):
+        with _open(timeouts) as client, _response(client, url, Deadline(seconds)):
             pass
     except TransientError as error:
         raise _failed(url, str(error)) from error
 
 
-def _open(patience: Patience) -> "httpx.Client":
-    return open_client(connect_timeout=patience.connect_timeout, read_timeout=patience.read_timeout)
+def _open(timeouts: Timeouts) -> "httpx.Client":
+    return open_client(connect_timeout=timeouts.connect_timeout, read_timeout=timeouts.read_timeout)
 
 
 def _stream(
@@ -76,13 +76,13 @@ def _stream(
     url: str,
     expected: ExpectedFile,
     destination: Path,
-    clock: Clock,
+    deadline: Deadline,
     report_progress: ReportProgress,
 ) -> SourceFile:
     """One attempt."""
     activity = f"download {expected.name}"
     inspection = Inspection(expected, public_url(url))
-    with _response(client, url, clock) as response, destination.open("wb") as file:
+    with _response(client, url, deadline) as response, destination.open("wb") as file:
         total = _announced_bytes(response) or expected.exact_bytes
         report_progress(Progress(activity, 0, total, "bytes"))
         # Chunks as they come: gathered into larger ones, a trickle would outlive the deadline.
@@ -90,7 +90,7 @@ def _stream(
             inspection.update(chunk)
             file.write(chunk)
             report_progress(Progress(activity, inspection.bytes, total, "bytes"))
-            if clock.remaining() <= 0:
+            if deadline.remaining() <= 0:
                 raise TransientError(f"the deadline passed after {inspection.bytes:,} bytes")
     try:
         return inspection.finish()
@@ -99,7 +99,7 @@ def _stream(
 
 
 @contextmanager
-def _response(client: "httpx.Client", url: str, clock: Clock) -> "Iterator[httpx.Response]":
+def _response(client: "httpx.Client", url: str, deadline: Deadline) -> "Iterator[httpx.Response]":
     """A good answer whose body is still to come. Failures of the body are told apart here, too.
 
     Raises:
@@ -109,10 +109,10 @@ def _response(client: "httpx.Client", url: str, clock: Clock) -> "Iterator[httpx
     import httpx
 
     try:
-        response = _send(client, url, clock)
+        response = _send(client, url, deadline)
         with closing(response):
             _refuse_status(response)
-            clock.answered()
+            deadline.answered()
             yield response
     except httpx.TransportError as error:
         if lasting := _why_it_lasts(error):
@@ -141,11 +141,11 @@ def _why_it_lasts(error: "httpx.TransportError") -> str | None:
     return message if isinstance(error, httpx.UnsupportedProtocol) else None
 
 
-def _send(client: "httpx.Client", url: str, clock: Clock) -> "httpx.Response":
-    """Send the request and wait for the head of the answer, no longer than the clock allows."""
+def _send(client: "httpx.Client", url: str, deadline: Deadline) -> "httpx.Response":
+    """Send the request and wait for the head of the answer, no longer than the deadline allows."""
     import httpx
 
-    seconds = max(min(clock.remaining(), _head_seconds(client)), 0.001)
+    seconds = max(min(deadline.remaining(), _head_seconds(client)), 0.001)
     try:
         return wait_for(lambda: client.send(client.build_request("GET", url), stream=True), seconds)
     except TimeoutError as error:

@@ -10,7 +10,7 @@ from mnist_pipeline.data.download import probe_file
 from mnist_pipeline.data.inspection import expected_files
 from mnist_pipeline.data.local import read_local
 from mnist_pipeline.data.locations import local_folder
-from mnist_pipeline.data.retries import ANSWER_SECONDS, Patience
+from mnist_pipeline.data.retries import ANSWER_SECONDS, Timeouts
 from mnist_pipeline.errors import DownloadError, PipelineError
 
 
@@ -40,4 +40,4 @@ def _probe(description: DatasetDescription, config: FetchConfig) -> None:
         elif urlsplit(source).scheme == "s3":
             probe_object(source, expected.name, seconds)
         else:
-            probe_file(source, expected.name, Patience.of(config), seconds)
+            probe_file(source, expected.name, Timeouts.of(config), seconds)

@@ -29,7 +29,7 @@ class TransientError(Exception):
         self.attempt = 1
 
 
-class Clock:
+class Deadline:
     """How much time is left for all downloads of one fetch.
 
     Args:
@@ -56,7 +56,7 @@ class Clock:
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class Timeouts:
     """How long to wait, in seconds, and how often to try a file."""
 
     connect_timeout: float
@@ -64,17 +64,17 @@ class Patience:
     attempts: int
 
     @classmethod
-    def of(cls, config: FetchConfig) -> "Patience":
+    def of(cls, config: FetchConfig) -> "Timeouts":
         return cls(config.connect_timeout, config.read_timeout, config.attempts)
 
 
-def with_retries(name: str, work: Callable[[], T], most: int, clock: Clock) -> T:
-    """What ``work``, the download of ``name``, returns; at most ``most`` attempts, and none after the clock's end."""
+def with_retries(name: str, work: Callable[[], T], most: int, deadline: Deadline) -> T:
+    """What ``work``, the download of ``name``, returns; at most ``most`` attempts, none after the deadline."""
     import stamina
 
     def can_pass(error: Exception) -> bool | float:
         """Whether to try again; a number says after how many seconds."""
-        if not isinstance(error, TransientError) or clock.remaining() <= (error.retry_after or 0):
+        if not isinstance(error, TransientError) or deadline.remaining() <= (error.retry_after or 0):
             return False
         return True if error.retry_after is None else error.retry_after
 
@@ -83,9 +83,9 @@ def with_retries(name: str, work: Callable[[], T], most: int, clock: Clock) -> T
     for attempt in stamina.retry_context(
         on=can_pass,
         attempts=most,
-        timeout=None,  # the clock's, which all files share
+        timeout=None,  # the deadline's, which all files share
         wait_initial=_FIRST_WAIT,
-        wait_max=clock.longest_wait,
+        wait_max=deadline.longest_wait,
         wait_jitter=_JITTER,
     ):
         if problem is not None:

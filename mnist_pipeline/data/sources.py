@@ -18,7 +18,7 @@ from mnist_pipeline.data.download import download_file
 from mnist_pipeline.data.inspection import ExpectedFile
 from mnist_pipeline.data.local import read_local
 from mnist_pipeline.data.locations import file_url, local_folder, show_source
-from mnist_pipeline.data.retries import Clock, Patience
+from mnist_pipeline.data.retries import Deadline, Timeouts
 from mnist_pipeline.errors import DownloadError, UsageError
 from mnist_pipeline.files import sha256_bytes, sha256_file, write_json
 from mnist_pipeline.files.folders import replace_folder, scratch_folder
@@ -152,10 +152,10 @@ def _download(
     report_progress: ReportProgress,
     answer_within: float | None,
 ) -> Sprite:
-    clock = Clock(config.deadline, answer_within)
+    deadline = Deadline(config.deadline, answer_within)
     if urlsplit(source).scheme == "s3":
         download = partial(download_object, source)
     else:
-        download = partial(download_file, source, patience=Patience.of(config))
-    labels, images = (download(file, folder, clock=clock, report_progress=report_progress) for file in expected)
+        download = partial(download_file, source, timeouts=Timeouts.of(config))
+    labels, images = (download(file, folder, deadline=deadline, report_progress=report_progress) for file in expected)
     return Sprite(folder, public_url(source), labels, images)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_pipeline import SIDE
-from mnist_pipeline.data.card import CARD, DatasetCard, SourceFile, read_card, warn_of_doubts
+from mnist_pipeline.data.card import CARD, DatasetCard, SourceFile, read_card, warn_about
 from mnist_pipeline.data.checks import check_rows
 from mnist_pipeline.data.description import (
     DatasetDescription,
@@ -134,7 +134,7 @@ def store_dataset(
             files={IMAGES: images_file, LABELS: sha256_file(scratch / LABELS)},
             checks=check_rows(_map(scratch / IMAGES), labels, description.rows.train),
         )
-        warn_of_doubts(card)
+        warn_about(card)
         write_json(scratch / CARD, card.model_dump(mode="json"))
         return _put_in_place(scratch, dataset_folder(datasets, card.name, card.digest), card.digest)
 

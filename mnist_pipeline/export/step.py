@@ -18,8 +18,8 @@ from mnist_pipeline.inference import Classifier, ModelMetadata, check_model_is_s
 from mnist_pipeline.inference.probabilities import compare
 from mnist_pipeline.rejection.limits import choose_limits
 from mnist_pipeline.runs.artifacts import ExportedModel, FetchedDataset, NoveltyModel, TrainedModel
-from mnist_pipeline.runs.history import History
 from mnist_pipeline.runs.parity import Parity
+from mnist_pipeline.runs.training_history import TrainingHistory
 from mnist_pipeline.workspace import RunDirectory
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def export_model(
     model_keras = trained.verify().path
     novelty_keras = novelty.verify().directory / run.novelty_keras.name
     networks = load_keras_model(model_keras), load_keras_model(novelty_keras, NOVELTY_OUTPUT)
-    history = History.model_validate_json((trained.directory / run.history.name).read_bytes())
+    history = TrainingHistory.model_validate_json((trained.directory / run.history.name).read_bytes())
     data = Dataset.open(dataset.directory, train_rows=config.parity_images, validation_rows=history.validation_rows)
     onnx_bytes = with_limits(config, convert(*networks, config.opset), data, describe(data, trained, run))
     images = data.train.images

@@ -23,30 +23,30 @@ def open_client(*, connect_timeout: float, read_timeout: float) -> "httpx.Client
     """
     import httpx
 
-    class Ways(httpx.BaseTransport):
-        """Each request, redirects included, by the way that leads to its host."""
+    class Routes(httpx.BaseTransport):
+        """Each request, redirects included, through the proxy of its host, or directly."""
 
         def __init__(self) -> None:
-            self._ways: dict[tuple[bool, Proxy | None], httpx.HTTPTransport] = {}
+            self._transports: dict[tuple[bool, Proxy | None], httpx.HTTPTransport] = {}
 
         def handle_request(self, request: httpx.Request) -> httpx.Response:
             proxy = proxy_for(str(request.url))
-            way = (request.url.scheme == "https", proxy)
-            if way not in self._ways:
-                self._ways[way] = _transport(*way)
+            route = (request.url.scheme == "https", proxy)
+            if route not in self._transports:
+                self._transports[route] = _transport(*route)
             try:
-                return self._ways[way].handle_request(request)
+                return self._transports[route].handle_request(request)
             except httpx.TransportError as error:
                 if proxy is None:
                     raise
                 raise type(error)(f"{error}, through {proxy}") from error
 
         def close(self) -> None:
-            for transport in self._ways.values():
+            for transport in self._transports.values():
                 transport.close()
 
     return httpx.Client(
-        transport=Ways(),
+        transport=Routes(),
         trust_env=False,
         timeout=httpx.Timeout(read_timeout, connect=connect_timeout),
         follow_redirects=True,

@@ -31,7 +31,7 @@ class HistoryWriter:
         self.clock = clock
 
     def append(self, model: str, decide: Decide, *, recording: str | None = None) -> History:
-        """Append what ``decide`` returns, after what killed writers owe; then let aliases.json follow.
+        """Append what ``decide`` returns, after what killed writers left unwritten; then let aliases.json follow.
 
         ``recording`` is a version whose line ``decide`` itself writes.
         """
@@ -42,10 +42,10 @@ class HistoryWriter:
             now = self.clock()
             if history.changes:
                 now = max(now, history.changes[-1].time)
-            owed = [change for change in self._unrecorded(model, history, now) if change.after != recording]
-            return history.encode([*owed, *decide(history.plus(owed), now)])
+            pending = [change for change in self._unrecorded(model, history, now) if change.after != recording]
+            return history.encode([*pending, *decide(history.plus(pending), now)])
 
-        with writing(self._storage.location), self._storage.exclusive(model):
+        with writing(self._storage.location), self._storage.locked(model):
             data = self._storage.append_history(model, addition)
             while True:
                 history = parse_history(self._storage, model, data)

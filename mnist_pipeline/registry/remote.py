@@ -112,7 +112,7 @@ class RemoteStorage:
         self._objects.delete(self._objects.keys(f"{model}/{version}"))
         shutil.rmtree(self._cache / model / version, ignore_errors=True)
 
-    def exclusive(self, model: str) -> AbstractContextManager[None]:
+    def locked(self, model: str) -> AbstractContextManager[None]:
         """Keep out the writers that share the cache folder; those elsewhere meet the conditional writes."""
         return self._locks.hold(model)
 

@@ -45,7 +45,7 @@ def staged_folder(storage: Storage, model: str) -> Iterator[Path]:
             parent = storage.staging(model)
             parent.mkdir(parents=True, exist_ok=True)
             folder = parent / f"{HIDDEN_PREFIX}{secrets.token_hex(8)}"
-            with storage.exclusive(model):
+            with storage.locked(model):
                 _sweep(parent)
                 held.enter_context(_lock_of(folder).hold())
                 folder.mkdir()

@@ -78,7 +78,7 @@ class Storage(Protocol):
     def remove(self, model: str, version: str) -> None:
         """Delete a version; readers see it whole or not at all."""
 
-    def exclusive(self, model: str) -> AbstractContextManager[None]:
+    def locked(self, model: str) -> AbstractContextManager[None]:
         """Keep other writers of this model out, where the storage can; re-entrant."""
 
     def read_history(self, model: str) -> bytes:
@@ -181,7 +181,7 @@ class LocalStorage:
 
     def commit(self, model: str, version: str, staged: Path) -> bool:
         target = self._inside(model, version)
-        with self.exclusive(model):
+        with self.locked(model):
             if target.exists():
                 return False
             staged.rename(target)
@@ -195,14 +195,14 @@ class LocalStorage:
         sync_directory(folder.parent)
         shutil.rmtree(hidden)
 
-    def exclusive(self, model: str) -> AbstractContextManager[None]:
+    def locked(self, model: str) -> AbstractContextManager[None]:
         return self._locks.hold(model)
 
     def read_history(self, model: str) -> bytes:
         return whole_lines(_read(self._inside(model) / HISTORY_FILE) or b"")
 
     def append_history(self, model: str, decide: Callable[[bytes], bytes]) -> bytes:
-        with self.exclusive(model):
+        with self.locked(model):
             before = self.read_history(model)
             addition = decide(before)
             if addition:

@@ -177,7 +177,7 @@ class Registry:
             MissingExtraError: a key is given and the 'sign' extra is not installed.
         """
         model, version = stage.model, stage.version
-        with writing(self.storage.location), self.storage.exclusive(model):
+        with writing(self.storage.location), self.storage.locked(model):
             stage.seal(facts, self._writer.clock(), sign_key)
             self._existing(model, version, stage.sha256)  # nothing becomes visible where the history cannot follow
             created = self.storage.commit(model, version, stage.folder)
@@ -301,7 +301,7 @@ class Registry:
             deleted[:] = [v for v in candidates if v in history.published and v not in history.protected]
             return pruning(now, deleted, author)
 
-        with writing(self.storage.location), self.storage.exclusive(model):
+        with writing(self.storage.location), self.storage.locked(model):
             self._writer.append(model, decide)
             for version in deleted:
                 self.storage.remove(model, version)

@@ -24,9 +24,9 @@ from mnist_pipeline.reporting.inputs import ReportInputs, RunFacts, StepTime, sh
 from mnist_pipeline.reporting.markdown import render_markdown
 from mnist_pipeline.reporting.view import threshold
 from mnist_pipeline.runs.artifacts import FetchedDataset, Output
-from mnist_pipeline.runs.history import History
 from mnist_pipeline.runs.parity import Parity
 from mnist_pipeline.runs.record import RunRecord
+from mnist_pipeline.runs.training_history import TrainingHistory
 from mnist_pipeline.schema import first_problem
 from mnist_pipeline.workspace import REPORT_HTML, REPORT_MD, RunDirectory
 
@@ -72,7 +72,7 @@ def load_report_inputs(
     evaluation = _read(run.evaluation_json, Evaluation, required=True)
     parity = _read(run.parity, Parity, required=True)
     comparison = _read(run.comparison, Comparison)
-    history = _read(run.history, History, required=True)
+    history = _read(run.history, TrainingHistory, required=True)
     if evaluation is None or parity is None or history is None:  # `required` has refused that
         raise AssertionError(run.path)
     if evaluation.model_sha256 != parity.model_sha256:
@@ -176,7 +176,7 @@ def _read(path: Path, kind: type[RecordT], *, required: bool = False) -> RecordT
         raise IntegrityError(f"{path} is broken: {first_problem(error)}; run its step again") from error
 
 
-def _open(dataset: FetchedDataset | Path, evaluation: Evaluation, history: History) -> Dataset:
+def _open(dataset: FetchedDataset | Path, evaluation: Evaluation, history: TrainingHistory) -> Dataset:
     """The dataset, split as it was for the training, and surely the one that was evaluated."""
     directory = dataset if isinstance(dataset, Path) else dataset.directory
     rows = history.config.get("validation_rows", history.validation_rows)

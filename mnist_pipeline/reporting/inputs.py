@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_pipeline.evaluation.schema import Comparison, Evaluation, Verdict
-from mnist_pipeline.runs.history import History
 from mnist_pipeline.runs.parity import Parity
+from mnist_pipeline.runs.training_history import TrainingHistory
 
 Image = NDArray[np.uint8]
 
@@ -83,7 +83,7 @@ class ReportInputs:
 
     run: RunFacts
     evaluation: Evaluation
-    history: History
+    history: TrainingHistory
     parity: Parity
     verdict: Verdict | None = None
     comparison: Comparison | None = None

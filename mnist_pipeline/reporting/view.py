@@ -17,8 +17,8 @@ from PIL import Image as PillowImage
 from mnist_pipeline.evaluation.schema import Comparison, Evaluation, Latency, Mistake, Verdict
 from mnist_pipeline.reporting import format as fmt
 from mnist_pipeline.reporting.inputs import CHANGES_SHOWN, MISTAKES_SHOWN, Image, ReportInputs
-from mnist_pipeline.runs.history import Epoch, History, Layer
 from mnist_pipeline.runs.parity import Parity
+from mnist_pipeline.runs.training_history import Epoch, Layer, TrainingHistory
 from mnist_pipeline.workspace import MODEL_KERAS, MODEL_ONNX
 
 SHADES = 6
@@ -88,7 +88,7 @@ def change_sentence(comparison: Comparison) -> str:
     return f"{fmt.points(difference)} points ({moved}; exact McNemar test: p {fmt.probability(comparison.p_value)})"
 
 
-def curve_summary(history: History) -> str:
+def curve_summary(history: TrainingHistory) -> str:
     """The learning curves in words: their text alternative."""
     if not history.epochs:
         return "No epoch was finished."
@@ -113,7 +113,7 @@ def curve_summary(history: History) -> str:
     return text
 
 
-def distinct_layers(history: History) -> list[Layer]:
+def distinct_layers(history: TrainingHistory) -> list[Layer]:
     """The layers, but of the members of an ensemble, which are alike, only those of the first."""
     return [layer for layer in history.layers if not re.match(r"member_(?!1/)\d+/", layer.name)]
 
@@ -125,7 +125,7 @@ def _range(epochs: list[Epoch], figure: Literal["val_accuracy", "val_loss"], wri
     return low if low == high else f"{low} to {high}"
 
 
-def _averaged(history: History) -> str:
+def _averaged(history: TrainingHistory) -> str:
     """What the saved model averages and the network of an epoch does not; empty where both are the same."""
     views = history.config.get("views", 1)
     parts = {"its members": history.members, f"{views} views of an image": views}

@@ -14,7 +14,7 @@ from mnist_pipeline.errors import DeviceError, TrainingError
 from mnist_pipeline.files import canonical_json, sha256_bytes, write_json
 from mnist_pipeline.progress import ReportProgress, no_progress
 from mnist_pipeline.runs.artifacts import ExtraImages, FetchedDataset, Output, TrainedModel
-from mnist_pipeline.runs.history import History, TrainingSeconds
+from mnist_pipeline.runs.training_history import TrainingHistory, TrainingSeconds
 from mnist_pipeline.training.backend import import_seconds, load_keras
 from mnist_pipeline.training.checkpoint import CheckpointStore
 from mnist_pipeline.training.devices import require_device, training_scope
@@ -140,9 +140,9 @@ def _history(
     accuracy: float | None,
     device: UsedDevice,
     notes: list[str],
-) -> History:
+) -> TrainingHistory:
     log = training.log
-    return History(
+    return TrainingHistory(
         config=config.model_dump(mode="json"),
         layers=summarise(model),
         parameters=model.count_params(),

@@ -12,7 +12,7 @@ from mnist_pipeline import UsedDevice
 from mnist_pipeline.config import TrainConfig
 from mnist_pipeline.data.dataset import to_model_input
 from mnist_pipeline.progress import ReportProgress, no_progress
-from mnist_pipeline.runs.history import Epoch, Stopped
+from mnist_pipeline.runs.training_history import Epoch, Stopped
 from mnist_pipeline.training.batching import Batching, derived_seed
 from mnist_pipeline.training.checkpoint import Checkpoint, CheckpointStore
 from mnist_pipeline.training.network import Network, TrainingData

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from mnist_pipeline.progress import Progress, ReportProgress
-from mnist_pipeline.runs.history import Epoch
+from mnist_pipeline.runs.training_history import Epoch
 from mnist_pipeline.training.batching import Batching
 
 BatchReport = Callable[[int, Mapping[str, float]], None]
@@ -24,8 +24,8 @@ class ProgressReporter:
         self._last = -INTERVAL
         self._started: tuple[float, int] | None = None
 
-    def batches(self, trained: int, figures: Mapping[str, float]) -> None:
-        """``trained`` batches are done, in all epochs; ``figures`` are the running means of this one."""
+    def batches(self, trained: int, metrics: Mapping[str, float]) -> None:
+        """``trained`` batches are done, in all epochs; ``metrics`` are the running means of this one."""
         now = time.monotonic()
         if self._started is None:
             self._started = (now, trained)
@@ -33,14 +33,14 @@ class ProgressReporter:
             return
         self._last = now
         epoch = (trained - 1) // self._batching.batches_per_epoch + 1
-        self._send(epoch, trained - self._batching.batches_before(epoch), {**figures, **self._left(now, trained)})
+        self._send(epoch, trained - self._batching.batches_before(epoch), {**metrics, **self._left(now, trained)})
 
     def epoch(self, measured: Epoch, place: int) -> None:
         """The member's 1-based epoch ``place`` is done."""
-        figures = {"loss": measured.loss, "accuracy": measured.accuracy}
+        metrics = {"loss": measured.loss, "accuracy": measured.accuracy}
         if measured.val_loss is not None and measured.val_accuracy is not None:
-            figures |= {"val_loss": measured.val_loss, "val_accuracy": measured.val_accuracy}
-        self._send(place, self._size(place), figures)
+            metrics |= {"val_loss": measured.val_loss, "val_accuracy": measured.val_accuracy}
+        self._send(place, self._size(place), metrics)
 
     def _left(self, now: float, trained: int) -> dict[str, float]:
         """Seconds until the member is done, at the speed so far; validations count as they happened."""
@@ -49,11 +49,11 @@ class ProgressReporter:
         since, first = self._started
         return {"seconds_left": (now - since) / (trained - first) * (self._batching.batches - trained)}
 
-    def _send(self, epoch: int, done: int, figures: Mapping[str, float]) -> None:
+    def _send(self, epoch: int, done: int, metrics: Mapping[str, float]) -> None:
         activity = f"{self._name}epoch {epoch}/{self._batching.epochs}"
         trained = self._earlier * self._batching.batches + self._batching.batches_before(epoch) + done
         overall = trained / (self._members * self._batching.batches)
-        self._report_progress(Progress(activity, done, self._size(epoch), "batches", figures, overall))
+        self._report_progress(Progress(activity, done, self._size(epoch), "batches", metrics, overall))
 
     def _size(self, epoch: int) -> int:
         return min(self._batching.batches_per_epoch, self._batching.batches - self._batching.batches_before(epoch))

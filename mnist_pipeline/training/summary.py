@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from mnist_pipeline.runs.history import Layer
+from mnist_pipeline.runs.training_history import Layer
 
 
 def summarise(model: Any) -> list[Layer]:

@@ -4,7 +4,7 @@ from typing import NamedTuple, Self
 
 from pydantic import Field
 
-from mnist_pipeline.runs.history import Batches, Epoch, Stopped, Validation
+from mnist_pipeline.runs.training_history import Batches, Epoch, Stopped, Validation
 from mnist_pipeline.schema import Record
 
 

@@ -30,15 +30,15 @@ from mnist_pipeline.files import sha256_file
 from mnist_pipeline.inference import Classifier, ModelMetadata, check_model_is_safe
 from mnist_pipeline.inference.probabilities import compare
 from mnist_pipeline.runs.artifacts import ExportedModel, FetchedDataset, NoveltyModel, TrainedModel
-from mnist_pipeline.runs.history import Batches, History, TrainingSeconds
 from mnist_pipeline.runs.parity import Parity
+from mnist_pipeline.runs.training_history import Batches, TrainingHistory, TrainingSeconds
 from mnist_pipeline.training.saving import average
 from mnist_pipeline.workspace import RunDirectory
 
 METADATA = ModelMetadata(
     class_names=tuple("0123456789"), dataset="digits", dataset_digest="d", run_id="r", preset="p", frameworks={}
 )
-HISTORY = History(
+HISTORY = TrainingHistory(
     config={},
     layers=[],
     parameters=0,

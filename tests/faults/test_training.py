@@ -45,7 +45,7 @@ def test_25_an_infinite_loss_stops_at_once_and_names_step_and_learning_rate(digi
         train_model(config, digits_dataset, run, tmp_path / "checkpoints", seen.append)
     step = int(str(caught.value).split(" in step ")[1].split()[0])
     assert 1 < step <= 20 * 18
-    assert len([p for p in seen if "val_loss" in p.figures]) == (step - 1) // 18
+    assert len([p for p in seen if "val_loss" in p.metrics]) == (step - 1) // 18
     assert list(run.path.iterdir()) == []
 
 

@@ -17,7 +17,7 @@ from markdown_it import MarkdownIt
 from mnist_pipeline.reporting.html import render_comparison_html, render_html
 from mnist_pipeline.reporting.inputs import ReportInputs, RunFacts
 from mnist_pipeline.reporting.markdown import code, escape, render_markdown
-from mnist_pipeline.runs.history import Layer
+from mnist_pipeline.runs.training_history import Layer
 from tests.support.reports import make_inputs, sample_evaluation, sample_history, sample_verdict
 
 Make = Callable[..., ReportInputs]

@@ -16,12 +16,12 @@ from PIL import Image
 from mnist_pipeline.errors import MissingExtraError
 from mnist_pipeline.evaluation.schema import Evaluation
 from mnist_pipeline.reporting import plots
-from mnist_pipeline.runs.history import History, Validation
+from mnist_pipeline.runs.training_history import TrainingHistory, Validation
 from tests.support.reports import sample_evaluation, sample_history
 
 
 @pytest.fixture(scope="module")
-def history() -> History:
+def history() -> TrainingHistory:
     return sample_history()
 
 
@@ -34,7 +34,7 @@ def texts(svg: str) -> list[str]:
     return ["".join(node.itertext()).strip() for node in ET.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")]
 
 
-def test_accuracy_runs_from_zero_to_one(history: History) -> None:
+def test_accuracy_runs_from_zero_to_one(history: TrainingHistory) -> None:
     for chart in (plots.accuracy_by_epoch, plots.accuracy_by_batch):
         [axes] = chart(history, plots.PAPER).axes
         low, high = axes.get_ylim()
@@ -42,7 +42,7 @@ def test_accuracy_runs_from_zero_to_one(history: History) -> None:
         assert 1 <= high <= 1.05
 
 
-def test_what_lies_too_close_to_one_is_magnified(history: History) -> None:
+def test_what_lies_too_close_to_one_is_magnified(history: TrainingHistory) -> None:
     assert "magnified: 0.98 to 1" in texts(plots.to_svg(partial(plots.accuracy_by_epoch, history), "x"))
     poor = [epoch.model_copy(update={"accuracy": 0.5, "val_accuracy": 0.4}) for epoch in history.epochs]
     drawn = plots.to_svg(partial(plots.accuracy_by_epoch, history.model_copy(update={"epochs": poor})), "x")
@@ -51,7 +51,7 @@ def test_what_lies_too_close_to_one_is_magnified(history: History) -> None:
     assert not any("magnified" in text for text in texts(plots.to_svg(partial(plots.accuracy_by_epoch, few), "x")))
 
 
-def test_curves_hold_the_recorded_numbers(history: History) -> None:
+def test_curves_hold_the_recorded_numbers(history: TrainingHistory) -> None:
     [axes] = plots.loss_by_epoch(history, plots.PAPER).axes
     train, validation, kept = axes.get_lines()
     assert list(train.get_ydata()) == [epoch.loss for epoch in history.epochs]
@@ -66,7 +66,7 @@ def test_without_validation_rows_there_is_one_curve() -> None:
     assert "validation" not in drawn
 
 
-def test_the_members_of_an_ensemble_are_lines_of_their_own(history: History) -> None:
+def test_the_members_of_an_ensemble_are_lines_of_their_own(history: TrainingHistory) -> None:
     epochs = [epoch.model_copy(update={"member": 1 + (epoch.epoch > 6)}) for epoch in history.epochs]
     ensemble = history.model_copy(update={"epochs": epochs, "best_epochs": [4, 9]})
     [axes] = plots.loss_by_epoch(ensemble, plots.PAPER).axes
@@ -133,7 +133,7 @@ def test_a_class_name_is_no_formula_and_no_markup(evaluation: Evaluation) -> Non
     assert max(len(text) for text in drawn) <= 18
 
 
-def test_drawings_are_repeatable(evaluation: Evaluation, history: History) -> None:
+def test_drawings_are_repeatable(evaluation: Evaluation, history: TrainingHistory) -> None:
     for draw in (partial(plots.reliability, evaluation), partial(plots.learning_curves, history)):
         assert plots.to_svg(draw, "name") == plots.to_svg(draw, "name")
         assert plots.to_png(draw) == plots.to_png(draw)
@@ -161,7 +161,7 @@ def test_a_chart_in_a_page_takes_its_colours_from_the_page(evaluation: Evaluatio
     assert root.get("viewBox") == "0 0 316.8 266.4"
 
 
-def test_charts_in_one_page_share_no_identifier(history: History, evaluation: Evaluation) -> None:
+def test_charts_in_one_page_share_no_identifier(history: TrainingHistory, evaluation: Evaluation) -> None:
     charts = (
         plots.to_inline_svg(partial(plots.loss_by_epoch, history), "one", "x"),
         plots.to_inline_svg(partial(plots.loss_by_epoch, history), "two", "x"),
@@ -184,8 +184,8 @@ def test_png_is_sharp_and_white(evaluation: Evaluation) -> None:
 def test_pyplot_is_never_loaded() -> None:
     program = (
         "import sys; from mnist_pipeline.reporting import plots; assert 'matplotlib' not in sys.modules\n"
-        "from mnist_pipeline.runs.history import Batches, History, TrainingSeconds\n"
-        "h = History(config={}, layers=[], parameters=0, train_rows=1, validation_rows=0, device='cpu',"
+        "from mnist_pipeline.runs.training_history import Batches, TrainingHistory, TrainingSeconds\n"
+        "h = TrainingHistory(config={}, layers=[], parameters=0, train_rows=1, validation_rows=0, device='cpu',"
         " best_epochs=[1], validation_accuracy=None, stopped='finished', epochs=[],"
         " batches=Batches(loss=[1.0], accuracy=[0.5]), validations=[],"
         " seconds=TrainingSeconds(imports=0, compile=0, fit=0), notes=[])\n"
@@ -195,7 +195,7 @@ def test_pyplot_is_never_loaded() -> None:
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
-def test_without_matplotlib_the_extra_is_named(history: History, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_matplotlib_the_extra_is_named(history: TrainingHistory, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'mnist-pipeline\[report\]'"):
         plots.to_png(partial(plots.learning_curves, history))

@@ -10,8 +10,8 @@ from mnist_pipeline.data.dataset import Dataset
 from mnist_pipeline.files import sha256_bytes, write_bytes, write_json
 from mnist_pipeline.inference import AnswerLimits, ModelMetadata
 from mnist_pipeline.runs.artifacts import ExportedModel, FetchedDataset
-from mnist_pipeline.runs.history import Batches, History, TrainingSeconds
 from mnist_pipeline.runs.parity import Parity
+from mnist_pipeline.runs.training_history import Batches, TrainingHistory, TrainingSeconds
 from mnist_pipeline.workspace import RunDirectory
 
 Weights = NDArray[np.float32]
@@ -80,9 +80,9 @@ def metadata_of(dataset: FetchedDataset, run_id: str) -> ModelMetadata:
     )
 
 
-def history(validation_rows: int) -> History:
+def history(validation_rows: int) -> TrainingHistory:
     """A training of which nothing is known but how many rows it held out."""
-    return History(
+    return TrainingHistory(
         config={},
         layers=[],
         parameters=7_840,

@@ -24,8 +24,8 @@ from mnist_pipeline.evaluation.schema import (
 from mnist_pipeline.inference import AnswerLimits
 from mnist_pipeline.rejection.schema import Rejection
 from mnist_pipeline.reporting.inputs import ReportInputs, RunFacts, StepTime, shown_rows
-from mnist_pipeline.runs.history import Batches, Epoch, History, Layer, TrainingSeconds
 from mnist_pipeline.runs.parity import Parity
+from mnist_pipeline.runs.training_history import Batches, Epoch, Layer, TrainingHistory, TrainingSeconds
 
 NAMES = ["Zero", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine"]
 # MNIST's own class counts, and mistakes as a small network makes them.
@@ -142,12 +142,12 @@ def sample_evaluation(confusion: list[list[int]] = CONFUSION, **changes: Any) ->
     return Evaluation(**values | changes)
 
 
-def sample_history(epochs: int = 10, *, held_out: bool = True, batches: int = 98) -> History:
+def sample_history(epochs: int = 10, *, held_out: bool = True, batches: int = 98) -> TrainingHistory:
     def falling(step: float) -> float:
         return round(0.045 + 0.62 * math.exp(-step / 1.6), 6)
 
     loss = [round(0.04 + 2.2 * math.exp(-b / 28) + 0.02 * math.sin(b * 1.7), 6) for b in range(epochs * batches)]
-    return History(
+    return TrainingHistory(
         config={"preset": "standard", "validation_rows": 5_000 if held_out else 0},
         layers=[
             Layer(name="conv2d", kind="Conv2D", output_shape=[None, 24, 24, 8], parameters=208, trainable=True),

@@ -9,7 +9,7 @@ import pytest
 from mnist_pipeline.config import TrainConfig
 from mnist_pipeline.progress import Progress
 from mnist_pipeline.runs.artifacts import FetchedDataset, TrainedModel
-from mnist_pipeline.runs.history import History
+from mnist_pipeline.runs.training_history import TrainingHistory
 from mnist_pipeline.training.fit import train_model
 from mnist_pipeline.workspace import RunDirectory
 
@@ -28,8 +28,8 @@ class Training:
     progress: list[Progress] = field(default_factory=list)
 
     @property
-    def history(self) -> History:
-        return History.model_validate_json(self.run.history.read_bytes())
+    def history(self) -> TrainingHistory:
+        return TrainingHistory.model_validate_json(self.run.history.read_bytes())
 
 
 Train = Callable[..., Training]

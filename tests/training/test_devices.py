@@ -65,5 +65,5 @@ def test_progress_is_throttled_and_tells_what_is_left(monkeypatch):
         *[("epoch 1/2", done, 10) for done in (1, 3, 5, 7, 9)],
         *[("epoch 2/2", done, 10) for done in (1, 3)],
     ]
-    assert "seconds_left" not in seen[0].figures
-    assert seen[-1].figures["seconds_left"] == pytest.approx(7 * 0.0625)
+    assert "seconds_left" not in seen[0].metrics
+    assert seen[-1].metrics["seconds_left"] == pytest.approx(7 * 0.0625)

@@ -34,9 +34,9 @@ def test_the_recorded_accuracy_is_that_of_the_saved_model(ensemble, digits_datas
 def test_the_history_tells_whose_epoch_it_was(ensemble):
     assert [(e.epoch, e.member) for e in ensemble.history.epochs] == [(1, 1), (2, 1), (3, 2), (4, 2)]
     assert len(ensemble.history.batches.loss) == 4 * 32
-    activities = [p.activity for p in ensemble.progress if "val_loss" in p.figures]
+    activities = [p.activity for p in ensemble.progress if "val_loss" in p.metrics]
     assert activities == [f"member {m}/2, epoch {e}/2" for m in (1, 2) for e in (1, 2)]
-    assert [p.overall for p in ensemble.progress if "val_loss" in p.figures] == [0.25, 0.5, 0.75, 1]
+    assert [p.overall for p in ensemble.progress if "val_loss" in p.metrics] == [0.25, 0.5, 0.75, 1]
 
 
 def test_each_member_keeps_its_own_best_epoch(ensemble):

@@ -71,13 +71,13 @@ def test_the_best_epoch_is_kept_and_named(small):
 
 
 def test_progress_names_epochs_batches_and_figures(small):
-    last = [p for p in small.progress if "val_accuracy" in p.figures]
+    last = [p for p in small.progress if "val_accuracy" in p.metrics]
     assert [p.activity for p in last] == [f"epoch {n}/5" for n in range(1, 6)]
     assert all((p.done, p.total, p.unit) == (18, 18, "batches") for p in last)
-    assert [p.figures["loss"] for p in last] == [epoch.loss for epoch in small.history.epochs]
+    assert [p.metrics["loss"] for p in last] == [epoch.loss for epoch in small.history.epochs]
     live = [p for p in small.progress if p not in last]
     assert live
-    assert all(set(p.figures) <= {"loss", "accuracy", "seconds_left"} and 0 < p.done <= 18 for p in live)
+    assert all(set(p.metrics) <= {"loss", "accuracy", "seconds_left"} and 0 < p.done <= 18 for p in live)
 
 
 def test_a_seed_decides_the_weights(small, train):

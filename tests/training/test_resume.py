@@ -60,7 +60,7 @@ def test_a_killed_training_ends_with_the_weights_of_an_undisturbed_one(train, di
     assert [(e.epoch, e.member, e.val_loss) for e in resumed.history.epochs] == [
         (e.epoch, e.member, e.val_loss) for e in undisturbed.history.epochs
     ]
-    trained = [p for p in resumed.progress if "val_loss" in p.figures]
+    trained = [p for p in resumed.progress if "val_loss" in p.metrics]
     assert len(trained) == 2 * CONFIG.epochs - victim_epoch
 
 

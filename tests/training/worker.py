@@ -11,7 +11,7 @@ from mnist_pipeline.workspace import RunDirectory
 
 
 def tell(progress: Progress) -> None:
-    sys.stdout.write(f"{progress.activity} {'whole' if 'val_loss' in progress.figures else 'part'}\n")
+    sys.stdout.write(f"{progress.activity} {'whole' if 'val_loss' in progress.metrics else 'part'}\n")
     sys.stdout.flush()
 
 

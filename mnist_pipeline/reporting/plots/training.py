@@ -19,42 +19,42 @@ from mnist_pipeline.reporting.plots.axes import (
     whole_ticks,
 )
 from mnist_pipeline.reporting.plots.palette import Palette
-from mnist_pipeline.runs.history import History
+from mnist_pipeline.runs.training_history import TrainingHistory
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
-def loss_by_epoch(history: History, palette: Palette) -> "Figure":
+def loss_by_epoch(history: TrainingHistory, palette: Palette) -> "Figure":
     """Loss of the train and validation rows after each epoch."""
     figure, axes = new_figure(palette)
     _draw_loss_by_epoch(axes, history, palette)
     return figure
 
 
-def accuracy_by_epoch(history: History, palette: Palette) -> "Figure":
+def accuracy_by_epoch(history: TrainingHistory, palette: Palette) -> "Figure":
     """Accuracy of the train and validation rows after each epoch, on 0 to 1, with the top magnified."""
     figure, axes = new_figure(palette)
     _draw_accuracy_by_epoch(axes, history, palette)
     return figure
 
 
-def loss_by_batch(history: History, palette: Palette) -> "Figure":
+def loss_by_batch(history: TrainingHistory, palette: Palette) -> "Figure":
     """Training loss of each batch."""
     figure, axes = new_figure(palette)
     _draw_by_batch(axes, history, "loss", palette)
     return figure
 
 
-def accuracy_by_batch(history: History, palette: Palette) -> "Figure":
+def accuracy_by_batch(history: TrainingHistory, palette: Palette) -> "Figure":
     """Training accuracy of each batch, on 0 to 1."""
     figure, axes = new_figure(palette)
     _draw_by_batch(axes, history, "accuracy", palette)
     return figure
 
 
-def learning_curves(history: History, palette: Palette) -> "Figure":
+def learning_curves(history: TrainingHistory, palette: Palette) -> "Figure":
     """The codelab's four charts on one sheet."""
     sheet = Margins(top=0.32, between_rows=0.85, between_columns=0.8)
     figure, grid = new_figure(palette, 8.8, 6.2, margins=sheet, rows=2, columns=2)
@@ -68,7 +68,7 @@ def learning_curves(history: History, palette: Palette) -> "Figure":
     return figure
 
 
-def learning_rate(history: History, palette: Palette) -> "Figure":
+def learning_rate(history: TrainingHistory, palette: Palette) -> "Figure":
     """Learning rate at the end of each epoch."""
     figure, axes = new_figure(palette, margins=Margins(left=0.78))
     draw_line(axes, _by_epoch(history, "learning_rate", "learning rate"), palette)
@@ -78,7 +78,7 @@ def learning_rate(history: History, palette: Palette) -> "Figure":
     return figure
 
 
-def accuracy_of_two(one: History, other: History, palette: Palette) -> "Figure":
+def accuracy_of_two(one: TrainingHistory, other: TrainingHistory, palette: Palette) -> "Figure":
     """Validation accuracy by epoch of two runs; training accuracy where nothing was held out."""
     figure, axes = new_figure(palette)
     both = (_validated("A", one, second=False), _validated("B", other, second=True))
@@ -92,13 +92,13 @@ def accuracy_of_two(one: History, other: History, palette: Palette) -> "Figure":
     return figure
 
 
-def _validated(name: str, history: History, *, second: bool) -> Series:
+def _validated(name: str, history: TrainingHistory, *, second: bool) -> Series:
     """Validation accuracy by epoch; training accuracy where nothing was held out."""
     held_out = _by_epoch(history, "val_accuracy", name, second=second)
     return held_out if np.isfinite(held_out.y).any() else _by_epoch(history, "accuracy", name, second=second)
 
 
-def _draw_loss_by_epoch(axes: "Axes", history: History, palette: Palette) -> None:
+def _draw_loss_by_epoch(axes: "Axes", history: TrainingHistory, palette: Palette) -> None:
     both = (
         _by_epoch(history, "loss", "train"),
         _by_epoch(history, "val_loss", "validation", second=True),
@@ -112,7 +112,7 @@ def _draw_loss_by_epoch(axes: "Axes", history: History, palette: Palette) -> Non
     _loss_legend(axes, history, palette)
 
 
-def _draw_accuracy_by_epoch(axes: "Axes", history: History, palette: Palette) -> None:
+def _draw_accuracy_by_epoch(axes: "Axes", history: TrainingHistory, palette: Palette) -> None:
     both = (
         _by_epoch(history, "accuracy", "train"),
         _by_epoch(history, "val_accuracy", "validation", second=True),
@@ -128,9 +128,11 @@ def _draw_accuracy_by_epoch(axes: "Axes", history: History, palette: Palette) ->
         _kept_epoch(inset, history, both, palette)
 
 
-def _draw_by_batch(axes: "Axes", history: History, figure_name: Literal["loss", "accuracy"], palette: Palette) -> None:
-    """The figure of each batch, its running mean where there are many, and the validations between epochs."""
-    y = np.array(getattr(history.batches, figure_name), dtype=np.float64)
+def _draw_by_batch(
+    axes: "Axes", history: TrainingHistory, metric: Literal["loss", "accuracy"], palette: Palette
+) -> None:
+    """The metric of each batch, its running mean where there are many, and the validations between epochs."""
+    y = np.array(getattr(history.batches, metric), dtype=np.float64)
     x = np.arange(1, len(y) + 1, dtype=np.float64)
     window = len(y) // 60
     if window > 1:
@@ -140,18 +142,18 @@ def _draw_by_batch(axes: "Axes", history: History, figure_name: Literal["loss", 
         axes.plot(x, y, color=palette.first, linewidth=1.2, label="each batch")
     if history.validations:
         measured_at = np.array([one.batch for one in history.validations], dtype=np.float64)
-        measured = np.array([getattr(one, figure_name) for one in history.validations], dtype=np.float64)
+        measured = np.array([getattr(one, metric) for one in history.validations], dtype=np.float64)
         draw_line(axes, Series("validation", measured_at, measured, second=True), palette)
-    if figure_name == "accuracy":
+    if metric == "accuracy":
         fraction_axis(axes)
     else:
         axes.set_ylim(bottom=0)
     if window > 1 or history.validations:
-        if figure_name == "accuracy":
+        if metric == "accuracy":
             legend(axes, palette, "lower right")
         else:
             _loss_legend(axes, history, palette)
-    label_axes(axes, "batch", figure_name)
+    label_axes(axes, "batch", metric)
 
 
 def _trailing_mean(values: Values, window: int) -> Values:
@@ -163,17 +165,17 @@ def _trailing_mean(values: Values, window: int) -> Values:
     return mean
 
 
-def _by_epoch(history: History, figure_name: str, series_name: str, *, second: bool = False) -> Series:
-    """A figure of each epoch; the line is broken where the next member of an ensemble begins."""
+def _by_epoch(history: TrainingHistory, metric: str, series_name: str, *, second: bool = False) -> Series:
+    """A metric of each epoch; the line is broken where the next member of an ensemble begins."""
     epochs = history.epochs
-    values = [getattr(epoch, figure_name) for epoch in epochs]
+    values = [getattr(epoch, metric) for epoch in epochs]
     begins = [at for at in range(1, len(epochs)) if epochs[at].member != epochs[at - 1].member]
     x = np.array([epoch.epoch for epoch in epochs], dtype=np.float64)
     y = np.array([math.nan if value is None else value for value in values], dtype=np.float64)
     return Series(series_name, np.insert(x, begins, math.nan), np.insert(y, begins, math.nan), second=second)
 
 
-def _kept_epoch(axes: "Axes", history: History, series: Sequence[Series], palette: Palette) -> None:
+def _kept_epoch(axes: "Axes", history: TrainingHistory, series: Sequence[Series], palette: Palette) -> None:
     """A ring round the figures of each epoch whose weights were kept."""
     shown = series[-1] if np.isfinite(series[-1].y).any() else series[0]
     at = np.isin(shown.x, history.best_epochs)
@@ -209,7 +211,7 @@ def _magnify(axes: "Axes", both: Sequence[Series], palette: Palette) -> "Axes | 
     return inset
 
 
-def _loss_legend(axes: "Axes", history: History, palette: Palette) -> None:
+def _loss_legend(axes: "Axes", history: TrainingHistory, palette: Palette) -> None:
     """Where a loss that falls leaves room; each member of an ensemble begins high again, and room is made above."""
     if history.members > 1:
         axes.set_ylim(top=1.3 * axes.get_ylim()[1])

@@ -60,7 +60,7 @@ class TrainingSeconds(Record):
     fit: float
 
 
-class History(Record):
+class TrainingHistory(Record):
     """One training, from the first batch to the last."""
 
     config: dict[str, Any]
