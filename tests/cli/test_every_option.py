@@ -6,13 +6,15 @@ entry below covers fails a test.
 """
 
 import inspect
+import sys
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, is_dataclass
 from itertools import repeat
 from pathlib import Path
 from pkgutil import resolve_name
-from types import SimpleNamespace
-from typing import Any
+from types import ModuleType, SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -90,6 +92,11 @@ class Command:
 def library(*targets: str) -> Callable[[Calls], None]:
     """The functions are replaced; the last one ends the command."""
     return lambda calls: [calls.replace(target) for target in targets] and None
+
+
+def stand_in(calls: Calls, module: str, **names: Any) -> None:
+    """Prefect, once imported, changes the logging of its process: it is not, for what is only parsed here."""
+    calls.monkeypatch.setitem(sys.modules, module, cast(ModuleType, SimpleNamespace(**names)))
 
 
 def a_flow(name: str) -> Callable[[Calls], None]:
@@ -179,7 +186,9 @@ def a_deployment(calls: Calls) -> None:
         serve_here=lambda _: calls.note("serve_here", {"called": True}),
     )
     calls.monkeypatch.setattr("mnist_pipeline.cli.flows.load_flows", lambda *_, **__: module)
-    calls.monkeypatch.setattr("flows.automations.ensure_automations", lambda *_: [])
+    stand_in(calls, "flows.automations", ensure_automations=lambda *_: [])
+    stand_in(calls, "flows.notification", VARIABLE="NOBODY_IS_TOLD")
+    stand_in(calls, "flows.problems", answers_explained=nullcontext)
 
 
 def a_classification(calls: Calls) -> None:
@@ -226,6 +235,8 @@ def a_score_on_dask(calls: Calls) -> None:
         calls.note("flow", {"folder": folder, "output": output, "config": config, **arguments})
         raise ReachedError("score_folder")
 
+    stand_in(calls, "prefect")
+    stand_in(calls, "prefect.exceptions", ParameterTypeError=TypeError)
     module = SimpleNamespace(score_folder=flow)
     calls.monkeypatch.setattr("mnist_pipeline.cli.flows.load_flows", lambda *_, **__: module)
 
