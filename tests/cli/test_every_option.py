@@ -76,7 +76,7 @@ def flat(name: str, value: Any) -> Iterator[tuple[str, Any]]:
     elif isinstance(value, dict):
         for key, one in value.items():
             yield from flat(f"{name}.{key}", one)
-    elif not callable(value):
+    elif not callable(value) and not isinstance(value, SimpleNamespace):
         yield name, value
 
 
@@ -132,6 +132,12 @@ def a_registry(method: str) -> Callable[[Calls], None]:
         calls.replace("mnist_pipeline.registry.lookup.find_registry", lambda *_: store)
 
     return replace
+
+
+def an_explanation(calls: Calls) -> None:
+    store = SimpleNamespace(models=lambda: ["mnist"])
+    calls.replace("mnist_pipeline.registry.lookup.find_registry", lambda *_: store)
+    calls.replace("mnist_pipeline.publishing.explain.explain")
 
 
 def a_report(calls: Calls) -> None:
@@ -220,13 +226,13 @@ def a_score(calls: Calls) -> None:
     chosen = SimpleNamespace(path=Path("model.onnx"), sha256="0" * 64, version="mnist 0", threshold=None)
     calls.replace("mnist_pipeline.registry.lookup.find_scoring_model", lambda *_, **__: chosen)
 
-    def score(config: Any, location: Any, names: Any, output: Any, _: Any, __: Any, *, report: Any) -> SimpleNamespace:
+    def score(job: Any, names: Any, *_: Any) -> SimpleNamespace:
         listed = names and Path(names.name).name
-        calls.note("score", {"config": config, "location": location, "names": listed, "output": output})
-        calls.note("score", {"report": report})
+        calls.note("score", {"config": job.config, "source": job.source, "names": listed})
+        calls.note("score", {"output": job.output, "report": job.report})
         return SimpleNamespace(model_dump=lambda **_: {})
 
-    calls.monkeypatch.setattr("mnist_pipeline.scoring.score.score_images", score)
+    calls.monkeypatch.setattr("mnist_pipeline.scoring.score.score_job", score)
     _an_incomplete_end(calls)
 
 
@@ -397,8 +403,8 @@ COMMANDS: list[Command] = [
         ["score", "scans", "--output", "rows.csv"],
         a_score,
         {
-            "--output": (["-o", "rows.jsonl"], {"score.output": Path("rows.jsonl")}),
-            "--report": (["--report", "page.html"], {"score.report": Path("page.html")}),
+            "--output": (["-o", "rows.jsonl"], {"score.output": Path("rows.jsonl").absolute}),
+            "--report": (["--report", "page.html"], {"score.report": Path("page.html").absolute}),
             **MODEL,
             "--preprocess": (["--preprocess", "resize"], {"score.config.preprocess": "resize"}),
             "--min-confidence": (["--min-confidence", "0.75"], {"score.config.min_confidence": 0.75}),
@@ -529,6 +535,36 @@ COMMANDS: list[Command] = [
         ["models", "rollback", "--reason", "because"],
         a_registry("rollback"),
         {**of_a_model("rollback"), "--reason": (["--reason", "worse"], {"rollback.reason": "worse"})},
+    ),
+    Command(
+        ["models", "approve", "--reason", "because"],
+        a_registry("approve"),
+        {
+            **of_a_model("approve"),
+            "version": (["0123"], {"approve.reference": "0123"}),
+            "--reason": (["--reason", "looked at"], {"approve.reason": "looked at"}),
+        },
+    ),
+    Command(
+        ["models", "reject", "--reason", "because"],
+        a_registry("reject"),
+        {
+            **of_a_model("reject"),
+            "version": (["0123"], {"reject.reference": "0123"}),
+            "--reason": (["--reason", "looked at"], {"reject.reason": "looked at"}),
+        },
+    ),
+    Command(
+        ["models", "explain"],
+        an_explanation,
+        {
+            **of_a_model("explain"),
+            "--workspace": (
+                ["--workspace", "there"],
+                {"find_registry.workspace": Path("there"), "explain.workspace": Path("there")},
+            ),
+            "reference": (["0123"], {"explain.reference": "0123"}),
+        },
     ),
     Command(
         ["models", "verify"],
