@@ -10,7 +10,7 @@ def moment(time: datetime) -> str:
     return f"{time.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
-def printable(text: str) -> str:
+def escaped(text: str) -> str:
     """The text with every character that moves the cursor or cannot be seen written as an escape.
 
     A byte of a file name that is not UTF-8 is written as ``xNN`` behind a backslash, as in the rows of `score`.
@@ -19,8 +19,8 @@ def printable(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """Prose that a library may have broken over several lines, as one printable line."""
-    return printable(" ".join(text.split()))
+    """Prose that a library may have broken over several lines, as one escaped line."""
+    return escaped(" ".join(text.split()))
 
 
 def _shown(character: str) -> str:

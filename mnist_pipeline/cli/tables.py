@@ -11,7 +11,7 @@ from textwrap import wrap
 
 from rich.cells import cell_len
 
-from mnist_pipeline.cli.formats import printable
+from mnist_pipeline.cli.formats import escaped
 
 GAP = "  "
 INDENT = 4
@@ -44,7 +44,7 @@ def render(table: Table, width: int | None) -> list[str]:
     Returns:
         Lines of at most ``width`` columns, but for one that holds nothing except a single longer value.
     """
-    table = replace(table, rows=[tuple(map(printable, row)) for row in table.rows])
+    table = replace(table, rows=[tuple(map(escaped, row)) for row in table.rows])
     if width is None:
         return ["\t".join(row) for row in table.rows]
     if not table.rows:

@@ -16,7 +16,7 @@ from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 from rich.text import Text
 
-from mnist_pipeline.cli.formats import one_line, printable
+from mnist_pipeline.cli.formats import escaped, one_line
 from mnist_pipeline.cli.tables import Table, render
 from mnist_pipeline.progress import Progress, ReportProgress, no_progress
 
@@ -56,7 +56,7 @@ class Terminal:
     def say(self, line: str) -> None:
         """A line of news for people."""
         if not self._quiet:
-            self._err.print(printable(line))
+            self._err.print(escaped(line))
 
     def warn(self, line: str) -> None:
         """A line that must be seen, even with ``--quiet``."""
@@ -76,14 +76,14 @@ class Terminal:
 
     def note(self, kind: str, style: str, line: str) -> None:
         """A line that says first what kind of line it is."""
-        self._err.print(Text.assemble((f"{kind}:", style), " ", printable(line)))
+        self._err.print(Text.assemble((f"{kind}:", style), " ", escaped(line)))
 
     def result(self, value: Mapping[str, Any], *lines: str) -> None:
         """The command's result: one JSON object with ``--json``, else the lines for people."""
         if self.as_json:
             self._write_json(value)
         else:
-            self._write(map(printable, lines))
+            self._write(map(escaped, lines))
 
     def table(self, value: Mapping[str, Any], table: Table, *lines: str) -> None:
         """The command's result: one JSON object with ``--json``, else a table (`tables`) and the lines below it."""
@@ -91,7 +91,7 @@ class Terminal:
             self._write_json(value)
         else:
             width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-            self._write([*render(table, width), *map(printable, lines)])
+            self._write([*render(table, width), *map(escaped, lines)])
 
     def failed_table(self, error: str, value: Mapping[str, Any], table: Table) -> None:
         """Why the command ends, and the records that tell more."""
@@ -135,7 +135,7 @@ class _Bars:
         if progress.activity != self._activity:
             self._activity = progress.activity
             self._bar.remove_task(self._task)
-            self._task = self._bar.add_task(printable(progress.activity), total=progress.total, metrics="")
+            self._task = self._bar.add_task(escaped(progress.activity), total=progress.total, metrics="")
         self._bar.update(self._task, completed=progress.done, total=progress.total, metrics=_metrics(progress))
 
 

@@ -1,25 +1,22 @@
-"""The configuration: its fields (``schema``), the named trainings (``presets``), and how it is put together."""
+"""The configuration: its fields (``schema``, ``training``), the named trainings (``presets``), and its layers."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from mnist_pipeline import Device, PreprocessMode
+from mnist_pipeline.config.fields import Config, Name
 from mnist_pipeline.config.layers import merge_layers, parse_assignment
 from mnist_pipeline.config.parsing import build_config, parse_config, restore_config
 from mnist_pipeline.config.presets import DEFAULT_PRESET, MACHINE, MEASURED, PRESET_VALUES, Measured
 from mnist_pipeline.config.schema import (
-    AugmentationConfig,
-    Config,
     EvaluateConfig,
     ExportConfig,
     FetchConfig,
     GateConfig,
-    Name,
     PipelineConfig,
     PublishConfig,
     ScoreConfig,
-    TrainConfig,
 )
+from mnist_pipeline.config.training import AugmentationConfig, TrainConfig
 
 PRESETS: Mapping[str, TrainConfig] = MappingProxyType({name: TrainConfig(preset=name) for name in PRESET_VALUES})
 """Name -> the training that it stands for."""
@@ -32,7 +29,6 @@ __all__ = [
     "PRESET_VALUES",
     "AugmentationConfig",
     "Config",
-    "Device",
     "EvaluateConfig",
     "ExportConfig",
     "FetchConfig",
@@ -40,7 +36,6 @@ __all__ = [
     "Measured",
     "Name",
     "PipelineConfig",
-    "PreprocessMode",
     "PublishConfig",
     "ScoreConfig",
     "TrainConfig",

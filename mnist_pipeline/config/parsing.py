@@ -5,8 +5,9 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import ValidationError
 
+from mnist_pipeline.config.fields import Config
 from mnist_pipeline.config.layers import merge_layers
-from mnist_pipeline.config.schema import Config, PipelineConfig
+from mnist_pipeline.config.schema import PipelineConfig
 from mnist_pipeline.errors import UsageError
 
 ConfigT = TypeVar("ConfigT", bound=Config)

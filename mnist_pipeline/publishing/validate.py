@@ -15,7 +15,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from mnist_pipeline.config import Device
+from mnist_pipeline import Device
 from mnist_pipeline.errors import PipelineError
 from mnist_pipeline.schema import Record
 

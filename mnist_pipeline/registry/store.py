@@ -8,6 +8,9 @@
 
 A crash anywhere leaves whole versions, a valid alias and a history that says what happened; the
 next change finishes what was begun.
+
+The registry's whole face is in this one module, longer than others, so that its contract is read on one page. The
+work is behind it: `moves` and `changes` (what a history gains), `catalog` (what a name means), `staging`, `storage`.
 """
 
 import datetime as dt

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from mnist_pipeline.cli.formats import moment, one_line, printable
+from mnist_pipeline.cli.formats import escaped, moment, one_line
 from mnist_pipeline.cli.tables import Table, render
 
 VERSIONS = Table(
@@ -94,8 +94,8 @@ def test_every_value_is_whole_or_its_column_is_named_and_no_line_is_too_long(wid
     names = [*table.columns, *([table.prose] if table.prose else [])]
     for row in table.rows:
         for name, cell in zip(names, row, strict=True):
-            assert any(printable(cell) in line for line in lines) or name in left_out
-    values = {printable(cell) for row in table.rows for cell in row}
+            assert any(escaped(cell) in line for line in lines) or name in left_out
+    values = {escaped(cell) for row in table.rows for cell in row}
     for line in lines:
         assert cell_len(line) <= width or line in values
         assert "\n" not in line
@@ -105,20 +105,20 @@ def test_every_value_is_whole_or_its_column_is_named_and_no_line_is_too_long(wid
 @given(table=tables())
 def test_in_a_pipe_the_values_of_a_record_are_read_back_by_cutting_at_tabs(table):
     lines = render(table, None)
-    assert [line.split("\t") for line in lines] == [[printable(cell) for cell in row] for row in table.rows]
+    assert [line.split("\t") for line in lines] == [[escaped(cell) for cell in row] for row in table.rows]
 
 
 @given(st.text())
 def test_a_value_takes_one_line_whatever_it_holds(text):
-    shown = printable(text)
+    shown = escaped(text)
     assert shown.isprintable()
     assert len(shown.splitlines()) <= 1
     assert one_line(f"{text}\n{text}").isprintable()
 
 
 def test_what_moves_the_cursor_is_written_as_an_escape():
-    assert printable("a\tb\nc\x1b[31m \udcff \ud800 \u202e é 你") == r"a\tb\nc\x1b[31m \xff \ud800 \u202e é 你"
-    assert printable("91.39\u00a0%") == "91.39 %"
+    assert escaped("a\tb\nc\x1b[31m \udcff \ud800 \u202e é 你") == r"a\tb\nc\x1b[31m \xff \ud800 \u202e é 你"
+    assert escaped("91.39\u00a0%") == "91.39 %"
     assert one_line("2 errors:\n  first\n  second\x07") == r"2 errors: first second\x07"
 
 
