@@ -34,7 +34,7 @@ def ensure_automations(flow_names: Iterable[str], notify_url: str | None) -> lis
     Args:
         flow_names: whose runs they watch; those of others are none of ours.
         notify_url: Apprise URL, kept as a secret block on the server, of whom the flows and the automation
-            tell; none: what was set up before stays.
+            tell; None means that what was set up before stays.
 
     Returns:
         Their names.

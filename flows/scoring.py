@@ -101,7 +101,7 @@ def score_folder(
         name: Name of the model in the registry; not needed where there is one.
         workspace: Folder whose registry is used, and where models from a remote one are kept.
         registry: Folder or s3://bucket/prefix of another registry.
-        dask_scheduler: Address of a Dask scheduler, such as tcp://host:8786; none: processes on this machine. Its
+        dask_scheduler: Address of a Dask scheduler, such as tcp://host:8786; None means processes on this machine. Its
             workers must see images, model and output under the same paths.
         task_images: Images per task, about; fewer where images are large.
         keep_shards: Leave the rows of each shard beside the output, so that the next run scores only what is new

@@ -1,4 +1,4 @@
-"""What native libraries write to stderr while they are loaded, kept off the user's terminal."""
+"""What native libraries write to stderr while they are loaded, kept from the user's terminal."""
 
 import logging
 import os
@@ -11,14 +11,14 @@ from contextlib import contextmanager
 logger = logging.getLogger(__name__)
 
 # What TensorFlow, XLA and absl write before a log level can reach them.
-CHATTER = re.compile(
+NOISE = re.compile(
     rb"^(WARNING: All log messages before absl|[IWE]\d{4} |\d{4}-\d\d-\d\d \S+ [IWE] |To enable the following)"
 )
 
 
 @contextmanager
 def quiet_stderr() -> Iterator[None]:
-    """Hold back what native code writes to stderr inside the block; pass on all that is no known chatter."""
+    """Hold back what native code writes to stderr inside the block; pass on all that is no known noise."""
     sys.stderr.flush()
     terminal = os.dup(2)
     try:
@@ -37,7 +37,7 @@ def quiet_stderr() -> Iterator[None]:
 
 def _pass_on(lines: list[bytes]) -> None:
     for line in lines:
-        if CHATTER.match(line):
+        if NOISE.match(line):
             logger.debug("%s", line.decode(errors="replace").rstrip())
         else:
             os.write(2, line)

@@ -49,7 +49,7 @@ class SpriteFiles(_Part):
     labels: FileName
     """One byte a class and image: 1 for its class, 0 for the others."""
     max_image_bytes: int | None = Field(default=None, ge=1)
-    """Largest accepted size of the PNG; none: that of uncompressed RGBA pixels."""
+    """Largest accepted size of the PNG; None means that of uncompressed RGBA pixels."""
 
 
 class PinnedDigests(_Part):

@@ -34,7 +34,7 @@ class Deadline:
 
     Args:
         deadline: seconds in all.
-        answer_within: seconds until a server must have answered for the first time; None: no such limit.
+        answer_within: seconds until a server must have answered for the first time; None means no such limit.
     """
 
     def __init__(self, deadline: float, answer_within: float | None = None) -> None:

@@ -84,7 +84,7 @@ def open_sprite(
         config: where to read, how patiently.
         downloads: holds the kept copies.
         report_progress: told of the bytes that come in.
-        answer_within: give up where no server answers within so many seconds; None: as ``config`` says.
+        answer_within: give up where no server answers within so many seconds; None means as ``config`` says.
 
     Raises:
         UsageError: the source is of no kind that can be read.

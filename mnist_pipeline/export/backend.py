@@ -1,4 +1,4 @@
-"""TensorFlow, Keras and tf2onnx, imported without their chatter on the user's terminal."""
+"""TensorFlow, Keras and tf2onnx, imported without their messages on the user's terminal."""
 
 import logging
 import os

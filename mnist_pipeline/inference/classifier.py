@@ -82,9 +82,9 @@ class Classifier:
 
         Args:
             model: path or bytes of the ONNX file.
-            sha256: hex digest that the bytes must have; None: any.
+            sha256: hex digest that the bytes must have; None means any.
             device: "gpu" insists on CUDA, "auto" takes it where every node runs on it, "cpu" never asks.
-            threads: CPU threads per call; None: one per physical core.
+            threads: CPU threads per call; None means one per physical core.
             spinning: idle threads wait busily, which is fastest for one process that has the machine to
                 itself; False gives the time to other processes.
 

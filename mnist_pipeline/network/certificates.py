@@ -17,7 +17,7 @@ _HASHED = re.compile(r"[0-9a-f]{8}\.[0-9]+")
 
 
 def certificates() -> tuple[str, str] | None:
-    """The variable that says which certificates to trust, and its value; None: nothing does."""
+    """The variable that says which certificates to trust, and its value; None means that nothing does."""
     return next(((name, value) for name in VARIABLES if (value := os.environ.get(name))), None)
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from mnist_pipeline.errors import IntegrityError, RegistryError
 from mnist_pipeline.files import sha256_bytes
-from mnist_pipeline.registry.catalog import pick_version, read_history, read_manifest
+from mnist_pipeline.registry.catalogue import pick_version, read_history, read_manifest
 from mnist_pipeline.registry.history import ALIASES_FILE, HISTORY_FILE, History
 from mnist_pipeline.registry.manifest import MANIFEST_FILE, SIGNATURE_FILE, compare_files
 from mnist_pipeline.registry.signing import check_signature
@@ -17,7 +17,7 @@ class Finding(Record):
 
     model: str
     version: str | None
-    """None: it concerns the model's history or aliases."""
+    """None means that it concerns the model's history or aliases."""
     file: str
     problem: str
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from mnist_pipeline.errors import RegistryError
 from mnist_pipeline.registry.author import Author
-from mnist_pipeline.registry.catalog import parse_history, read_publication
+from mnist_pipeline.registry.catalogue import parse_history, read_publication
 from mnist_pipeline.registry.history import ALIASES_FILE, Change, Decide, History
 from mnist_pipeline.registry.manifest import check_model_name
 from mnist_pipeline.registry.moves import publication

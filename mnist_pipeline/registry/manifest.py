@@ -128,7 +128,7 @@ class Lineage(Record):
     extra_images: int = 0
     """Images of one's own that were fitted besides the dataset's train rows."""
     extra_images_digest: str | None = None
-    """Of their pixels and labels; none: there were none."""
+    """Of their pixels and labels; None where there were none."""
     config_digest: str
     """Of the whole pipeline config (`digest_of`)."""
     code_version: str

@@ -57,7 +57,7 @@ class Storage(Protocol):
         """The detached signature of the manifest with this digest; None where there is none."""
 
     def entries(self, model: str, version: str, manifest: Manifest) -> dict[str, FileEntry | None]:
-        """Digest and size of every file that is stored now, read afresh; None: not a regular file."""
+        """Digest and size of every file that is stored now, read afresh; None means that it is no regular file."""
 
     def fetch(self, manifest: Manifest) -> Path:
         """A local folder with all files of the version.

@@ -10,7 +10,7 @@ A crash anywhere leaves whole versions, a valid alias and a history that says wh
 next change finishes what was begun.
 
 The registry's whole face is in this one module, longer than others, so that its contract is read on one page. The
-work is behind it: `moves` and `changes` (what a history gains), `catalog` (what a name means), `staging`, `storage`.
+work is behind it: `moves` and `changes` (what a history gains), `catalogue` (what a name means), `staging`, `storage`.
 """
 
 import datetime as dt
@@ -22,7 +22,7 @@ from mnist_pipeline.errors import RegistryError, UsageError
 from mnist_pipeline.files import write_bytes
 from mnist_pipeline.registry.audit import Finding, verify_model
 from mnist_pipeline.registry.author import Author
-from mnist_pipeline.registry.catalog import (
+from mnist_pipeline.registry.catalogue import (
     pick_version,
     publications,
     read_history,

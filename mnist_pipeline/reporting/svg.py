@@ -36,7 +36,7 @@ def inline_svg(drawn: str, *, label: str, colours: Mapping[str, str]) -> str:
     root.set("role", "img")
     root.set("aria-label", label)
     root.set("stroke-linejoin", "round")
-    return _serialize(root)
+    return _as_text(root)
 
 
 def _drop_style_elements(root: ET.Element) -> None:
@@ -68,7 +68,7 @@ def _round(path: str) -> str:
     return re.sub(r"-?\d+\.\d{3,}", lambda number: f"{float(number[0]):.2f}".rstrip("0").rstrip("."), path)
 
 
-def _serialize(root: ET.Element) -> str:
+def _as_text(root: ET.Element) -> str:
     ET.register_namespace("", SVG)
     ET.register_namespace("xlink", XLINK)
     text = ET.tostring(root, encoding="unicode")

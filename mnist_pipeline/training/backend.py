@@ -1,4 +1,4 @@
-"""Keras, imported once, without the chatter of its libraries on the user's terminal."""
+"""Keras, imported once, without the messages of its libraries on the user's terminal."""
 
 import os
 import time
