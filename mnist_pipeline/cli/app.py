@@ -21,6 +21,7 @@ from mnist_pipeline.cli import (
     report,
     runs,
     score,
+    serve,
 )
 from mnist_pipeline.cli.failures import explain
 from mnist_pipeline.cli.process import end_as_interrupted, stand_in_for_home
@@ -137,6 +138,7 @@ app.command("evaluate")(pipeline.evaluate)
 app.command("publish")(pipeline.publish)
 app.command("classify")(classify.classify)
 app.command("score")(score.score)
+app.command("serve")(serve.serve)
 app.command("report")(report.report)
 for command in (explanation.explain, decisions.promote, decisions.rollback, decisions.approve, decisions.reject):
     models.app.command()(command)

@@ -29,6 +29,7 @@ from mnist_pipeline.errors import PipelineError
 from mnist_pipeline.registry import Registry
 from mnist_pipeline.runs import run as runs
 from mnist_pipeline.runs.run import Run
+from mnist_pipeline.web.security import own_names
 from mnist_pipeline.workspace import RunDirectory, Workspace
 
 Words = list[str]
@@ -220,6 +221,15 @@ def a_classification(calls: Calls) -> None:
     calls.monkeypatch.setattr("mnist_pipeline.cli.classify.picture", picture)
 
 
+def a_server(calls: Calls) -> None:
+    """It says that it has started, and ends."""
+    calls.monkeypatch.setattr("mnist_pipeline.scoring.workers.start.start_forkserver", lambda: None)
+    calls.replace("mnist_pipeline.web.server.listen", lambda *_: SimpleNamespace(getsockname=lambda: ("", 8000)))
+    calls.replace("mnist_pipeline.web.app.create_app", lambda _: None)
+    calls.monkeypatch.setattr("mnist_pipeline.web.server.serve", lambda _, __, started: started())
+    calls.replace("webbrowser.open", lambda _: True)
+
+
 def a_score(calls: Calls) -> None:
     """By processes of this machine, to an end that is not complete."""
     calls.monkeypatch.setattr("mnist_pipeline.scoring.workers.start.start_forkserver", lambda: None)
@@ -384,6 +394,26 @@ COMMANDS: list[Command] = [
         {**of_a_run("evaluate"), "--fresh": (["--fresh"], {"evaluate.run.fresh": True})},
     ),
     Command(["publish"], a_step("publish"), {**of_a_run("publish"), **publishing("publish.config.")}),
+    Command(
+        ["serve", "--workers", "2", "--host", "localhost"],
+        a_server,
+        {
+            "--host": (["--host", "::1"], {"listen.host": "::1", "create_app.settings.access.names": own_names("::1")}),
+            "--port": (["--port", "0"], {"listen.port": 0}),
+            "--model": (["--model", "3f9c"], {"create_app.settings.wanted.model": "3f9c"}),
+            "--name": (["--name", "mnist"], {"create_app.settings.wanted.name": "mnist"}),
+            "--workspace": (["--workspace", "there"], {"create_app.settings.wanted.workspace": Path("there")}),
+            "--registry": (["--registry", "s3://b/m"], {"create_app.settings.wanted.registry": "s3://b/m"}),
+            "--open": (["--open"], {"open.url": "http://localhost:8000/", "open.new": 0, "open.autoraise": True}),
+            "--token": (["--token", "t" * 16], {"create_app.settings.access.token": "t" * 16}),
+            "--allow-host": (
+                ["--allow-host", "Digits"],
+                {"create_app.settings.access.names": own_names("localhost") | {"digits"}},
+            ),
+            "--workers": (["--workers", "3"], {"create_app.settings.workers": 3}),
+            "--max-megabytes": (["--max-megabytes", "2"], {"create_app.settings.max_bytes": 2_000_000}),
+        },
+    ),
     Command(
         ["classify", "7.png"],
         a_classification,
@@ -592,6 +622,7 @@ COMMANDS: list[Command] = [
     ),
 ]
 ELSEWHERE = {
+    ("serve", "--insecure"): "tests/web/test_access.py",
     ("train", "--list-presets"): "shows the presets: test_forwarding",
     ("models promote", "version"): "the argument of every case",
     ("models at", "when"): "the argument of every case",

@@ -39,7 +39,7 @@ def make(root: Path) -> SmallWorkspace:
     run.note("b" * 64, exported, 1.0, None)
     evaluated = steps.evaluate(config.evaluation, data, exported, run)
     run.finish("promoted")
-    version = _publish(Registry(Workspace(root).models), run, data.digest, evaluated)
+    version = publish(Registry(Workspace(root).models), run, data.digest, evaluated)
     scans = root / "scans"
     scans.mkdir()
     for row in range(8):
@@ -78,7 +78,7 @@ def _parity(exported: ExportedModel) -> Parity:
     )
 
 
-def _publish(registry: Registry, run: Run, dataset_digest: str, evaluated: EvaluatedModel) -> str:
+def publish(registry: Registry, run: Run, dataset_digest: str, evaluated: EvaluatedModel) -> str:
     lineage = Lineage(
         dataset="digits",
         dataset_digest=dataset_digest,

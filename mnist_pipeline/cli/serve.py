@@ -1,0 +1,109 @@
+"""The page and the HTTP interface."""
+
+import os
+import webbrowser
+from contextlib import suppress
+from typing import Annotated
+
+import typer
+
+from mnist_pipeline.cli import options
+from mnist_pipeline.cli.options import WORKSPACE
+from mnist_pipeline.cli.terminal import Terminal
+from mnist_pipeline.errors import MissingExtraError, UsageError
+
+TOKEN_CHARACTERS = 16
+"""Of the shortest token that is accepted."""
+
+
+def serve(
+    ctx: typer.Context,
+    host: Annotated[
+        str, typer.Option("--host", envvar="MNIST_PIPELINE_HOST", help="Address to listen on.")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option("--port", envvar="MNIST_PIPELINE_PORT", min=0, max=65_535, help="0: any that is free.")
+    ] = 8000,
+    model: options.Model = "champion",
+    name: options.ModelName = None,
+    workspace: options.Workspace = WORKSPACE,
+    registry: options.Registry = None,
+    show: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
+    token: Annotated[
+        str | None,
+        typer.Option(
+            "--token", envvar="MNIST_PIPELINE_TOKEN", help="Secret that requests must bring; needed beyond loopback."
+        ),
+    ] = None,
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="Listen beyond loopback without a token: anybody there may ask.")
+    ] = False,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option("--allow-host", metavar="NAME", help="Further name under which the server is asked; repeatable."),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option("--workers", envvar="MNIST_PIPELINE_WORKERS", min=1, max=256, help="Processes; one per CPU."),
+    ] = None,
+    max_megabytes: Annotated[
+        float, typer.Option("--max-megabytes", min=0.001, max=1_000, help="Largest request.")
+    ] = 16,
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+) -> None:
+    """Serve the page to draw on, watch runs and see models, and the HTTP interface; on loopback, until Ctrl-C."""
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    terminal = Terminal.open(ctx, as_json=as_json, quiet=quiet, verbose=verbose)
+    _check_access(host, token, insecure=insecure)
+    from mnist_pipeline.scoring.workers.start import start_forkserver
+
+    start_forkserver()  # it loads while this process does
+    try:
+        from mnist_pipeline.web.app import Settings, create_app
+        from mnist_pipeline.web.server import listen
+        from mnist_pipeline.web.server import serve as serve_until_told
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in {
+            "starlette",
+            "uvicorn",
+            "prometheus_client",
+            "python_multipart",
+        }:
+            raise
+        raise MissingExtraError("serve", "web") from None
+    from mnist_pipeline.scoring.score import usable_cpus
+    from mnist_pipeline.web.model import Wanted
+    from mnist_pipeline.web.security import Access, own_names
+
+    names = own_names(host) | {one.lower() for one in allow_host or ()}
+    settings = Settings(
+        Wanted(model, name, workspace, registry),
+        Access(names, token or ""),
+        workers=workers or usable_cpus(),
+        max_bytes=int(max_megabytes * 1e6),
+    )
+    listening = listen(host, port)
+    address = f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}/"
+    page = f"{address}?token={token}" if token else address
+
+    def started() -> None:
+        terminal.result({"url": address}, address)
+        if show and not webbrowser.open(page):
+            terminal.warn(f"no browser could be started; open {address} yourself")
+
+    with suppress(KeyboardInterrupt):  # this is how a server ends
+        serve_until_told(create_app(settings), listening, started)
+
+
+def _check_access(host: str, token: str | None, *, insecure: bool) -> None:
+    from mnist_pipeline.network import listens_locally
+
+    if token is not None and len(token) < TOKEN_CHARACTERS:
+        raise UsageError(f"--token has {len(token)} characters; give it at least {TOKEN_CHARACTERS}")
+    if not listens_locally(host) and token is None and not insecure:
+        raise UsageError(
+            f"--host {host} can be reached from other machines: add --token SECRET, "
+            "or --insecure if anybody there may ask"
+        )
