@@ -24,6 +24,7 @@ from mnist_pipeline.cli import (
     serve,
 )
 from mnist_pipeline.cli.failures import explain
+from mnist_pipeline.cli.options import terminal_options
 from mnist_pipeline.cli.process import end_as_interrupted, stand_in_for_home
 from mnist_pipeline.cli.streams import secure_standard_streams
 from mnist_pipeline.cli.terminal import Terminal
@@ -35,6 +36,12 @@ VARIABLES = "MNIST_PIPELINE_"
 
 class CommandGroup(TyperGroup):
     """Runs a command; whatever happens, it ends with an exit code and at most one line of error."""
+
+    def __init__(self, *args: Any, **extra: Any) -> None:
+        super().__init__(*args, **extra)
+        for command in self.commands.values():
+            if not isinstance(command, TyperGroup):
+                command.params += terminal_options()
 
     def main(self, args: Sequence[str] | None = None, *rest: Any, **extra: Any) -> NoReturn:
         words = list(sys.argv[1:] if args is None else args)

@@ -37,13 +37,10 @@ def classify(
     show_picture: Annotated[
         bool, typer.Option("--picture/--no-picture", help="Show what the model saw, in blocks of characters.")
     ] = True,
-    as_json: options.Json = False,
-    quiet: options.Quiet = False,
-    verbose: options.Verbose = False,
 ) -> None:
     """Say which digit an image shows, how sure the model is, or why it is none. For folders there is score."""
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
-    terminal = Terminal.open(ctx, as_json=as_json, quiet=quiet, verbose=verbose)
+    terminal: Terminal = ctx.obj
     # The configuration of `score` is not loaded: that would take a fifth of the time.
     if min_confidence is not None and not 0 <= min_confidence <= 1:
         raise UsageError(f"--min-confidence {min_confidence:g}: give a number from 0 to 1")

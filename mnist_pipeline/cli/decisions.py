@@ -20,12 +20,9 @@ def promote(
     name: options.ModelName = None,
     workspace: options.Workspace = WORKSPACE,
     registry: options.Registry = None,
-    as_json: options.Json = False,
-    quiet: options.Quiet = False,
-    verbose: options.Verbose = False,
 ) -> None:
     """Make a version the champion, by a person's decision."""
-    terminal = Terminal.open(ctx, as_json=as_json, quiet=quiet, verbose=verbose)
+    terminal: Terminal = ctx.obj
     store = find_registry(workspace, registry)
     model = pick_model(store, name)
     before = store.champion(model)
@@ -39,12 +36,9 @@ def rollback(
     name: options.ModelName = None,
     workspace: options.Workspace = WORKSPACE,
     registry: options.Registry = None,
-    as_json: options.Json = False,
-    quiet: options.Quiet = False,
-    verbose: options.Verbose = False,
 ) -> None:
     """Go back to the champion before this one; again goes further back."""
-    terminal = Terminal.open(ctx, as_json=as_json, quiet=quiet, verbose=verbose)
+    terminal: Terminal = ctx.obj
     store = find_registry(workspace, registry)
     model = pick_model(store, name)
     before = store.champion(model)
@@ -58,12 +52,9 @@ def approve(
     name: options.ModelName = None,
     workspace: options.Workspace = WORKSPACE,
     registry: options.Registry = None,
-    as_json: options.Json = False,
-    quiet: options.Quiet = False,
-    verbose: options.Verbose = False,
 ) -> None:
     """Let the version that waits for approval become champion."""
-    terminal = Terminal.open(ctx, as_json=as_json, quiet=quiet, verbose=verbose)
+    terminal: Terminal = ctx.obj
     store = find_registry(workspace, registry)
     model = pick_model(store, name)
     before = store.champion(model)
@@ -77,12 +68,9 @@ def reject(
     name: options.ModelName = None,
     workspace: options.Workspace = WORKSPACE,
     registry: options.Registry = None,
-    as_json: options.Json = False,
-    quiet: options.Quiet = False,
-    verbose: options.Verbose = False,
 ) -> None:
     """Turn down the version that waits for approval; no run promotes it after that."""
-    terminal = Terminal.open(ctx, as_json=as_json, quiet=quiet, verbose=verbose)
+    terminal: Terminal = ctx.obj
     store = find_registry(workspace, registry)
     model = pick_model(store, name)
     rejected, champion = store.reject(model, version, reason=reason), store.champion(model)

@@ -35,16 +35,13 @@ def deploy(
         str | None, typer.Option("--timezone", help="Of the schedule, such as Europe/Berlin; UTC where none.")
     ] = None,
     serve: Annotated[bool, typer.Option("--serve", help="Run the deployments from this process; no worker.")] = False,
-    as_json: options.Json = False,
-    quiet: options.Quiet = False,
-    verbose: options.Verbose = False,
 ) -> None:
     """Register the deployments and their schedule with the Prefect server that `prefect config view` shows.
 
     Creates the work pool, the limit of one training at a time, and the automation that finds runs whose
     process was killed. MNIST_PIPELINE_NOTIFY_URL, an Apprise URL, is told how trainings end. May be repeated.
     """
-    terminal = Terminal.open(ctx, as_json=as_json, quiet=quiet, verbose=verbose)
+    terminal: Terminal = ctx.obj
     from mnist_pipeline.cli.configure import read_layers
     from mnist_pipeline.config import build_config, merge_layers
 

@@ -16,12 +16,9 @@ def doctor(
     workspace: options.Workspace = WORKSPACE,
     dataset: options.Dataset = None,
     source: options.Source = None,
-    as_json: options.Json = False,
-    quiet: options.Quiet = False,
-    verbose: options.Verbose = False,
 ) -> None:
     """Try everything that run-all needs; exit 1 if it could not run."""
-    terminal = Terminal.open(ctx, as_json=as_json, quiet=quiet, verbose=verbose)
+    terminal: Terminal = ctx.obj
     from mnist_pipeline.cli.configure import configure
     from mnist_pipeline.doctor import diagnose, tried
     from mnist_pipeline.workspace import Workspace

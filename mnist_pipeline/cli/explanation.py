@@ -26,12 +26,9 @@ def explain(
     name: options.ModelName = None,
     workspace: options.Workspace = WORKSPACE,
     registry: options.Registry = None,
-    as_json: options.Json = False,
-    quiet: options.Quiet = False,
-    verbose: options.Verbose = False,
 ) -> None:
     """Why a version is, was or is not champion: checks, images, what differs, who and when."""
-    terminal = Terminal.open(ctx, as_json=as_json, quiet=quiet, verbose=verbose)
+    terminal: Terminal = ctx.obj
     from mnist_pipeline.publishing.explain import explain
 
     store = find_registry(workspace, registry)

@@ -34,16 +34,13 @@ def run_all(
     registry: options.Registry = None,
     sign_key: options.SignKey = None,
     fresh: options.Fresh = False,
-    as_json: options.Json = False,
-    quiet: options.Quiet = False,
-    verbose: options.Verbose = False,
 ) -> None:
     """Fetch, train, export, evaluate and publish, as a Prefect flow.
 
     Finished steps of earlier runs are reused where nothing that they depend on changed.
     Where no Prefect server is configured, a local one runs as long as the command.
     """
-    terminal = Terminal.open(ctx, as_json=as_json, quiet=quiet, verbose=verbose)
+    terminal: Terminal = ctx.obj
     from mnist_pipeline.cli.configure import configure
 
     config = configure(
@@ -79,15 +76,12 @@ def retrain(
     registry: options.Registry = None,
     sign_key: options.SignKey = None,
     force: Annotated[bool, typer.Option("--force", help="Train again even where nothing changed.")] = False,
-    as_json: options.Json = False,
-    quiet: options.Quiet = False,
-    verbose: options.Verbose = False,
 ) -> None:
     """Train again if the data, the config, the code or its packages changed since the champion was made.
 
     Ends as promoted, refused (exit code 3), unchanged or failed. What the schedule of `deploy` runs.
     """
-    terminal = Terminal.open(ctx, as_json=as_json, quiet=quiet, verbose=verbose)
+    terminal: Terminal = ctx.obj
     from mnist_pipeline.cli.configure import configure
 
     config = configure(

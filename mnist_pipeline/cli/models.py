@@ -26,12 +26,9 @@ def list_versions(
     name: options.ModelName = None,
     workspace: options.Workspace = WORKSPACE,
     registry: options.Registry = None,
-    as_json: options.Json = False,
-    quiet: options.Quiet = False,
-    verbose: options.Verbose = False,
 ) -> None:
     """Every version, newest first."""
-    terminal = Terminal.open(ctx, as_json=as_json, quiet=quiet, verbose=verbose)
+    terminal: Terminal = ctx.obj
     store = find_registry(workspace, registry)
     models = [name] if name else store.models()
     found = [(model, row) for model in models for row in store.versions(model)]
@@ -54,12 +51,9 @@ def show(
     name: options.ModelName = None,
     workspace: options.Workspace = WORKSPACE,
     registry: options.Registry = None,
-    as_json: options.Json = False,
-    quiet: options.Quiet = False,
-    verbose: options.Verbose = False,
 ) -> None:
     """The manifest of one version, every file verified."""
-    terminal = Terminal.open(ctx, as_json=as_json, quiet=quiet, verbose=verbose)
+    terminal: Terminal = ctx.obj
     store = find_registry(workspace, registry)
     found = store.resolve(pick_model(store, name), reference)
     manifest = found.manifest
@@ -87,12 +81,9 @@ def verify(
     name: options.ModelName = None,
     workspace: options.Workspace = WORKSPACE,
     registry: options.Registry = None,
-    as_json: options.Json = False,
-    quiet: options.Quiet = False,
-    verbose: options.Verbose = False,
 ) -> None:
     """Hash every published file again; exit 1 if any differs."""
-    terminal = Terminal.open(ctx, as_json=as_json, quiet=quiet, verbose=verbose)
+    terminal: Terminal = ctx.obj
     store = find_registry(workspace, registry)
     models = store.models() if every else [pick_model(store, name)]
     findings = [finding for model in models for finding in store.verify(model, version, public_key=public_key)]
@@ -116,12 +107,9 @@ def history(
     name: options.ModelName = None,
     workspace: options.Workspace = WORKSPACE,
     registry: options.Registry = None,
-    as_json: options.Json = False,
-    quiet: options.Quiet = False,
-    verbose: options.Verbose = False,
 ) -> None:
     """Every change of versions and aliases, oldest first."""
-    terminal = Terminal.open(ctx, as_json=as_json, quiet=quiet, verbose=verbose)
+    terminal: Terminal = ctx.obj
     store = find_registry(workspace, registry)
     changes = store.history(pick_model(store, name)).changes
     rows = [
@@ -141,12 +129,9 @@ def at(
     name: options.ModelName = None,
     workspace: options.Workspace = WORKSPACE,
     registry: options.Registry = None,
-    as_json: options.Json = False,
-    quiet: options.Quiet = False,
-    verbose: options.Verbose = False,
 ) -> None:
     """Which version was champion at that time."""
-    terminal = Terminal.open(ctx, as_json=as_json, quiet=quiet, verbose=verbose)
+    terminal: Terminal = ctx.obj
     from mnist_pipeline.registry import parse_when
 
     store = find_registry(workspace, registry)
@@ -170,12 +155,9 @@ def prune(
     name: options.ModelName = None,
     workspace: options.Workspace = WORKSPACE,
     registry: options.Registry = None,
-    as_json: options.Json = False,
-    quiet: options.Quiet = False,
-    verbose: options.Verbose = False,
 ) -> None:
     """Delete old versions; never one that an alias, a rollback or the last two champions need."""
-    terminal = Terminal.open(ctx, as_json=as_json, quiet=quiet, verbose=verbose)
+    terminal: Terminal = ctx.obj
     store = find_registry(workspace, registry)
     deleted = store.prune(pick_model(store, name), keep=keep, reason=reason, dry_run=dry_run)
     verb = "would delete" if dry_run else "deleted"

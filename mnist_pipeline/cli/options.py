@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer.core import TyperOption
 
 import mnist_pipeline
 
@@ -59,9 +60,6 @@ ConfigFile = Annotated[
 ]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Do every step again, reuse nothing.")]
 RunId = Annotated[str | None, typer.Argument(metavar="[RUN]", help="Run id; the latest run where none is given.")]
-Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout; progress and logs go to stderr.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress; errors only.")]
-Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show the library's log, and where an error came from.")]
 ModelName = Annotated[
     str | None,
     typer.Option("--name", envvar="MNIST_PIPELINE_MODEL", help="Name of the model; not needed where there is one."),
@@ -89,3 +87,23 @@ SignKey = Annotated[
     Path | None,
     typer.Option("--sign-key", envvar="MNIST_PIPELINE_SIGN_KEY", help="PEM file of an Ed25519 key; signs the version."),
 ]
+
+
+def terminal_options() -> list[TyperOption]:
+    """What every command takes (`app.CommandGroup`), and no command sees: it has a terminal that does as they say."""
+
+    def configure(ctx: typer.Context, option: TyperOption, value: bool) -> None:
+        if ctx.obj is not None:
+            ctx.obj.configure(**{str(option.name): value})
+
+    words = {
+        ("--json", "as_json"): "One JSON object on stdout; progress and logs go to stderr.",
+        ("--quiet", "-q"): "No progress; errors only.",
+        ("--verbose", "-v"): "Show the library's log, and where an error came from.",
+    }
+    return [
+        TyperOption(
+            param_decls=list(names), is_flag=True, default=False, help=text, callback=configure, expose_value=False
+        )
+        for names, text in words.items()
+    ]

@@ -24,12 +24,9 @@ def fetch(
     workspace: options.Workspace = WORKSPACE,
     dataset: options.Dataset = None,
     source: options.Source = None,
-    as_json: options.Json = False,
-    quiet: options.Quiet = False,
-    verbose: options.Verbose = False,
 ) -> None:
     """Download, verify and decode the dataset into the workspace."""
-    terminal = Terminal.open(ctx, as_json=as_json, quiet=quiet, verbose=verbose)
+    terminal: Terminal = ctx.obj
     from mnist_pipeline.cli.configure import configure
     from mnist_pipeline.data.fetch import fetch_dataset
     from mnist_pipeline.workspace import Workspace
@@ -61,12 +58,9 @@ def train(
     assignments: options.Set = None,
     file: options.ConfigFile = None,
     fresh: options.Fresh = False,
-    as_json: options.Json = False,
-    quiet: options.Quiet = False,
-    verbose: options.Verbose = False,
 ) -> None:
     """Start a run: fetch the dataset and train the Keras model."""
-    terminal = Terminal.open(ctx, as_json=as_json, quiet=quiet, verbose=verbose)
+    terminal: Terminal = ctx.obj
     if list_presets:
         _show_presets(terminal)
         return
@@ -127,12 +121,9 @@ def export(
     run_id: options.RunId = None,
     workspace: options.Workspace = WORKSPACE,
     fresh: options.Fresh = False,
-    as_json: options.Json = False,
-    quiet: options.Quiet = False,
-    verbose: options.Verbose = False,
 ) -> None:
     """Export a run's Keras model to ONNX, and prove that both say the same."""
-    terminal = Terminal.open(ctx, as_json=as_json, quiet=quiet, verbose=verbose)
+    terminal: Terminal = ctx.obj
     from mnist_pipeline import steps
     from mnist_pipeline.files.writing import writing
     from mnist_pipeline.runs.artifacts import FetchedDataset, NoveltyModel, TrainedModel
@@ -153,12 +144,9 @@ def evaluate(
     run_id: options.RunId = None,
     workspace: options.Workspace = WORKSPACE,
     fresh: options.Fresh = False,
-    as_json: options.Json = False,
-    quiet: options.Quiet = False,
-    verbose: options.Verbose = False,
 ) -> None:
     """Measure a run's ONNX model on every test image."""
-    terminal = Terminal.open(ctx, as_json=as_json, quiet=quiet, verbose=verbose)
+    terminal: Terminal = ctx.obj
     from mnist_pipeline import steps
     from mnist_pipeline.files.writing import writing
     from mnist_pipeline.runs.artifacts import ExportedModel, FetchedDataset
@@ -180,12 +168,9 @@ def publish(
     workspace: options.Workspace = WORKSPACE,
     registry: options.Registry = None,
     sign_key: options.SignKey = None,
-    as_json: options.Json = False,
-    quiet: options.Quiet = False,
-    verbose: options.Verbose = False,
 ) -> None:
     """Publish a run's model as a version; it becomes champion if the gate lets it."""
-    terminal = Terminal.open(ctx, as_json=as_json, quiet=quiet, verbose=verbose)
+    terminal: Terminal = ctx.obj
     from mnist_pipeline import steps
     from mnist_pipeline.cli.configure import given
     from mnist_pipeline.files.writing import writing

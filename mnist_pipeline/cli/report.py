@@ -31,12 +31,9 @@ def report(
         typer.Option("--output", "-o", help="Page that --compare writes; compare-RUN-RUN.html where none."),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing page of --compare.")] = False,
-    as_json: options.Json = False,
-    quiet: options.Quiet = False,
-    verbose: options.Verbose = False,
 ) -> None:
     """Draw the report of a run again, find that of a published version, or set two runs side by side."""
-    terminal = Terminal.open(ctx, as_json=as_json, quiet=quiet, verbose=verbose)
+    terminal: Terminal = ctx.obj
     if compare is not None:
         page = _comparison(workspace, target, compare, output, overwrite)
     elif output is not None or overwrite:

@@ -24,12 +24,9 @@ def list_runs(
     ctx: typer.Context,
     limit: Annotated[int, typer.Option("--limit", min=1, help="How many of the latest.")] = 20,
     workspace: options.Workspace = WORKSPACE,
-    as_json: options.Json = False,
-    quiet: options.Quiet = False,
-    verbose: options.Verbose = False,
 ) -> None:
     """The latest runs, newest first."""
-    terminal = Terminal.open(ctx, as_json=as_json, quiet=quiet, verbose=verbose)
+    terminal: Terminal = ctx.obj
     from itertools import islice
 
     from mnist_pipeline.runs.run import runs
@@ -70,12 +67,9 @@ def show(
     ctx: typer.Context,
     run_id: options.RunId = None,
     workspace: options.Workspace = WORKSPACE,
-    as_json: options.Json = False,
-    quiet: options.Quiet = False,
-    verbose: options.Verbose = False,
 ) -> None:
     """One run, step by step."""
-    terminal = Terminal.open(ctx, as_json=as_json, quiet=quiet, verbose=verbose)
+    terminal: Terminal = ctx.obj
     from mnist_pipeline.runs.run import Run
     from mnist_pipeline.workspace import Workspace
 

@@ -58,14 +58,11 @@ def score(
             help="Score on the workers of a Dask cluster.",
         ),
     ] = None,
-    as_json: options.Json = False,
-    quiet: options.Quiet = False,
-    verbose: options.Verbose = False,
 ) -> None:
     """Label every image of a folder: path, status, digit, confidence, error; one row an image, in sorted order."""
     # Looking for pydantic's plugins would read what every installed package says of itself.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
-    terminal = Terminal.open(ctx, as_json=as_json, quiet=quiet, verbose=verbose)
+    terminal: Terminal = ctx.obj
     if output is None:
         raise UsageError("say where the rows go: --output FILE.csv, FILE.jsonl or FILE.parquet")
     values = {

@@ -8,9 +8,8 @@ import time
 import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Self
+from typing import Any
 
-import typer
 from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
@@ -29,20 +28,15 @@ class Terminal:
 
     def __init__(self, *, as_json: bool = False, quiet: bool = False, verbose: bool = False) -> None:
         self._err = Console(stderr=True, soft_wrap=True, highlight=False, markup=False, emoji=False)
-        self._configure(as_json=as_json, quiet=quiet, verbose=verbose)
+        self.as_json, self._quiet, self._verbose = as_json, quiet, verbose
+        self.configure()
 
-    def _configure(self, *, as_json: bool, quiet: bool, verbose: bool) -> None:
-        self.as_json = as_json
-        self._quiet = quiet
-        self._verbose = verbose
-        self._show_logs(logging.ERROR if quiet else logging.DEBUG if verbose else logging.WARNING)
-
-    @classmethod
-    def open(cls, ctx: typer.Context, *, as_json: bool, quiet: bool, verbose: bool) -> Self:
-        """The terminal that tells how this command ends (`app.CommandGroup`), as the command's options want it."""
-        terminal: Self = ctx.obj
-        terminal._configure(as_json=as_json, quiet=quiet, verbose=verbose)
-        return terminal
+    def configure(self, *, as_json: bool | None = None, quiet: bool | None = None, verbose: bool | None = None) -> None:
+        """As the command's options want it, once they are read; None leaves as it is."""
+        self.as_json = self.as_json if as_json is None else as_json
+        self._quiet = self._quiet if quiet is None else quiet
+        self._verbose = self._verbose if verbose is None else verbose
+        self._show_logs(logging.ERROR if self._quiet else logging.DEBUG if self._verbose else logging.WARNING)
 
     def _show_logs(self, level: int) -> None:
         package = logging.getLogger(PACKAGE)

@@ -265,7 +265,7 @@ def _an_incomplete_end(calls: Calls) -> None:
 
 TERMINAL: tuple[Words, Changes] = (
     ["--json", "--quiet", "--verbose"],
-    {"open.as_json": True, "open.quiet": True, "open.verbose": True},
+    {"terminal.as_json": True, "terminal.quiet": True, "terminal.verbose": True},
 )
 """What every command has."""
 
@@ -655,13 +655,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(words: Words, command: Command) -> dict[str, Any]:
     with pytest.MonkeyPatch.context() as monkeypatch:
         calls = Calls(monkeypatch)
-        opened = Terminal.open
+        configure = Terminal.configure
 
-        def record(ctx: typer.Context, **wanted: bool) -> Terminal:
-            calls.note("open", wanted)
-            return opened(ctx, **wanted)
+        def record(terminal: Terminal, **wanted: bool) -> None:
+            calls.note("terminal", wanted)
+            configure(terminal, **wanted)
 
-        monkeypatch.setattr(Terminal, "open", record)
+        monkeypatch.setattr(Terminal, "configure", record)
         command.library(calls)
         result = CliRunner().invoke(app, words)
     assert result.exit_code in {0, 1, 4}, result.output
