@@ -49,13 +49,10 @@ def serve(
     max_megabytes: Annotated[
         float, typer.Option("--max-megabytes", min=0.001, max=1_000, help="Largest request.")
     ] = 16,
-    as_json: options.Json = False,
-    quiet: options.Quiet = False,
-    verbose: options.Verbose = False,
 ) -> None:
     """Serve the page to draw on, watch runs and see models, and the HTTP interface; on loopback, until Ctrl-C."""
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
-    terminal = Terminal.open(ctx, as_json=as_json, quiet=quiet, verbose=verbose)
+    terminal: Terminal = ctx.obj
     _check_access(host, token, insecure=insecure)
     from mnist_pipeline.scoring.workers.start import start_forkserver
 
