@@ -14,6 +14,8 @@ INK_SIDE: Final = 20
 """Pixels of the longer side of the ink, whose centre of mass lies at pixel `SIDE` / 2."""
 CLASSES: Final = 10
 """Number of classes."""
+DIGIT_NAMES: Final = ("Zero", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine")
+"""Names of the classes where they are the digits."""
 
 Device = Literal["auto", "cpu", "gpu"]
 """Where to compute, as it is asked for."""

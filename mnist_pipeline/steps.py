@@ -34,11 +34,11 @@ from mnist_pipeline.training.fit import train_model
 from mnist_pipeline.training.novelty import train_novelty
 
 # What each step's files depend on, besides its config and its inputs.
-TRAINING = Sources(("data", "training"), ("tensorflow", "keras", "numpy"))
-NOVELTY = Sources(
+TRAINING = Sources(
     ("data", "imaging", "rejection", "training"),
     ("tensorflow", "keras", "numpy", "opencv-python-headless", "Hershey-Fonts"),
 )
+NOVELTY = TRAINING
 EXPORT = Sources(
     ("data", "export", "inference", "rejection"), ("tensorflow", "keras", "tf2onnx", "onnx", "numpy", *ONNXRUNTIME)
 )

@@ -98,6 +98,8 @@ class TrainConfig(OfPreset):
     """Keep moving averages of the weights over about so many batches; 0: the weights themselves."""
     augmentation: AugmentationConfig = AugmentationConfig()
     """Random changes of the training images."""
+    drawn_share: float = Field(default=0, ge=0, le=1)
+    """Digits drawn by other hands and pens that join the train rows, as a share of them; none where no digits are."""
     max_minutes: float | None = Field(default=None, gt=0)
     """Stop fitting after so many minutes in all, with the best weights so far; None means no limit."""
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"

@@ -72,7 +72,7 @@ def _train(
         validation_rows=config.validation_rows,
         extra_images=extra.directory if extra else None,
     )
-    rows = TrainingData.of(data)
+    rows = TrainingData.of(data, config.drawn_share, config.seed)
     with training_scope(device, config.strategy) as devices:
         identity = fingerprint(config, dataset, extra, device, devices)
         training = Training(config, rows, device, devices, CheckpointStore(checkpoints, identity))

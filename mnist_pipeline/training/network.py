@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mnist_pipeline import UsedDevice
+from mnist_pipeline import DIGIT_NAMES, UsedDevice
 from mnist_pipeline.config import TrainConfig
 from mnist_pipeline.data.dataset import Dataset, to_model_input, to_one_hot
 from mnist_pipeline.errors import TrainingError
+from mnist_pipeline.rejection.hands import other_hands
 from mnist_pipeline.training.architectures import build_model
 from mnist_pipeline.training.backend import load_keras
 from mnist_pipeline.training.batching import Batching, Rows, derived_seed
@@ -42,10 +43,20 @@ class TrainingData:
     train: int
 
     @classmethod
-    def of(cls, dataset: Dataset) -> "TrainingData":
-        images = np.concatenate([dataset.train.images, dataset.validation.images])
-        labels = np.concatenate([dataset.train.labels, dataset.validation.labels])
-        return cls(images, to_one_hot(labels), len(dataset.train))
+    def of(cls, dataset: Dataset, drawn_share: float = 0, seed: int = 0) -> "TrainingData":
+        """The rows of the dataset, and digits by other hands, where its classes are digits.
+
+        Args:
+            dataset: the rows.
+            drawn_share: how many are drawn, as a share of the train rows.
+            seed: of what is drawn.
+        """
+        train, validation = dataset.train, dataset.validation
+        count = round(drawn_share * len(train)) if dataset.class_names == DIGIT_NAMES else 0
+        drawn, classes = other_hands(train.images, train.labels, count, np.random.default_rng(seed))
+        images = np.concatenate([train.images, drawn, validation.images])
+        labels = np.concatenate([train.labels, classes, validation.labels])
+        return cls(images, to_one_hot(labels), len(train) + count)
 
     @property
     def validation(self) -> int:
