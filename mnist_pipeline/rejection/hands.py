@@ -179,7 +179,15 @@ def _eight(random: Random) -> list[Points]:
 
 def _nine(random: Random) -> list[Points]:
     size = random.uniform(0.4, 0.55)
-    head: Points = [(0.6, 0.12), (0.35, -0.03), (0.02, 0.15), (0.1, size), (0.45, size - 0.08), (0.6, 0.12), (0.6, 0.12)]
+    head: Points = [
+        (0.6, 0.12),
+        (0.35, -0.03),
+        (0.02, 0.15),
+        (0.1, size),
+        (0.45, size - 0.08),
+        (0.6, 0.12),
+        (0.6, 0.12),
+    ]
     return _either(random, [[*head, (0.6, 1.0)]], [[*head, (0.55, 0.75), (0.1, 1.02)]], [[*head, (0.35, 1.0)]])
 
 

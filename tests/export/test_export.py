@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -35,6 +36,7 @@ from mnist_pipeline.runs.training_history import Batches, TrainingHistory, Train
 from mnist_pipeline.training.saving import average
 from mnist_pipeline.workspace import RunDirectory
 
+ONNXRUNTIME_WEB = Path(os.environ.get("ONNXRUNTIME_WEB") or "node_modules/onnxruntime-web")
 METADATA = ModelMetadata(
     class_names=tuple("0123456789"), dataset="digits", dataset_digest="d", run_id="r", preset="p", frameworks={}
 )
@@ -285,6 +287,28 @@ def test_the_reference_implementation_says_the_same(build: Callable[[], Any], no
     expected = Classifier.load(data, device="cpu").answers(images)
     np.testing.assert_allclose(probabilities, expected.probabilities, atol=1e-5)
     np.testing.assert_allclose(novelty, expected.novelty, atol=1e-4)
+
+
+@pytest.mark.skipif(
+    not (ONNXRUNTIME_WEB.is_dir() and shutil.which("node")),
+    reason="needs node and onnxruntime-web: set ONNXRUNTIME_WEB, or run npm install onnxruntime-web",
+)
+@pytest.mark.parametrize("build", [codelab, residual, five_views])
+def test_onnxruntime_web_says_the_same(build: Callable[[], Any], tmp_path: Path, novelty_model: NoveltyModel) -> None:
+    images = np.random.default_rng(6).integers(0, 256, (4, 28, 28), dtype=np.uint8)
+    data = to_bytes(convert(build(), second_network(novelty_model), 17), 17, METADATA)
+    (tmp_path / "model.onnx").write_bytes(data)
+    (tmp_path / "images").write_bytes(images.tobytes())
+    script = Path(__file__).with_name("run_in_web.mjs")
+    command = ["node", script, ONNXRUNTIME_WEB, tmp_path / "model.onnx", tmp_path / "images", str(len(images))]
+
+    told = subprocess.run(command, capture_output=True, timeout=300, check=True).stdout
+
+    expected = Classifier.load(data, device="cpu").answers(images)
+    found = {name: np.array(one["values"], np.float32).reshape(one["dims"]) for name, one in json.loads(told).items()}
+    assert sorted(found) == ["novelty", "probabilities"]
+    np.testing.assert_allclose(found["probabilities"], expected.probabilities, atol=1e-4, strict=True)
+    np.testing.assert_allclose(found["novelty"], expected.novelty, atol=1e-4, strict=True)
 
 
 def test_where_there_are_fewer_train_images_all_are_compared(
