@@ -42,10 +42,10 @@ PENALTIES = {
     "polarity": 1.0,
     "joined": 1.0,
     "filled": 2.0,
-    "lines": 3.0,
+    "lines": 2.0,
+    "inside": 2.0,
     "proportions": 3.0,
-    "inside": 4.0,
-    "inside, lines": 7.0,
+    "inside, lines": 4.0,
 }
 """Kind of a reading -> what is added to its novelty: how much more often such a reading is wrong."""
 
