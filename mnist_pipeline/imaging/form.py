@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_pipeline import INK_SIDE, SIDE
+from mnist_pipeline.imaging.levels import Grey, framed
 
 FINE = 4
 """Strokes are measured and drawn on a grid so many times finer than the form's."""
@@ -16,8 +17,6 @@ STROKE = (2.1, 4.6)
 """Stroke widths that are left as they are, pixels of the form; thinner ones are thickened, thicker ones thinned ..."""
 STROKE_AIM = (2.4, 4.2)
 """... to these."""
-
-Grey = NDArray[np.uint8]
 
 
 def has_sprite_form(images: NDArray[np.uint8]) -> NDArray[np.bool_]:
@@ -86,7 +85,7 @@ def _scaled_to(strength: Grey, side: int) -> Grey:
 
 def with_stroke_width(fine: Grey) -> Grey:
     """The ink on the fine grid with strokes as wide as MNIST's, with a margin of paper."""
-    fine = np.pad(fine, FINE)
+    fine = framed(fine, FINE)
     inside = np.asarray(cv2.distanceTransform((fine > 127).view(np.uint8), cv2.DIST_L2, 3), np.float32)
     width = stroke_width(inside) / FINE
     if width < STROKE[0]:

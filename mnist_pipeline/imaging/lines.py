@@ -112,8 +112,10 @@ def _removable(lines: Grey, crossing: Grey, rest: Rest, *, underline: bool) -> G
     width = lines.shape[1]
     # What remains cuts lines in two: the parts are one line, which may run off on either side.
     bridge = np.ones((1, min(width, round(1.3 * rest.length) + 3)), np.uint8)
-    wider = np.pad(cv2.dilate(lines, np.ones((SLOPE, 5), np.uint8)), ((0, 0), (width, width)))
-    whole = np.ascontiguousarray(cv2.morphologyEx(wider, cv2.MORPH_CLOSE, bridge)[:, width:-width])
+    near = cv2.dilate(lines, np.ones((SLOPE, 5), np.uint8))
+    reach = bridge.shape[1]
+    wider = cv2.copyMakeBorder(near, 0, 0, reach, reach, cv2.BORDER_CONSTANT, value=0)
+    whole = np.ascontiguousarray(cv2.morphologyEx(wider, cv2.MORPH_CLOSE, bridge)[:, reach:-reach])
     _, labels, stats, _ = cv2.connectedComponentsWithStats(whole, connectivity=8)
     crossed = np.bincount(labels[cv2.dilate(crossing, np.ones((5, 5), np.uint8)) > 0], minlength=len(stats)) > 0
     goes = np.zeros(len(stats), np.uint8)

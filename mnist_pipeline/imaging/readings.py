@@ -77,9 +77,12 @@ def read_flat(plane: Grey) -> Reading | None:
 
 
 def read_further(plane: Grey) -> list[Reading]:
-    """All other plausible readings of a plane, arguments as `read_flat`; none twice."""
-    found = {reading.image.tobytes(): reading for reading in _further(plane) if reading is not None}
-    return sorted(found.values(), key=lambda reading: reading.penalty)
+    """All other plausible readings of a plane, arguments as `read_flat`; none twice, the least penalty first."""
+    found = [reading for reading in _further(plane) if reading is not None]
+    once: dict[bytes, Reading] = {}
+    for reading in sorted(found, key=lambda reading: reading.penalty):
+        once.setdefault(reading.image.tobytes(), reading)
+    return list(once.values())
 
 
 def _further(plane: Grey) -> Iterator[Reading | None]:

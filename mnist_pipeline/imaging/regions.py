@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mnist_pipeline.imaging.levels import Grey
+from mnist_pipeline.imaging.levels import Grey, framed
 from mnist_pipeline.imaging.pieces import AREA, HEIGHT, WEAK
 from mnist_pipeline.imaging.variants import HIGH
 
@@ -50,8 +50,8 @@ class Region:
 def find_regions(bright: Grey) -> list[Region]:
     """Nearly convex areas of a picture in two classes (uint8 [h, w], 0 or 255), the largest first."""
     height, width = bright.shape
-    framed = cv2.copyMakeBorder(bright, 1, 1, 1, 1, cv2.BORDER_REPLICATE)
-    contours, _ = cv2.findContours(framed, cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE)
+    wider = cv2.copyMakeBorder(bright, 1, 1, 1, 1, cv2.BORDER_REPLICATE)
+    contours, _ = cv2.findContours(wider, cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE)
     boxes = [(contour, _box(contour)) for contour in contours]
     large = [
         (contour, box)
@@ -97,7 +97,7 @@ def without_rim(part: Grey, mask: Grey) -> Grey:
         part: uint8 [h, w]: the greys of the region's box.
         mask: uint8 [h, w]: 255 inside.
     """
-    depth = np.asarray(cv2.distanceTransform(np.pad(mask, 1), cv2.DIST_L2, 3), np.float32)[1:-1, 1:-1]
+    depth = np.asarray(cv2.distanceTransform(framed(mask, 1), cv2.DIST_L2, 3), np.float32)[1:-1, 1:-1]
     inside = part[mask > 0]
     sheet = np.where(mask > 0, part, np.uint8(np.median(inside)))
     threshold, bright = cv2.threshold(sheet, 0, 1, cv2.THRESH_OTSU)

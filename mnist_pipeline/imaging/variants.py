@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from mnist_pipeline.imaging.levels import Grey
+from mnist_pipeline.imaging.levels import Grey, framed
 from mnist_pipeline.imaging.pieces import AREA, HEIGHT, WEAK, WIDTH, Pieces, find_pieces
 
 GAP = 0.06
@@ -31,7 +31,7 @@ def joined(pieces: Pieces) -> Pieces | None:
         return None
     reach = max(3, round(GAP * max(pieces.strength.shape)))
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))
-    closed = cv2.morphologyEx(np.pad(pieces.strength, reach), cv2.MORPH_CLOSE, kernel)
+    closed = cv2.morphologyEx(framed(pieces.strength, reach), cv2.MORPH_CLOSE, kernel)
     return find_pieces(np.asarray(closed, np.uint8))
 
 

@@ -55,10 +55,16 @@ def answer(planes: Sequence[Grey], model: Model) -> list[Answer]:
     flat = [_list(read_flat(plane)) for plane in planes]
     found = _choose(flat, model)
     doubtful = [row for row, one in enumerate(found) if one.reason == "blank" or one.novelty >= FINAL]
-    further = [[*flat[row], *read_further(planes[row])] for row in doubtful]
+    further = [_with_others(flat[row], read_further(planes[row])) for row in doubtful]
     for row, one in zip(doubtful, _choose(further, model), strict=True):
         found[row] = one
     return found
+
+
+def _with_others(flat: list[Reading], others: list[Reading]) -> list[Reading]:
+    """Without those others that say the same of the same image, so that it is not classified twice."""
+    said = {(reading.image.tobytes(), reading.objection) for reading in flat}
+    return [*flat, *(reading for reading in others if (reading.image.tobytes(), reading.objection) not in said)]
 
 
 def _list(reading: Reading | None) -> list[Reading]:

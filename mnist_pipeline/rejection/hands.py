@@ -11,21 +11,17 @@ from numpy.typing import NDArray
 from mnist_pipeline import SIDE
 from mnist_pipeline.imaging import drawing
 from mnist_pipeline.imaging.drawing import INK, Canvas
-from mnist_pipeline.rejection.negatives import by_hand
+from mnist_pipeline.rejection.negatives import a_pen, by_hand
 
 Random = np.random.Generator
 Points = Sequence[tuple[float, float]]
 """x and y in a box of height 1; y grows downward."""
 HEIGHT = 21.0
 """Font units of such a box, as the stroke fonts have them."""
-PENS = (2.0, 14.0)
-"""Widths of pens, canvas pixels: half a pixel of MNIST's form, and three and a half."""
 STEEP = 0.65
 """A flag falls at least so far for its width; a flatter one is the top of a 7."""
 LEAST_HEIGHT = 40
 """Height of the ink of a train row that is drawn onto, canvas pixels."""
-WRITTEN_SHARE = 0.6
-"""Of the digits of `other_hands`: drawn as strokes; the others are train rows by other pens."""
 FLAGGED, FOOTED, BARRED = 0.5, 0.2, 0.3
 """Shares of the 1s that get a flag and a foot, and of the 7s that get a bar, where train rows are drawn on."""
 
@@ -34,8 +30,7 @@ def written(random: Random) -> tuple[Canvas, int]:
     """A digit drawn as strokes, and its class; every second time a kind that is easily misread."""
     label = int(random.choice([1, 1, 1, 2, 4, 7, 9])) if random.random() < 0.5 else int(random.integers(10))
     strokes = tuple((np.array(_curve(stroke)) * HEIGHT).astype(np.float32) for stroke in SHAPES[label](random))
-    pen = float(np.exp(random.uniform(*np.log(PENS))))
-    return drawing.draw_strokes(by_hand(strokes, random, unsteadiness=0.025), pen), label
+    return drawing.draw_strokes(by_hand(strokes, random, unsteadiness=0.025), a_pen(random)), label
 
 
 def embellished(canvas: Canvas, label: int, random: Random) -> Canvas:
@@ -66,21 +61,22 @@ def embellished(canvas: Canvas, label: int, random: Random) -> Canvas:
 
 
 def other_hands(
-    images: NDArray[np.uint8], labels: NDArray[np.uint8], count: int, random: Random
+    images: NDArray[np.uint8], labels: NDArray[np.uint8], count: int, random: Random, written_share: float
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """``count`` digits by other hands and pens than the train rows': uint8 [count, 28, 28], and labels uint8 [count].
 
     Args:
-        images: uint8 [n, 28, 28] of train rows.
+        images: uint8 [n, 28, 28] of train rows; may be a memory map.
         labels: uint8 [n].
         count: how many.
         random: numbers.
+        written_share: of these, drawn as strokes; the others are train rows by other pens.
     """
     drawn = np.empty((count, SIDE, SIDE), np.uint8)
     classes = np.empty(count, np.uint8)
     done = 0
     while done < count:
-        if random.random() < WRITTEN_SHARE:
+        if random.random() < written_share:
             canvas, label = written(random)
         else:
             row = int(random.integers(len(images)))

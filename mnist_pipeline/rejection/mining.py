@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_pipeline.imaging.readings import read_flat, read_further
-from mnist_pipeline.rejection.samples import NONE, Samples
+from mnist_pipeline.rejection.classes import NONE, Samples
 from mnist_pipeline.rejection.scenes import Scene, scenes
 
 RIGHT, WRONG = 0.75, 0.5

@@ -21,6 +21,15 @@ STEP = 4.0
 """Strokes are bent at points at most so far apart, font units."""
 
 
+PENS = (2.0, 16.0)
+"""Widths of pens, canvas pixels: half a pixel of MNIST's form, and four."""
+
+
+def a_pen(random: Random) -> float:
+    """The width of a pen, of `PENS`; fine ones are as frequent as broad ones."""
+    return float(np.exp(random.uniform(*np.log(PENS))))
+
+
 def _whole(random: Random, low: int, high: int) -> int:
     """A whole number from ``low`` to ``high`` - 1."""
     return int(random.integers(low, high))
@@ -60,14 +69,14 @@ def _dense(stroke: Stroke) -> Stroke:
 
 def glyph(random: Random) -> Canvas:
     """A letter or a sign of any script."""
-    return drawing.draw_strokes(by_hand(_choice(load_glyphs().others, random), random), random.uniform(3, 16))
+    return drawing.draw_strokes(by_hand(_choice(load_glyphs().others, random), random), a_pen(random))
 
 
 def digit_glyph(random: Random) -> tuple[Canvas, int]:
     """A digit of a stroke font, which is one, and its class."""
     label = _whole(random, 0, 10)
     strokes = by_hand(_choice(load_glyphs().digits[label], random), random, unsteadiness=0.03)
-    return drawing.draw_strokes(strokes, random.uniform(4, 16)), label
+    return drawing.draw_strokes(strokes, a_pen(random)), label
 
 
 def _choice(values: Sequence[Glyph], random: Random) -> Glyph:

@@ -8,6 +8,8 @@ from mnist_pipeline.rejection.model import ScoringModel
 
 UNSURE = REASON_NAMES.index("confidence")
 UNLIKE = REASON_NAMES.index("unlike")
+LARGEST_LOGIT = np.float32(80)
+"""Its exponential is finite in float32."""
 DEFAULT_THRESHOLD = ConfidenceThreshold(value=0.5, source="default: more likely than everything else together")
 
 
@@ -18,12 +20,25 @@ def choose_threshold(min_confidence: float | None, model: ScoringModel) -> Confi
     return model.threshold or DEFAULT_THRESHOLD
 
 
+def confidences(rows: NDArray[np.void]) -> NDArray[np.float32]:
+    """float32 [n]: how sure it is that the image of each row of `ROW` shows its most probable digit.
+
+    The probability of that digit among the ten, times that of being a digit at all, which is the logistic function of
+    minus novelty. Where novelty was not asked for (minus infinity), it is the first factor, bit for bit.
+    """
+    likely = np.ascontiguousarray(rows["probabilities"]).max(axis=1, initial=0)
+    odds_of_none = np.exp(np.minimum(rows["novelty"], LARGEST_LOGIT))
+    return np.asarray(likely / (1 + odds_of_none), np.float32)
+
+
 def apply_threshold(rows: NDArray[np.void], threshold: ConfidenceThreshold) -> NDArray[np.void]:
     """The rows [n] of `ROW`, with every answer that is not sure, or to a strange image, turned into ``no_digit``."""
     judged = rows.copy()
     answered = rows["status"] == OK
     novel = answered & (rows["novelty"] > (np.inf if threshold.novelty is None else threshold.novelty))
-    unsure = answered & (rows["probabilities"].max(axis=1) < threshold.value) & ~novel
+    # A limit of novelty judges one factor of the confidence by itself; the other is left.
+    sure = confidences(rows) if threshold.novelty is None else rows["probabilities"].max(axis=1)
+    unsure = answered & (sure < threshold.value) & ~novel
     judged["status"][unsure | novel] = NO_DIGIT
     judged["reason"][unsure] = UNSURE
     # What was held against the reading says more than that it is unlike a digit.

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_pipeline.rejection.answers import OK, REASON_NAMES, STATUS_NAMES, ConfidenceThreshold
-from mnist_pipeline.rejection.rule import UNSURE, apply_threshold
+from mnist_pipeline.rejection.rule import UNSURE, apply_threshold, confidences
 from mnist_pipeline.scoring.records import ErrorExample
 from mnist_pipeline.scoring.results import ShardResults
 from mnist_pipeline.scoring.writers import Batch, escape_path, is_answered
@@ -112,7 +112,7 @@ class Statistics:
     def _count_answers(self, results: ShardResults, batch: Batch) -> None:
         answered = np.flatnonzero(is_answered(batch.rows))
         each = np.ascontiguousarray(batch.rows["probabilities"])[answered]
-        confidence, digit = each.max(axis=1, initial=0), each.argmax(axis=1)
+        confidence, digit = confidences(batch.rows[answered]), each.argmax(axis=1)
         status = batch.rows["status"][answered]
         self.digits.update(digit[status == OK].tolist())
         self.confidences.update(np.minimum(confidence * BINS, BINS - 1).astype(int).tolist())

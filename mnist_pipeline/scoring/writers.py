@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from mnist_pipeline.errors import MissingExtraError, UsageError
 from mnist_pipeline.rejection.answers import ERROR, REASON_NAMES, STATUS_NAMES
+from mnist_pipeline.rejection.rule import confidences
 
 FORMATS = (".csv", ".jsonl", ".parquet")
 COLUMNS = ("path", "status", "digit", "confidence", "reason", "error")
@@ -202,7 +203,7 @@ class ParquetSink:
             pa.array(batch.paths, pa.string()),
             pa.array(np.array(STATUS_NAMES, object)[status], pa.string()),
             pa.array(each.argmax(axis=1).astype(np.int8), mask=unknown),
-            pa.array(each.max(axis=1), mask=unknown),
+            pa.array(confidences(batch.rows), mask=unknown),
             pa.array([reason or None for reason in batch.reasons()], pa.string()),
             pa.array([batch.sentence(row) or None for row in range(len(batch.paths))], pa.string()),
         ]
@@ -244,4 +245,4 @@ def _values(batch: Batch, *, probabilities: bool) -> "zip[tuple[str, str, int | 
         digits[row] = None
     statuses = [STATUS_NAMES[status] for status in batch.rows["status"].tolist()]
     all_of_them: list[list[float] | None] = each.tolist() if probabilities else [None] * len(digits)
-    return zip(batch.paths, statuses, digits, each.max(axis=1).tolist(), all_of_them, strict=True)
+    return zip(batch.paths, statuses, digits, confidences(batch.rows).tolist(), all_of_them, strict=True)

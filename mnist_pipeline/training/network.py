@@ -24,6 +24,8 @@ from mnist_pipeline.training.weights import Arrays
 # Batches that run without Python in between; more than a few gain nothing on the CPU and make the progress jerky.
 STEPS_PER_EXECUTION = {"cpu": 8, "gpu": 64}
 VALIDATION_BATCH = 500
+WRITTEN_SHARE = 0.6
+"""Of the digits that are drawn: as strokes; the others are train rows by other pens."""
 WEIGHTS, AUGMENTATION = range(2)
 """Uses of a member's seed."""
 
@@ -53,7 +55,7 @@ class TrainingData:
         """
         train, validation = dataset.train, dataset.validation
         count = round(drawn_share * len(train)) if dataset.class_names == DIGIT_NAMES else 0
-        drawn, classes = other_hands(train.images, train.labels, count, np.random.default_rng(seed))
+        drawn, classes = other_hands(train.images, train.labels, count, np.random.default_rng(seed), WRITTEN_SHARE)
         images = np.concatenate([train.images, drawn, validation.images])
         labels = np.concatenate([train.labels, classes, validation.labels])
         return cls(images, to_one_hot(labels), len(train) + count)

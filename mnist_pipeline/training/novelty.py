@@ -6,21 +6,29 @@ training serves them all. It is never shown a row that a preset could hold out f
 
 import logging
 import time
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from mnist_pipeline.config import AugmentationConfig
 from mnist_pipeline.data.dataset import Dataset, to_model_input
 from mnist_pipeline.data.order import stable_permutation
 from mnist_pipeline.errors import TrainingError
-from mnist_pipeline.files import write_json
+from mnist_pipeline.files import open_atomic, write_json
 from mnist_pipeline.progress import Progress, ReportProgress, no_progress
-from mnist_pipeline.rejection.samples import NONE, Samples, draw_samples
+from mnist_pipeline.rejection.classes import NONE, Samples
+from mnist_pipeline.rejection.samples import draw_samples
 from mnist_pipeline.runs.artifacts import FetchedDataset, NoveltyModel
+from mnist_pipeline.training.architectures import INPUT_SHAPE, compact_features
+from mnist_pipeline.training.augmentation import augment
 from mnist_pipeline.training.backend import load_keras
+from mnist_pipeline.training.batching import derived_seed
 from mnist_pipeline.training.saving import save_model
 from mnist_pipeline.training.weights import weights_digest
 from mnist_pipeline.workspace import RunDirectory
@@ -29,14 +37,19 @@ logger = logging.getLogger(__name__)
 
 SEED = 0
 MOST_ROWS = 12_000
-"""Train rows that are shown as they are; about five pictures are drawn for each."""
-EPOCHS = 6
-BATCH = 128
-LEARNING_RATE = 3e-3
-WARMUP_START = 1e-5
-WEIGHT_DECAY = 1e-2
-FILTERS = (24, 48, 64)
+"""Train rows that are shown as they are; about seven pictures are drawn for each."""
+EPOCHS = 5
+BATCH = 256
+LEARNING_RATE = 0.01
+WARMUP, WARMUP_START = 0.1, 0.04
+"""Share of the steps in which the learning rate rises to its peak, and the share of the peak from which it does."""
+WEIGHT_DECAY = 0.05
+FILTERS = 64
 DROPOUT = 0.3
+CHANGES = AugmentationConfig(rotation=6, shift=1, zoom=0.06, shear=3)
+"""Of every picture, in every epoch others."""
+AT_ONCE = 4_000
+"""Pictures that are changed at once."""
 DIGITS_LAYER, NONE_LAYER, DROPOUT_LAYER = "digits", "none", "dropout"
 
 
@@ -54,11 +67,11 @@ def train_novelty(
     """
     started = time.perf_counter()
     rows = Dataset.open(dataset.directory).rows_never_held_out
-    count = min(MOST_ROWS, len(rows))
-    samples = draw_samples(rows.images, rows.labels, count, np.random.default_rng(SEED))
+    shown = min(MOST_ROWS, len(rows))
+    samples = draw_samples(rows.images, rows.labels, shown, np.random.default_rng(SEED))
     drawn = time.perf_counter()
     with _clear_errors(checkpoints):
-        model = _fit(samples, checkpoints / "novelty.keras", report_progress)
+        model = _fit(samples, checkpoints / "novelty.npz", report_progress)
         save_model(model, run.novelty_keras)
     digest = weights_digest(model.get_weights())
     told = {
@@ -80,10 +93,11 @@ def train_novelty(
 def _fit(samples: Samples, checkpoint: Path, report_progress: ReportProgress) -> Any:
     keras = load_keras()
     steps = -(-len(samples.images) // BATCH)
-    model = _open(checkpoint) or _compiled(steps * EPOCHS)
-    images, classes = to_model_input(samples.images), samples.classes.astype(np.int32)
+    model = _compiled(steps * EPOCHS)
+    _restore(model, checkpoint)
+    classes = samples.classes.astype(np.int32)
     for epoch in range(int(model.optimizer.iterations) // steps, EPOCHS):
-        order = stable_permutation(len(images), (SEED, epoch))
+        order = stable_permutation(len(classes), (SEED, epoch))
         told = keras.callbacks.LambdaCallback(
             on_train_batch_end=lambda batch, logs, epoch=epoch: report_progress(
                 Progress(
@@ -96,51 +110,79 @@ def _fit(samples: Samples, checkpoint: Path, report_progress: ReportProgress) ->
                 )
             )
         )
-        # Keras does not store this state, and the epoch must be the same in a training that goes on.
+        # No part of the stored state, and the epoch must be the same in a training that goes on.
         model.get_layer(DROPOUT_LAYER).seed_generator.state.assign([SEED, epoch * steps])
-        model.fit(images[order], classes[order], batch_size=BATCH, shuffle=False, verbose=0, callbacks=[told])
-        save_model(model, checkpoint)
-    return model
+        images = _changed(samples.images[order], epoch)
+        model.fit(images, classes[order], batch_size=BATCH, shuffle=False, verbose=0, callbacks=[told])
+        _save(model, checkpoint)
+    kept = build_novelty()  # without its optimizer, which the file need not know
+    kept.set_weights(model.get_weights())
+    return kept
+
+
+def _changed(images: NDArray[np.uint8], epoch: int) -> NDArray[np.float32]:
+    """float32 [n, 28, 28, 1]: the images as this epoch shows them."""
+    keras = load_keras()
+    draws = keras.random.SeedGenerator(derived_seed(SEED, epoch))
+    parts = [to_model_input(images[start : start + AT_ONCE]) for start in range(0, len(images), AT_ONCE)]
+    return np.concatenate([keras.ops.convert_to_numpy(augment(part, CHANGES, draws)) for part in parts])
 
 
 def _compiled(steps: int) -> Any:
     keras = load_keras()
+    from mnist_pipeline.training.muon import Muon
+
     model = build_novelty()
+    warmup = int(WARMUP * steps)
     rate = keras.optimizers.schedules.CosineDecay(
-        WARMUP_START, steps, warmup_target=LEARNING_RATE, warmup_steps=steps // 10
+        WARMUP_START * LEARNING_RATE, steps - warmup, warmup_target=LEARNING_RATE, warmup_steps=warmup
     )
-    optimizer = keras.optimizers.AdamW(rate, weight_decay=WEIGHT_DECAY)
+    decay = {"weight_decay": WEIGHT_DECAY, "adam_weight_decay": WEIGHT_DECAY}
+    optimizer = Muon(learning_rate=rate, exclude_layers=[DIGITS_LAYER, NONE_LAYER], **decay)
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(optimizer, loss, metrics=["accuracy"])
+    optimizer.build(model.trainable_variables)
     return model
 
 
 def build_novelty() -> Any:
-    """An untrained network: float32 [n, 28, 28, 1] in [0, 1] to `NONE` + 1 logits, float32 [n, 11]."""
+    """An untrained network: float32 [n, 28, 28, 1] in [0, 1] to `NONE` + 1 logits, float32 [n, 11].
+
+    The convolutions of `architectures.compact`, with fewer filters.
+    """
     keras = load_keras()
     keras.utils.set_random_seed(SEED)
     layers = keras.layers
-    images = seen = keras.Input((28, 28, 1), name="images")
-    for number, filters in enumerate(FILTERS):
-        size, strides = (5, 2) if number == 0 else (3, 1)
-        seen = layers.Conv2D(filters, size, strides=strides, padding="same", use_bias=False)(seen)
-        seen = layers.ReLU()(layers.BatchNormalization()(seen))
-        if number == 1:
-            seen = layers.MaxPooling2D()(seen)
-    seen = layers.Dropout(DROPOUT, seed=SEED, name=DROPOUT_LAYER)(layers.Flatten()(seen))
+    images = keras.Input(INPUT_SHAPE, name="images")
+    seen = compact_features(images, FILTERS, (derived_seed(SEED, layer) for layer in count()))
+    seen = layers.Dropout(DROPOUT, seed=SEED, name=DROPOUT_LAYER)(seen)
     digits, none = layers.Dense(NONE, name=DIGITS_LAYER)(seen), layers.Dense(1, name=NONE_LAYER)(seen)
     return keras.Model(images, layers.Concatenate(name="logits")([digits, none]), name="novelty")
 
 
-def _open(checkpoint: Path) -> Any:
-    """The training as the last whole epoch left it; None where there is none."""
+def _variables(model: Any) -> list[Any]:
+    return [*model.weights, *model.optimizer.variables]
+
+
+def _save(model: Any, checkpoint: Path) -> None:
+    """What the training is after a whole epoch, as one file, whole or absent."""
+    with open_atomic(checkpoint) as file:
+        np.savez(file, *(np.asarray(variable) for variable in _variables(model)), allow_pickle=False)
+
+
+def _restore(model: Any, checkpoint: Path) -> None:
+    """Go on from the last whole epoch, where there is one."""
     if not checkpoint.is_file():
-        return None
+        return
     try:
-        return load_keras().models.load_model(checkpoint, safe_mode=True)
-    except (OSError, ValueError) as error:
+        with np.load(checkpoint, allow_pickle=False) as archive:
+            found = [(variable, archive[name]) for variable, name in zip(_variables(model), archive, strict=True)]
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
         logger.warning("%s is no whole checkpoint (%s); the training starts anew", checkpoint, error)
-        return None
+        return
+    for variable, array in found:
+        variable.assign(array)
 
 
 @contextmanager

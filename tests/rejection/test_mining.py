@@ -3,8 +3,8 @@
 import numpy as np
 
 from mnist_pipeline.data.digits import load_embedded_digits
+from mnist_pipeline.rejection.classes import NONE
 from mnist_pipeline.rejection.mining import mine
-from mnist_pipeline.rejection.samples import NONE
 from mnist_pipeline.rejection.scenes import KINDS
 
 

@@ -8,8 +8,9 @@ import pytest
 from mnist_pipeline.data.dataset import Dataset
 from mnist_pipeline.imaging.drawing import CANVAS, draw_strokes, in_form
 from mnist_pipeline.rejection import negatives
+from mnist_pipeline.rejection.classes import NONE
 from mnist_pipeline.rejection.glyphs import LIKE_DIGITS_ROMAN, load_glyphs
-from mnist_pipeline.rejection.samples import NONE, draw_samples
+from mnist_pipeline.rejection.samples import draw_samples
 
 
 @pytest.fixture(scope="module")

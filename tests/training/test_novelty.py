@@ -20,7 +20,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:Depreca
 def small():
     """Few rows and epochs: seconds."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(novelty, "MOST_ROWS", 600)
+        patch.setattr(novelty, "MOST_ROWS", 400)
         patch.setattr(novelty, "EPOCHS", 4)
         yield
 
@@ -80,7 +80,7 @@ def test_a_damaged_checkpoint_is_not_trusted(trained, digits_dataset, tmp_path, 
     _, whole = trained
     checkpoints = tmp_path / "checkpoints"
     checkpoints.mkdir()
-    (checkpoints / "novelty.keras").write_bytes(b"half a file")
+    (checkpoints / "novelty.npz").write_bytes(b"half a file")
     again = novelty.train_novelty(digits_dataset, RunDirectory(tmp_path / "run"), checkpoints)
     assert again.weights_sha256 == whole.weights_sha256
     assert "is no whole checkpoint" in caplog.text
