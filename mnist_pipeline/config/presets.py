@@ -23,6 +23,7 @@ _ACCURATE = {
     "min_batches": 400,
     "average_batches": 600,
     "augmentation": {"rotation": 10, "shift": 2, "zoom": 0.1, "shear": 4, "elastic": 0.7, "noise": 0.2},
+    "drawn_share": 0.08,
 }
 PRESET_VALUES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
@@ -59,6 +60,7 @@ PRESET_VALUES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
             "epochs": 8,
             "min_batches": 400,
             "augmentation": {"rotation": 8, "shift": 1.5, "zoom": 0.08, "noise": 0.1},
+            "drawn_share": 0.08,
         },
         "accurate": _ACCURATE,
         "ensemble": {**_ACCURATE, "members": 4},

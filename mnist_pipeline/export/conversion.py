@@ -30,6 +30,8 @@ NOVELTY_OUTPUT = (None, CLASSES + 1)
 MOST_LOGIT = 30.0
 """Logits of the second network are kept within this, so that their exponentials are finite in float32."""
 LEAST_ODDS = 1e-30
+STEEP = 1e6
+"""Classes whose probabilities differ by less than its inverse are equally probable."""
 ROWS_PER_CALL = 500
 
 
@@ -78,17 +80,21 @@ def predict(classifier: Any, novelty: Any, images: NDArray[np.uint8]) -> Answers
 
 
 def _answer(classifier: Any, novelty: Any, pixels: Any) -> tuple[Any, Any]:
-    """Probabilities of the classifier; and the log-odds that an image is none of the classes.
+    """Probabilities of the classifier; and the log-odds that an image is not the class that it finds most probable.
 
-    The second network's odds of each digit are weighted by how probable the first finds it, so that two networks
-    that name different digits count as strange.
+    The second network's odds of each class are weighted by how probable the first finds it. So two networks that name
+    different classes count as strange, and so does an image that may as well be another class.
     """
     tf = load_tensorflow()
     probabilities = classifier(pixels, training=False)
-    digits, none = tf.split(novelty(pixels, training=False), [CLASSES, 1], axis=1)
-    odds = tf.exp(tf.clip_by_value(digits, -MOST_LOGIT, MOST_LOGIT)) * probabilities
-    known = tf.math.log(tf.reduce_sum(odds, axis=1) + LEAST_ODDS)
-    return probabilities, tf.reshape(none, [-1]) - known
+    logits = tf.clip_by_value(novelty(pixels, training=False), -MOST_LOGIT, MOST_LOGIT)
+    classes, none = tf.split(tf.exp(logits), [CLASSES, 1], axis=1)
+    odds = classes * probabilities
+    below = tf.reduce_max(probabilities, axis=1, keepdims=True) - probabilities
+    named = tf.clip_by_value(1.0 - below * STEEP, 0.0, 1.0)  # 1 for the most probable class, 0 for the others
+    against = tf.reduce_sum(odds * (1.0 - named), axis=1, keepdims=True) + none
+    known = tf.reduce_sum(odds * named, axis=1, keepdims=True)
+    return probabilities, tf.reshape(tf.math.log(against) - tf.math.log(known + LEAST_ODDS), [-1])
 
 
 def convert(classifier: Any, novelty: Any, opset: int) -> "ModelProto":

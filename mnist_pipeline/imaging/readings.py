@@ -36,14 +36,14 @@ OUTSIDE = "outside"
 """The objection that ink stands beside what encloses a digit."""
 PENALTIES = {
     FLAT: 0.0,
-    "shadow": 0.0,
+    "shadow": 0.5,
     "detail": 0.0,
     "faint": 1.0,
     "polarity": 1.0,
     "joined": 1.0,
     "filled": 2.0,
-    "lines": 2.0,
     "inside": 2.0,
+    "lines": 3.0,
     "proportions": 3.0,
     "inside, lines": 4.0,
 }
