@@ -11,11 +11,14 @@ from mnist_pipeline.inference import AnswerLimits
 
 NOVELTY = 1.25
 """The greatest novelty of an answer, log-odds that the image is not the digit that is named. It is made for pictures
-that have to be read, which are seldom as clear as those that come in MNIST's form: of scenes drawn from validation rows,
-93 % of those with a digit are answered below it, and 4 % of those without (preset `accurate`)."""
+that have to be read, which are seldom as clear as those that come in MNIST's form: of scenes drawn from validation
+rows, 93 % of those with a digit are answered below it, and 4 % of those without (preset `accurate`)."""
 CONFIDENCE_SHARE = 0.1
 """Of the budget. On printed letters the two rules did about as well with any share from 0 to 0.5; to images that
 people make themselves, a right answer is more often unsure than the image is strange."""
+SURELY = 1.645
+"""Standard deviations that the limits stay below the budget, so that other rows of the same kind, the test rows for
+one, exceed it in one case of twenty."""
 MOST_ASKED = 0.2
 """Of the right answers: at most so many are asked about novelty although they came in MNIST's form. To ask about all of
 them would slow scoring by a third; the letters that it would find besides are few."""
@@ -24,7 +27,7 @@ them would slow scoring by a third; the letters that it would find besides are f
 def choose_limits(
     labels: NDArray[np.uint8], probabilities: NDArray[np.float32], novelty: NDArray[np.float32], target: float
 ) -> AnswerLimits | None:
-    """The limits that turn away at most the share ``target`` of the right answers.
+    """The limits that turn away at most the share ``target`` of the right answers, on other rows as well.
 
     Images in MNIST's form are asked about novelty up to that confidence at which the budget is used up.
 
@@ -41,13 +44,23 @@ def choose_limits(
     if not right.any():
         return None
     confidence, strange = probabilities.max(axis=1)[right], novelty[right]
-    least = float(np.sort(confidence)[int(target * CONFIDENCE_SHARE * len(confidence))])
-    allowed = int(target * len(confidence)) - int(np.count_nonzero(confidence < least))
+    spent = budget(target, len(confidence))
+    least = float(np.sort(confidence)[int(CONFIDENCE_SHARE * spent)])
+    allowed = spent - int(np.count_nonzero(confidence < least))
     turned = np.sort(confidence[(confidence >= least) & (strange > NOVELTY)])
     unsure = float(np.quantile(confidence, MOST_ASKED))
     sure = min(unsure, float(turned[allowed])) if allowed < len(turned) else unsure
     limits = AnswerLimits(confidence=least, novelty=NOVELTY, sure=sure, turned_away=0, rows=len(labels))
     return limits.model_copy(update={"turned_away": float(turned_away(limits, confidence, strange).mean())})
+
+
+def budget(target: float, rows: int) -> int:
+    """How many of ``rows`` right answers may be turned away, so that of others hardly more than ``target`` are.
+
+    The number of rows that a limit turns away is about a Poisson variable.
+    """
+    expected = target * rows
+    return max(0, int(expected - SURELY * expected**0.5))
 
 
 def turned_away(
