@@ -39,7 +39,7 @@ def root(tmp_path: Path) -> Path:
     return tmp_path / "models"
 
 
-def test_18_kill_9_anywhere_leaves_whole_versions_and_the_next_run_finishes(root: Path, tmp_path: Path) -> None:
+def test_kill_9_anywhere_leaves_whole_versions_and_the_next_run_finishes(root: Path, tmp_path: Path) -> None:
     stop = tmp_path / "stop"
     reader = start("read", root, stop)
     crashed = finish(start("crash", root, 50))
@@ -56,13 +56,13 @@ def test_18_kill_9_anywhere_leaves_whole_versions_and_the_next_run_finishes(root
     assert actions.count("promote") == 52
 
 
-def test_18_kill_9_while_pruning_leaves_whole_versions_and_the_next_prune_finishes(root: Path) -> None:
+def test_kill_9_while_pruning_leaves_whole_versions_and_the_next_prune_finishes(root: Path) -> None:
     crashed = finish(start("crash_prune", root, 21))
     assert crashed["problems"] == []
     assert crashed["killed"] == 20
 
 
-def test_19_sixteen_writers_at_once_lose_nothing(root: Path) -> None:
+def test_sixteen_writers_at_once_lose_nothing(root: Path) -> None:
     assert finish(start("crowd", root, list(range(16))))["codes"] == [0] * 16
 
     registry = Registry(root)
@@ -76,13 +76,13 @@ def test_19_sixteen_writers_at_once_lose_nothing(root: Path) -> None:
     assert registry.verify(MODEL) == []
 
 
-def test_19_of_publishers_of_the_same_version_exactly_one_wins(root: Path) -> None:
+def test_of_publishers_of_the_same_version_exactly_one_wins(root: Path) -> None:
     assert finish(start("crowd", root, [7] * 8))["codes"] == [0] * 8
     assert [c.action for c in Registry(root).history(MODEL).changes] == ["publish", "promote"]
     assert Registry(root).verify(MODEL) == []
 
 
-def test_29_a_retry_after_success_makes_no_second_version(root: Path) -> None:
+def test_a_retry_after_success_makes_no_second_version(root: Path) -> None:
     first = registry_worker.work(root, 3)
     before = {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
     assert registry_worker.work(root, 3) == first
@@ -110,7 +110,7 @@ def serves(root: Path, version: str) -> bool:
 
 
 @pytest.mark.parametrize("largest", [0, 100, 4_096, 30_000])
-def test_17_a_file_that_cannot_be_written_fails_cleanly(root: Path, largest: int) -> None:
+def test_a_file_that_cannot_be_written_fails_cleanly(root: Path, largest: int) -> None:
     version = registry_worker.work(root, 1)
     failed = finish(start("limited", root, largest, 2))
     assert failed["code"] == 1
@@ -136,7 +136,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(disk)], check=True)
 
 
-def test_17_a_full_disk_at_any_moment_keeps_the_old_version_served(small_disk: Path) -> None:
+def test_a_full_disk_at_any_moment_keeps_the_old_version_served(small_disk: Path) -> None:
     root = small_disk / "models"
     champion = registry_worker.work(root, 1)
     (small_disk / "candidate-1.onnx").unlink()
@@ -168,7 +168,7 @@ def test_17_a_full_disk_at_any_moment_keeps_the_old_version_served(small_disk: P
     assert serves(root, samples.content_version(2))
 
 
-def test_20_verify_names_every_file_whose_bytes_changed_and_resolve_refuses_it(root: Path) -> None:
+def test_verify_names_every_file_whose_bytes_changed_and_resolve_refuses_it(root: Path) -> None:
     registry_worker.work(root, 1)
     registry = Registry(root)
     published = registry.resolve(MODEL)
@@ -186,7 +186,7 @@ def test_20_verify_names_every_file_whose_bytes_changed_and_resolve_refuses_it(r
     assert registry.verify(MODEL) == []
 
 
-def test_20_a_changed_byte_of_the_history_or_the_aliases_is_named(root: Path) -> None:
+def test_a_changed_byte_of_the_history_or_the_aliases_is_named(root: Path) -> None:
     registry_worker.work(root, 1)
     registry = Registry(root)
     for name in ("history.jsonl", "aliases.json"):
@@ -200,7 +200,7 @@ def test_20_a_changed_byte_of_the_history_or_the_aliases_is_named(root: Path) ->
         path.write_bytes(data)
 
 
-def test_20_missing_extra_and_swapped_files_are_named(root: Path) -> None:
+def test_missing_extra_and_swapped_files_are_named(root: Path) -> None:
     registry_worker.work(root, 1)
     registry_worker.work(root, 2)
     registry = Registry(root)
@@ -269,7 +269,7 @@ def attempts(registry: Registry, attack: str) -> Iterator[Any]:
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
-def test_23_names_that_attack_are_usage_errors(root: Path, attack: str) -> None:
+def test_names_that_attack_are_usage_errors(root: Path, attack: str) -> None:
     registry_worker.work(root, 1)
     registry = Registry(root)
     before = sorted(root.parent.rglob("*"))
@@ -290,7 +290,7 @@ def jail(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @given(attack=st.text(max_size=80))
-def test_23_no_name_ever_leads_out_of_the_root(jail: Path, attack: str) -> None:
+def test_no_name_ever_leads_out_of_the_root(jail: Path, attack: str) -> None:
     before = sorted(jail.parent.parent.rglob("*"))
     for attempt in list(attempts(Registry(jail), attack))[:5]:
         try:
@@ -301,7 +301,7 @@ def test_23_no_name_ever_leads_out_of_the_root(jail: Path, attack: str) -> None:
     assert all(path.is_relative_to(jail) for path in new)
 
 
-def test_23_links_do_not_lead_out_of_the_root(root: Path, tmp_path: Path) -> None:
+def test_links_do_not_lead_out_of_the_root(root: Path, tmp_path: Path) -> None:
     version = registry_worker.work(root, 1)
     outside = tmp_path / "outside"
     shutil.copytree(root / MODEL, outside)
@@ -322,7 +322,7 @@ def test_23_links_do_not_lead_out_of_the_root(root: Path, tmp_path: Path) -> Non
         registry.resolve(MODEL, version)
 
 
-def test_23_a_file_of_a_version_is_a_real_file(root: Path, tmp_path: Path) -> None:
+def test_a_file_of_a_version_is_a_real_file(root: Path, tmp_path: Path) -> None:
     registry_worker.work(root, 1)
     registry = Registry(root)
     path = registry.resolve(MODEL).path

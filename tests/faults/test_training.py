@@ -37,7 +37,7 @@ def start(config: TrainConfig, dataset: FetchedDataset, tmp_path: Path, **option
     )
 
 
-def test_25_an_infinite_loss_stops_at_once_and_names_step_and_learning_rate(digits_dataset, run, tmp_path):
+def test_an_infinite_loss_stops_at_once_and_names_step_and_learning_rate(digits_dataset, run, tmp_path):
     # Decay by ten times the weights in each step turns them round and makes them nine times as large.
     config = CONFIG.model_copy(update={"learning_rate": 10.0, "weight_decay": 1.0, "epochs": 20})
     seen = []
@@ -49,7 +49,7 @@ def test_25_an_infinite_loss_stops_at_once_and_names_step_and_learning_rate(digi
     assert list(run.path.iterdir()) == []
 
 
-def test_25_shuffled_labels_teach_nothing_and_that_is_said(digits_dataset, run, tmp_path):
+def test_shuffled_labels_teach_nothing_and_that_is_said(digits_dataset, run, tmp_path):
     folder = tmp_path / "shuffled"
     shutil.copytree(digits_dataset.directory, folder)
     np.save(folder / "labels.npy", np.random.default_rng(0).permutation(np.load(folder / "labels.npy")))
@@ -62,7 +62,7 @@ def test_25_shuffled_labels_teach_nothing_and_that_is_said(digits_dataset, run, 
     assert list(run.path.iterdir()) == []
 
 
-def test_30_a_missing_gpu_is_an_error_before_any_work_where_one_was_asked_for(digits_dataset, tmp_path):
+def test_a_missing_gpu_is_an_error_before_any_work_where_one_was_asked_for(digits_dataset, tmp_path):
     hidden = os.environ | {"CUDA_VISIBLE_DEVICES": "-1"}
     done = start(CONFIG.model_copy(update={"device": "gpu"}), digits_dataset, tmp_path, env=hidden)
     output, errors = done.communicate(timeout=120)
@@ -72,7 +72,7 @@ def test_30_a_missing_gpu_is_an_error_before_any_work_where_one_was_asked_for(di
     assert not (tmp_path / "checkpoints").exists()
 
 
-def test_30_a_missing_gpu_is_recorded_where_none_was_asked_for(digits_dataset, tmp_path):
+def test_a_missing_gpu_is_recorded_where_none_was_asked_for(digits_dataset, tmp_path):
     hidden = os.environ | {"CUDA_VISIBLE_DEVICES": "-1"}
     done = start(CONFIG.model_copy(update={"epochs": 1}), digits_dataset, tmp_path, env=hidden)
     _, errors = done.communicate(timeout=120)
@@ -80,7 +80,7 @@ def test_30_a_missing_gpu_is_recorded_where_none_was_asked_for(digits_dataset, t
     assert json.loads((tmp_path / "run" / "history.json").read_text())["device"] == "cpu"
 
 
-def test_30_a_device_without_memory_asks_for_smaller_batches(digits_dataset, run, tmp_path, monkeypatch):
+def test_a_device_without_memory_asks_for_smaller_batches(digits_dataset, run, tmp_path, monkeypatch):
     import tensorflow as tf
 
     from mnist_pipeline.training.network import Network
@@ -93,7 +93,7 @@ def test_30_a_device_without_memory_asks_for_smaller_batches(digits_dataset, run
         train_model(CONFIG, digits_dataset, run, tmp_path / "checkpoints")
 
 
-def test_17_a_file_that_cannot_be_written_is_one_clear_line_and_nothing_half_written(digits_dataset, tmp_path):
+def test_a_file_that_cannot_be_written_is_one_clear_line_and_nothing_half_written(digits_dataset, tmp_path):
     def small_files() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))  # a checkpoint has 100 kB
 
@@ -106,7 +106,7 @@ def test_17_a_file_that_cannot_be_written_is_one_clear_line_and_nothing_half_wri
 
 
 @pytest.mark.parametrize("after", ["part", "whole"])
-def test_34_an_interrupted_training_ends_soon_and_goes_on_later(digits_dataset, run, tmp_path, after):
+def test_an_interrupted_training_ends_soon_and_goes_on_later(digits_dataset, run, tmp_path, after):
     config = CONFIG.model_copy(update={"epochs": 4})
     child = start(config.model_copy(update={"epochs": 4}), digits_dataset, tmp_path)
     wholes = 0

@@ -29,7 +29,7 @@ BAD = st.one_of(
 
 
 @given(BAD)
-def test_35_a_training_field_out_of_range_is_named(field_and_value):
+def test_a_training_field_out_of_range_is_named(field_and_value):
     field, value = field_and_value
     with pytest.raises(UsageError) as caught:
         build_config({"training": {field: value}})
@@ -41,7 +41,7 @@ GATE = ["min_accuracy", "min_class_accuracy", "champion_margin", "max_calibratio
 
 
 @given(st.sampled_from(GATE), not_finite | st.floats(min_value=1.001, allow_nan=False) | st.floats(max_value=-0.001))
-def test_35_a_threshold_that_is_no_share_is_refused(field, value):
+def test_a_threshold_that_is_no_share_is_refused(field, value):
     with pytest.raises(UsageError, match=rf"^publishing\.gate\.{field}: "):
         build_config({"publishing": {"gate": {field: value}}})
 
@@ -58,7 +58,7 @@ def test_35_a_threshold_that_is_no_share_is_refused(field, value):
         ["score", "folder", "--output", "out.csv", "--workers", "0"],
     ],
 )
-def test_35_nothing_is_touched_before_the_config_is_right(arguments, monkeypatch):
+def test_nothing_is_touched_before_the_config_is_right(arguments, monkeypatch):
     with tempfile.TemporaryDirectory() as folder:
         monkeypatch.chdir(folder)
         result = CliRunner().invoke(app, arguments)

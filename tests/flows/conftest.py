@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -77,6 +78,31 @@ def finished(prefect, tmp_path_factory) -> tuple[Path, dict]:
     """A workspace with one finished run, and that run's summary."""
     workspace = tmp_path_factory.mktemp("workspace")
     return workspace, prefect.run("run-all", *SMALL, "--workspace", str(workspace))
+
+
+@pytest.fixture(scope="session")
+def begun(finished, tmp_path_factory) -> Path:
+    """A workspace that has the dataset and the network that knows what is no digit, and nothing else.
+
+    That network is the same for every training on the dataset, and takes the longest.
+    """
+    workspace = tmp_path_factory.mktemp("begun") / "workspace"
+    source, name = finished[0], finished[1]["run_id"]
+    shutil.copytree(source / "datasets", workspace / "datasets")
+    run = workspace / "runs" / name
+    run.mkdir(parents=True)
+    for file in ("config.json", "novelty.keras", "novelty.json"):
+        shutil.copy(source / "runs" / name / file, run)
+    record = json.loads((source / "runs" / name / "run.json").read_text())
+    kept = {step: record["steps"][step] for step in ("fetch", "novelty")}
+    (run / "run.json").write_text(json.dumps(record | {"status": "failed", "steps": kept}))
+    return workspace
+
+
+@pytest.fixture
+def place(begun, tmp_path) -> Path:
+    """A copy of the workspace that was begun."""
+    return Path(shutil.copytree(begun, tmp_path / "workspace"))
 
 
 def kill(process: subprocess.Popen) -> None:

@@ -232,8 +232,7 @@ def test_nonsense_is_refused_by_the_server_before_anything_runs(house):
     assert house.post("/flow_runs/count", mine) == count
 
 
-def test_a_deployed_run_publishes_and_tells(worker, tmp_path):
-    place = tmp_path / "workspace"
+def test_a_deployed_run_publishes_and_tells(worker, place):
     done = worker.prefect("deployment", "run", "run-all/manual", "--param", f"workspace={place}", "--watch")
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     record = records(place)[-1]
@@ -320,8 +319,7 @@ def test_two_trainings_never_overlap(worker, workspace):
         assert first["end_time"] <= second["start_time"]
 
 
-def test_a_run_that_is_killed_at_any_step_goes_on(worker, tmp_path):
-    place = tmp_path / "workspace"
+def test_a_run_that_is_killed_at_any_step_goes_on(worker, place):
     for count in range(1, len(STEPS)):
         before = len(records(place))
         run = worker.trigger("run-all/manual", workspace=str(place))

@@ -189,7 +189,7 @@ registry.promote("mnist", version, reason="race", who=seed)
 """
 
 
-def test_19_writers_on_several_machines_lose_nothing(remote, server, url, tmp_path) -> None:
+def test_writers_on_several_machines_lose_nothing(remote, server, url, tmp_path) -> None:
     command = [sys.executable, "-c", WRITER, url, str(tmp_path)]
     writers = [subprocess.Popen([*command, str(n)], stdin=subprocess.PIPE, text=True, cwd=ROOT) for n in (1, 2, 3, 3)]
     for writer in writers:
@@ -211,7 +211,7 @@ def test_19_writers_on_several_machines_lose_nothing(remote, server, url, tmp_pa
     assert json.loads(aliases.data) == {"champion": promotions[-1].after}
 
 
-def test_19_a_conflict_is_tried_again(remote, tmp_path, server) -> None:
+def test_a_conflict_is_tried_again(remote, tmp_path, server) -> None:
     server.gate.conflicts = 2
     published = samples.publish(remote, "mnist", tmp_path, 1)
     server.gate.conflicts = 3
@@ -220,7 +220,7 @@ def test_19_a_conflict_is_tried_again(remote, tmp_path, server) -> None:
     assert [c.action for c in remote.history("mnist").changes] == ["publish", "promote"]
 
 
-def test_29_a_write_whose_answer_is_lost_is_not_done_twice(remote, tmp_path, server, clock) -> None:
+def test_a_write_whose_answer_is_lost_is_not_done_twice(remote, tmp_path, server, clock) -> None:
     server.gate.lost_answers = 1
     versions = []
     for seed in (1, 2, 3):
@@ -234,7 +234,7 @@ def test_29_a_write_whose_answer_is_lost_is_not_done_twice(remote, tmp_path, ser
     assert remote.verify("mnist") == []
 
 
-def test_18_a_connection_cut_at_any_write_leaves_whole_versions_and_the_next_run_finishes(
+def test_a_connection_cut_at_any_write_leaves_whole_versions_and_the_next_run_finishes(
     remote, elsewhere, tmp_path, server, clock, monkeypatch
 ) -> None:
     def run(seed: int) -> None:

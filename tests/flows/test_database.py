@@ -42,8 +42,9 @@ def begin(folder: Path) -> Alone:
 
 
 @pytest.fixture(scope="module")
-def first(tmp_path_factory) -> Alone:
+def first(finished, tmp_path_factory) -> Alone:
     found = begin(tmp_path_factory.mktemp("alone"))
+    shutil.copytree(finished[0], found.workspace)
     return replace(found, version=found.run()["version"])
 
 
@@ -55,14 +56,14 @@ def alone(first, tmp_path) -> Alone:
     return replace(begin(tmp_path), version=first.version)
 
 
-def test_27_the_loss_of_the_database_loses_nothing_of_ours(alone):
+def test_the_loss_of_the_database_loses_nothing_of_ours(alone):
     for path in alone.home.glob("prefect.db*"):
         path.unlink()
     again = alone.run()
     assert (again["reused"], again["version"]) == (STEPS, alone.version)
 
 
-def test_27_a_damaged_database_is_one_clear_line_and_stays_for_repair(alone):
+def test_a_damaged_database_is_one_clear_line_and_stays_for_repair(alone):
     for path in alone.home.glob("prefect.db*"):
         path.unlink()
     (alone.home / "prefect.db").write_bytes(b"this is no database" * 1_000)
@@ -95,7 +96,7 @@ def test_a_database_that_somebody_keeps_is_one_clear_line(tmp_path):
     assert f"{alone.home / 'prefect.db'} is held by another process (database is locked)" in failed["error"]
 
 
-def test_27_a_database_that_somebody_holds_is_waited_for(alone):
+def test_a_database_that_somebody_holds_is_waited_for(alone):
     held = sqlite3.connect(alone.home / "prefect.db", check_same_thread=False, isolation_level=None)
     held.execute("BEGIN EXCLUSIVE")
     release = threading.Timer(5, lambda: held.execute("COMMIT"))
@@ -113,7 +114,7 @@ async def _weekly(zone: str) -> list[datetime]:
 
 
 @pytest.mark.parametrize("zone", ["Europe/Berlin", "America/New_York", "Australia/Lord_Howe"])
-def test_28_every_week_has_one_run_at_the_same_hour_when_the_clocks_change(zone):
+def test_every_week_has_one_run_at_the_same_hour_when_the_clocks_change(zone):
     local = [when.astimezone(ZoneInfo(zone)) for when in asyncio.run(_weekly(zone))]
     assert {(when.weekday(), when.hour, when.minute) for when in local} == {(0, 4, 0)}
     assert {(after.date() - before.date()).days for before, after in pairwise(local)} == {7}
