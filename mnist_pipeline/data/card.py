@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from mnist_pipeline.data.checks import DataChecks
-from mnist_pipeline.data.description import Rows
+from mnist_pipeline.data.description import SplitRows
 from mnist_pipeline.errors import IntegrityError
 from mnist_pipeline.schema import Record, first_problem
 
@@ -35,7 +35,7 @@ class DatasetCard(Record):
     source_files: list[SourceFile]
     """Empty where the source is embedded."""
     created: datetime
-    rows: Rows
+    rows: SplitRows
     image_size: tuple[int, int]
     """Height and width in pixels."""
     class_names: tuple[str, ...]

@@ -30,7 +30,7 @@ class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Rows(_Part):
+class SplitRows(_Part):
     """How many rows of the sprite train a model, from the top, and how many below them test it."""
 
     train: int = Field(ge=1, le=10_000_000)
@@ -72,7 +72,7 @@ class DatasetDescription(_Part):
     """By class index."""
     image_size: tuple[Literal[28], Literal[28]] = (SIDE, SIDE)
     """Height and width in pixels."""
-    rows: Rows
+    rows: SplitRows
     files: SpriteFiles | None = None
     """None only where the source is embedded."""
     digests: PinnedDigests = PinnedDigests()
@@ -99,7 +99,7 @@ class DatasetDescription(_Part):
         return self
 
 
-def dataset_digest(pixels: str, labels: str, rows: Rows, class_names: tuple[str, ...]) -> str:
+def dataset_digest(pixels: str, labels: str, rows: SplitRows, class_names: tuple[str, ...]) -> str:
     """Hex SHA-256 that identifies a dataset: equal pixels, labels, split and class names, equal digest.
 
     Args:

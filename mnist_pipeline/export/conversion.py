@@ -64,19 +64,19 @@ def load_keras_model(path: Path, output: tuple[int | None, ...] = KERAS_OUTPUT) 
     return model
 
 
-class Answers(NamedTuple):
+class NetworkAnswers(NamedTuple):
     """What the networks say of n images: probabilities, float32 [n, 10], and novelty, float32 [n]."""
 
     probabilities: NDArray[np.float32]
     novelty: NDArray[np.float32]
 
 
-def predict(classifier: Any, novelty: Any, images: NDArray[np.uint8]) -> Answers:
+def predict(classifier: Any, novelty: Any, images: NDArray[np.uint8]) -> NetworkAnswers:
     """What the Keras models say of uint8 images [n, 28, 28]."""
     parts = [to_model_input(images[start : start + ROWS_PER_CALL]) for start in range(0, len(images), ROWS_PER_CALL)]
     with quiet_python(), load_tensorflow().device(CPU):
         answers = [[np.asarray(one) for one in _answer(classifier, novelty, part)] for part in parts]
-    return Answers(*(np.concatenate(one) for one in zip(*answers, strict=True)))
+    return NetworkAnswers(*(np.concatenate(one) for one in zip(*answers, strict=True)))
 
 
 def _answer(classifier: Any, novelty: Any, pixels: Any) -> tuple[Any, Any]:

@@ -11,7 +11,7 @@ from mnist_pipeline.data.dataset import Dataset
 from mnist_pipeline.errors import ExportError, IntegrityError
 from mnist_pipeline.export.backend import framework_versions
 from mnist_pipeline.export.canonical import canonical_bytes
-from mnist_pipeline.export.conversion import NOVELTY_OUTPUT, Answers, convert, load_keras_model, predict
+from mnist_pipeline.export.conversion import NOVELTY_OUTPUT, NetworkAnswers, convert, load_keras_model, predict
 from mnist_pipeline.export.folding import fold_reshapes
 from mnist_pipeline.files import write_bytes, write_json
 from mnist_pipeline.inference import Classifier, ModelMetadata, check_model_is_safe
@@ -90,11 +90,11 @@ def with_limits(config: ExportConfig, converted: "ModelProto", data: Dataset, me
     return to_bytes(converted, config.opset, metadata.model_copy(update={"limits": limits}))
 
 
-def _ask(onnx_bytes: bytes, images: NDArray[np.uint8]) -> Answers:
+def _ask(onnx_bytes: bytes, images: NDArray[np.uint8]) -> NetworkAnswers:
     probabilities, novelty = Classifier.load(onnx_bytes, device="cpu").answers(images)
     if novelty is None:
         raise ExportError("the converted model has no novelty output")
-    return Answers(probabilities, novelty)
+    return NetworkAnswers(probabilities, novelty)
 
 
 def to_bytes(converted: "ModelProto", opset: int, metadata: ModelMetadata) -> bytes:
@@ -118,7 +118,7 @@ def prove(
     config: ExportConfig,
     onnx_bytes: bytes,
     images: NDArray[np.uint8],
-    expected: Answers,
+    expected: NetworkAnswers,
     keras_sha256: str,
 ) -> Parity:
     """That onnxruntime says of the images, uint8 [n, 28, 28], what Keras said: ``expected``.

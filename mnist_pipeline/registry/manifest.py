@@ -267,14 +267,14 @@ def _check_identity(manifest: Manifest, model: str, version: str, where: str) ->
         )
 
 
-class Difference(Record):
+class FileDifference(Record):
     """A file of a version that is not as it was published."""
 
     file: str
     problem: str
 
 
-def compare_files(expected: Mapping[str, FileEntry], found: Mapping[str, FileEntry | None]) -> list[Difference]:
+def compare_files(expected: Mapping[str, FileEntry], found: Mapping[str, FileEntry | None]) -> list[FileDifference]:
     """How the files found differ from those that a manifest names, by file name.
 
     Args:
@@ -293,5 +293,5 @@ def compare_files(expected: Mapping[str, FileEntry], found: Mapping[str, FileEnt
             problem = f"changed: SHA-256 is {entry.sha256}, published was {expected[name].sha256}"
         else:
             continue
-        differences.append(Difference(file=name, problem=problem))
+        differences.append(FileDifference(file=name, problem=problem))
     return differences

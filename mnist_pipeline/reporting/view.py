@@ -25,8 +25,8 @@ SHADES = 6
 """Levels by which the cells of the confusion matrix are shaded; 0 is not."""
 
 # Whether it is champion is not for a page to say: it is drawn before the alias moves, and stays when a person moves it.
-Outcome = Literal["passed", "refused", "open"]
-HEADLINES: Mapping[Outcome, str] = {
+GateState = Literal["passed", "refused", "open"]
+HEADLINES: Mapping[GateState, str] = {
     "passed": "Passed the gate",
     "refused": "Refused",
     "open": "Not judged yet",
@@ -59,7 +59,7 @@ class Shown:
     total: int
 
 
-def outcome(inputs: ReportInputs) -> Outcome:
+def outcome(inputs: ReportInputs) -> GateState:
     if inputs.verdict is None:
         return "open"
     return "passed" if inputs.verdict.promoted else "refused"

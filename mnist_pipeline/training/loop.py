@@ -17,7 +17,7 @@ from mnist_pipeline.training.batching import Batching, derived_seed
 from mnist_pipeline.training.checkpoint import Checkpoint, CheckpointStore
 from mnist_pipeline.training.network import Network, TrainingData
 from mnist_pipeline.training.progress import ProgressReporter
-from mnist_pipeline.training.training_log import Metrics, TrainingLog, best_epoch
+from mnist_pipeline.training.training_log import LossAndAccuracy, TrainingLog, best_epoch
 from mnist_pipeline.training.weights import Arrays
 
 logger = logging.getLogger(__name__)
@@ -131,8 +131,8 @@ class Training:
     def _fit_epoch(self, network: Network, member: int, epoch: int, reporter: ProgressReporter) -> "EpochResult":
         """Train on the rows of the member's 1-based ``epoch``, with the validations inside and after it."""
         batching, log = network.batching, self.log
-        batches: list[Metrics] = []
-        validation: Metrics | None = None
+        batches: list[LossAndAccuracy] = []
+        validation: LossAndAccuracy | None = None
         deadline = self._deadline(member)
         for rows in batching.segments(epoch):
             callback = network.callback(batching.batches_before(epoch) + len(batches), reporter.batches, deadline)
@@ -179,9 +179,9 @@ class EpochResult:
     """
 
     log: TrainingLog
-    batches: list[Metrics]
+    batches: list[LossAndAccuracy]
     sizes: list[int]
-    validation: Metrics | None
+    validation: LossAndAccuracy | None
     out_of_time: bool
 
     def mean(self, name: Literal["loss", "accuracy"]) -> float:

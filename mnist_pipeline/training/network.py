@@ -18,7 +18,7 @@ from mnist_pipeline.training.backend import load_keras
 from mnist_pipeline.training.batching import Batching, Rows, derived_seed
 from mnist_pipeline.training.optimizers import build_optimizer, learning_rate
 from mnist_pipeline.training.progress import BatchReport
-from mnist_pipeline.training.training_log import Metrics
+from mnist_pipeline.training.training_log import LossAndAccuracy
 from mnist_pipeline.training.weights import Arrays
 
 # Batches that run without Python in between; more than a few gain nothing on the CPU and make the progress jerky.
@@ -128,7 +128,7 @@ class Network:
         """Of the 0-based ``step``."""
         return learning_rate(self.config, self.batching.batches, step)
 
-    def fit(self, rows: Rows, callback: Any) -> list[Metrics]:
+    def fit(self, rows: Rows, callback: Any) -> list[LossAndAccuracy]:
         """Train on the train rows in this order; metrics of each batch.
 
         Raises:
@@ -138,7 +138,7 @@ class Network:
         callback.raise_if_diverged()
         return self.batch_metrics.per_batch(callback.trained)
 
-    def validate(self) -> Metrics | None:
+    def validate(self) -> LossAndAccuracy | None:
         """Means over the validation rows; None where there are none.
 
         Raises:
@@ -157,7 +157,7 @@ class Network:
                 f"the validation loss became {loss:g} after step {step} at learning rate "
                 f"{self.learning_rate(step - 1):g}; lower the learning rate"
             )
-        return Metrics(float(loss), float(right))
+        return LossAndAccuracy(float(loss), float(right))
 
     def _kept(self) -> Any:
         """The network with the weights that would be kept now."""

@@ -8,7 +8,7 @@ from mnist_pipeline.runs.training_history import Batches, Epoch, Stopped, Valida
 from mnist_pipeline.schema import Record
 
 
-class Metrics(NamedTuple):
+class LossAndAccuracy(NamedTuple):
     """Means over some rows."""
 
     loss: float
@@ -25,12 +25,12 @@ class TrainingLog(Record):
     stopped: Stopped | None = None
     """Why it ended; None while it goes on."""
 
-    def with_batches(self, batches: list[Metrics]) -> Self:
+    def with_batches(self, batches: list[LossAndAccuracy]) -> Self:
         loss, accuracy = [batch.loss for batch in batches], [batch.accuracy for batch in batches]
         longer = Batches(loss=[*self.batches.loss, *loss], accuracy=[*self.batches.accuracy, *accuracy])
         return self.model_copy(update={"batches": longer})
 
-    def with_validation(self, measured: Metrics) -> Self:
+    def with_validation(self, measured: LossAndAccuracy) -> Self:
         """The validation rows were measured after the last of the batches."""
         validation = Validation(batch=len(self.batches.loss), loss=measured.loss, accuracy=measured.accuracy)
         return self.model_copy(update={"validations": [*self.validations, validation]})

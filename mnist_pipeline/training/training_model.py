@@ -17,7 +17,7 @@ from mnist_pipeline.config import AugmentationConfig
 from mnist_pipeline.errors import TrainingError
 from mnist_pipeline.training.augmentation import augment
 from mnist_pipeline.training.progress import BatchReport
-from mnist_pipeline.training.training_log import Metrics
+from mnist_pipeline.training.training_log import LossAndAccuracy
 
 ops = keras.ops
 
@@ -118,12 +118,12 @@ class BatchMetrics(keras.metrics.Metric):  # type: ignore[misc]  # Keras comes w
     def result(self) -> Any:
         return ops.convert_to_tensor(self.count)
 
-    def per_batch(self, batches: int) -> list[Metrics]:
+    def per_batch(self, batches: int) -> list[LossAndAccuracy]:
         """The first ``batches`` batches since the last reset."""
         sums = self.sums.numpy()[:batches].astype(np.float64)
         with np.errstate(invalid="ignore"):
             means = sums[:, :2] / sums[:, 2:]
-        return [Metrics(float(loss), float(accuracy)) for loss, accuracy in means]
+        return [LossAndAccuracy(float(loss), float(accuracy)) for loss, accuracy in means]
 
 
 class FitCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras comes without types
