@@ -148,8 +148,8 @@ class ScoreConfig(Config):
     """What the decoding of one image may take in a worker, beyond what the worker itself needs."""
     image_seconds: Seconds = 120
     """How long one image may take, reading included, before its worker is replaced."""
-    shard_images: int = Field(default=256, ge=16, le=65_536)
-    """Images per shard, on average: what is classified at once, and what is lost when a worker dies."""
+    shard_images: int = Field(default=1_024, ge=16, le=65_536)
+    """Images per shard at most, on average; fewer where they are large: what is lost when a worker dies."""
 
 
 class PipelineConfig(Config):

@@ -4,7 +4,7 @@ import hashlib
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from mnist_pipeline.imaging.errors import ImageError
 from mnist_pipeline.imaging.form import has_sprite_form, resize_only
 from mnist_pipeline.imaging.planes import Plane
 from mnist_pipeline.inference import Answers, ModelMetadata
+from mnist_pipeline.inference.classifier import CPU
 from mnist_pipeline.rejection.answering import answer
 from mnist_pipeline.rejection.answers import ERROR, NO_DIGIT, OK, REASON_NAMES
 from mnist_pipeline.scoring.records import ROW
@@ -27,6 +28,8 @@ NO_DIGEST = bytes(32)
 NO_SIGNATURE = Signature(0, 0)
 AT_ONCE = 128
 """Images whose form is looked at together: their temporary arrays fit into the cache."""
+BATCH = 32
+"""Images that a CPU classifies at once: what their layers say of them fits into the cache."""
 HELD_BYTES = 32_000_000
 """Planes that are held before they are answered."""
 
@@ -63,8 +66,7 @@ class Job:
     report: Callable[[int], None] = lambda _: None
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(NamedTuple):
     """A file that was read, and what became of it.
 
     Attributes:
@@ -205,7 +207,8 @@ class Rows:
         numbers, images = numbers[untouched], images[untouched]
         if len(numbers):
             self.asked = True
-            probabilities = self.model.probabilities(images, batch_size=len(images))
+            batch = BATCH if self.model.provider == CPU else len(images)
+            probabilities = self.model.probabilities(images, batch_size=batch)
             self.rows["probabilities"][numbers] = probabilities
             self._ask_about_novelty(numbers, images, probabilities)
 

@@ -28,7 +28,7 @@ from mnist_pipeline.scoring.resume import is_current
 from mnist_pipeline.scoring.shards import cut, read_shards
 from mnist_pipeline.scoring.sources.listing import Skipped
 from mnist_pipeline.scoring.sources.names import sorted_names
-from mnist_pipeline.scoring.sources.reading import open_reader
+from mnist_pipeline.scoring.sources.reading import open_reader, size_of
 from mnist_pipeline.scoring.statistics import Statistics
 from mnist_pipeline.scoring.version import preprocessing_version
 from mnist_pipeline.scoring.workers.pool import Pool
@@ -53,7 +53,7 @@ def plan(job: ScoringJob, names: BinaryIO | None = None, report_progress: Report
     started, outputs, skipped = time.monotonic(), job.outputs, Skipped()
     outputs.results.mkdir(parents=True, exist_ok=True)
     found = sorted_names(job, names, skipped, report_progress)
-    shards = cut(found, outputs, job.settings, job.config.shard_images)
+    shards = cut(found, outputs, job.settings, job.config.shard_images, size_of(job.source))
     found.close()
     return Plan(shards=shards, skipped=dict(skipped.entries), unreadable_folders=skipped.unreadable, started=started)
 

@@ -1,7 +1,8 @@
 """A sorted listing cut into shards whose keys say what their rows depend on.
 
-Where a shard ends is decided by the names themselves, as in content-defined chunking (Muthitacharoen, Chen and
-Mazieres, SOSP 2001): when files come or go, only the shards around them change, all others keep their keys.
+A shard holds about as much work as any other, by the bytes of its images, so that no core is still busy when the
+others are done. Where it ends is decided by the names themselves, as in content-defined chunking (Muthitacharoen, Chen
+and Mazieres, SOSP 2001): when files come or go, only the shards around them change, all others keep their keys.
 
     listing    every name, followed by a NUL
     shards     where each shard's names are in the listing, how many they are, and its key
@@ -9,39 +10,57 @@ Mazieres, SOSP 2001): when files come or go, only the shards around them change,
 
 import hashlib
 import struct
-import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import BinaryIO
+from zlib import crc32
 
 from mnist_pipeline.errors import IntegrityError
 from mnist_pipeline.files import canonical_json, sha256_bytes
 from mnist_pipeline.scoring.outputs import Outputs
 from mnist_pipeline.scoring.records import ScoringSettings, Shard, ShardRange
-from mnist_pipeline.scoring.sources.listing import END
+from mnist_pipeline.scoring.sources.listing import END, SortedNames
 
-LEAST = 4
-"""A shard holds at least a fourth of the average."""
+LEAST = 0.25
+"""Of the average: a shard holds no less work, but for the last."""
 MOST = 4
-"""A shard holds at most four times the average."""
+"""Times the average: a shard holds no more."""
+IMAGE_SECONDS, BYTE_SECONDS = 4e-5, 3e-8
+"""What an image costs about, on one core of a common machine: 28x28 PNG files, and JPEG files of 12 megapixels."""
+SHARD_SECONDS = 0.1
+"""Work in a shard, on average ..."""
+SHORTEST_SECONDS = 0.005
+"""... of which so much is worth the way to a worker and back ..."""
+SHARDS = 64
+"""... if it takes shorter shards to have so many of them."""
+SAMPLED = 4_096
+"""Of more images than these, every `SAMPLE`-th is looked at, and the next ones count as if they were as large."""
+SAMPLE = 16
 ENTRY = struct.Struct("<QII32s")
 """A shard on disk: offset, bytes and images of its names, and its key."""
 
 
-def cut(names: Iterable[bytes], outputs: Outputs, settings: ScoringSettings, shard_images: int) -> ShardRange:
+SizeOf = Callable[[bytes], int]
+"""Bytes of an image, without reading it."""
+
+
+def cut(
+    names: SortedNames, outputs: Outputs, settings: ScoringSettings, shard_images: int, size_of: SizeOf
+) -> ShardRange:
     """Write the listing and its shards.
 
     Args:
-        names: sorted.
+        names: of all images.
         outputs: say where.
         settings: what is to be done with each image.
-        shard_images: images per shard, on average.
+        shard_images: images per shard at most, on average.
+        size_of: the images that it is asked about.
 
     Returns:
         All of them.
     """
     base, offset, images, count = key_base(settings), 0, 0, 0
     with outputs.listing.open("wb") as listing, outputs.shards.open("wb") as shards:
-        for members in _groups(names, shard_images):
+        for members in _groups(names, shard_images, size_of):
             block = END.join(members) + END
             listing.write(block)
             shards.write(ENTRY.pack(offset, len(block), len(members), _key(base, block)))
@@ -79,17 +98,36 @@ def _read_shard(file: BinaryIO, number: int) -> Shard:
     return Shard(number, offset, length, images, key.hex())
 
 
-def _groups(names: Iterable[bytes], shard_images: int) -> Iterator[list[bytes]]:
+def _groups(names: SortedNames, shard_images: int, size_of: SizeOf) -> Iterator[list[bytes]]:
+    average, work = SHARD_SECONDS, _sampled(names, size_of)
+    if names.count <= SAMPLED:
+        known = [(name, _seconds(size_of(name))) for name in names]
+        average = min(max(sum(seconds for _, seconds in known) / SHARDS, SHORTEST_SECONDS), SHARD_SECONDS)
+        work = iter(known)
     group: list[bytes] = []
-    least, most = max(1, shard_images // LEAST), shard_images * MOST
-    spread = max(1, shard_images - least)
-    for name in names:
+    held = 0.0
+    for name, seconds in work:
+        share = max(seconds / average, 1 / shard_images)
         group.append(name)
-        if len(group) >= most or (len(group) >= least and zlib.crc32(name) % spread == 0):
+        held += share
+        if held >= MOST or (held >= LEAST and crc32(name) < share / (1 - LEAST) * 2**32):
             yield group
-            group = []
+            group, held = [], 0.0
     if group:
         yield group
+
+
+def _sampled(names: Iterable[bytes], size_of: SizeOf) -> Iterator[tuple[bytes, float]]:
+    """Each name, with the seconds that the last one takes whose size was looked at."""
+    seconds = 0.0
+    for name in names:
+        if not seconds or crc32(name) % SAMPLE == 0:
+            seconds = _seconds(size_of(name))
+        yield name, seconds
+
+
+def _seconds(size: int) -> float:
+    return IMAGE_SECONDS + BYTE_SECONDS * size
 
 
 def key_base(settings: ScoringSettings) -> bytes:

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from mnist_pipeline import CLASSES
 from mnist_pipeline.rejection.answers import OK, REASON_NAMES, STATUS_NAMES, ConfidenceThreshold
-from mnist_pipeline.rejection.rule import UNSURE, apply_threshold, confidences
+from mnist_pipeline.rejection.rule import UNSURE, apply_threshold
 from mnist_pipeline.scoring.records import ErrorExample
 from mnist_pipeline.scoring.results import ShardResults
-from mnist_pipeline.scoring.writers import Batch, escape_path, is_answered
+from mnist_pipeline.scoring.writers import Batch, escape_paths
 
 EXAMPLES = 20
 """Errors that are named one by one."""
@@ -83,10 +84,10 @@ class Statistics:
     def add(self, results: ShardResults) -> Batch:
         """Count the rows of the next shard; return them as they are to be written."""
         rows = apply_threshold(results.rows, self.threshold)
-        paths = [escape_path(name) for name in results.names]
+        paths = escape_paths(results.names)
         self.images += len(paths)
         self.provider = results.provider or self.provider
-        self._listing.update(b"".join(name + b"\0" for name in results.names))
+        self._listing.update(b"\0".join((*results.names, b"")))
         self._inputs.update(rows["sha256"].tobytes())
         self._signatures.update(np.stack([rows["size"], rows["modified_ns"]], axis=1).tobytes())
         for status, count in enumerate(np.bincount(rows["status"], minlength=len(STATUS_NAMES)).tolist()):
@@ -110,13 +111,14 @@ class Statistics:
         self.reasons[name] += len(rows)
 
     def _count_answers(self, results: ShardResults, batch: Batch) -> None:
-        answered = np.flatnonzero(is_answered(batch.rows))
-        each = np.ascontiguousarray(batch.rows["probabilities"])[answered]
-        confidence, digit = confidences(batch.rows[answered]), each.argmax(axis=1)
+        answered = np.flatnonzero(batch.answered)
+        confidence, digit = batch.confidences[answered], batch.digits[answered]
         status = batch.rows["status"][answered]
-        self.digits.update(digit[status == OK].tolist())
-        self.confidences.update(np.minimum(confidence * BINS, BINS - 1).astype(int).tolist())
-        for place in np.argsort(confidence, kind="stable")[:DOUBTFUL].tolist():
+        self.digits.update(dict(enumerate(np.bincount(digit[status == OK], minlength=CLASSES).tolist())))
+        bins = np.minimum(confidence * BINS, BINS - 1).astype(int)
+        self.confidences.update(dict(enumerate(np.bincount(bins, minlength=BINS).tolist())))
+        least = np.flatnonzero(confidence <= self._highest_shown)
+        for place in least[np.argsort(confidence[least], kind="stable")][:DOUBTFUL].tolist():
             row = int(answered[place])
             one = Doubtful(
                 -float(confidence[place]),
@@ -131,6 +133,11 @@ class Statistics:
                 heapq.heapreplace(self.doubtful, one)
             else:
                 break
+
+    @property
+    def _highest_shown(self) -> float:
+        """Confidence above which no further image is shown."""
+        return self.doubtful[0].confidence if len(self.doubtful) == DOUBTFUL else np.inf
 
     @property
     def least_confident(self) -> list[Doubtful]:

@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
@@ -32,7 +33,7 @@ _SPECIAL = re.compile(r"""[^\w./ ]""")
 _QUOTED = re.compile(r'[",\r\n]')
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Batch:
     """Rows as they are written, in order.
 
@@ -45,6 +46,28 @@ class Batch:
     paths: Sequence[str]
     rows: NDArray[np.void]
     errors: dict[int, tuple[str, str]]
+
+    @cached_property
+    def probabilities(self) -> NDArray[np.float32]:
+        """float32 [n, 10]."""
+        return np.ascontiguousarray(self.rows["probabilities"])
+
+    @cached_property
+    def digits(self) -> NDArray[np.int64]:
+        """int64 [n]: the most probable class of each row, whatever became of it."""
+        found: NDArray[np.int64] = self.probabilities.argmax(axis=1)
+        return found
+
+    @cached_property
+    def confidences(self) -> NDArray[np.float32]:
+        """float32 [n]: `rule.confidences`."""
+        return confidences(self.rows)
+
+    @cached_property
+    def answered(self) -> NDArray[np.bool_]:
+        """Which rows, bool [n]: the model was asked, so that there is a most probable digit."""
+        found: NDArray[np.bool_] = (self.rows["status"] != ERROR) & self.probabilities.any(axis=1)
+        return found
 
     def reasons(self) -> list[str]:
         """Of each row: why it is ``no_digit``, or the kind of its error, or ""."""
@@ -73,6 +96,12 @@ class Sink(Protocol):
 def escape_path(name: bytes) -> str:
     """A path as text, lossless: see the module."""
     return name.replace(b"\\", b"\\\\").decode("utf-8", "backslashreplace")
+
+
+def escape_paths(names: Sequence[bytes]) -> list[str]:
+    """`escape_path` of each."""
+    block = b"\0".join(names)  # the one byte that no path holds
+    return escape_path(block).split("\0") if names else []
 
 
 def parse_path(text: str) -> bytes:
@@ -128,11 +157,13 @@ class CsvSink:
 
     def write(self, batch: Batch) -> None:
         lines, reasons = [], batch.reasons()
+        plain = not _SPECIAL.search("".join(batch.paths))
         for row, (path, status, digit, confidence, each) in enumerate(
             _values(batch, probabilities=self._probabilities)
         ):
             answer = f"{digit},{confidence:.6f}" if digit is not None else ","
-            line = f"{cell(path)},{status},{answer},{reasons[row]},{cell(batch.sentence(row))}"
+            said = cell(batch.sentence(row)) if row in batch.errors else ""
+            line = f"{path if plain else cell(path)},{status},{answer},{reasons[row]},{said}"
             if each is not None:
                 line += "".join([f",{value:.6f}" for value in each] if digit is not None else "," * len(CLASS_COLUMNS))
             lines.append(line + "\n")
@@ -197,13 +228,12 @@ class ParquetSink:
     def write(self, batch: Batch) -> None:
         import pyarrow as pa
 
-        status, each = batch.rows["status"], batch.rows["probabilities"]
-        unknown = ~is_answered(batch.rows)
+        status, each, unknown = batch.rows["status"], batch.probabilities, ~batch.answered
         columns = [
             pa.array(batch.paths, pa.string()),
             pa.array(np.array(STATUS_NAMES, object)[status], pa.string()),
-            pa.array(each.argmax(axis=1).astype(np.int8), mask=unknown),
-            pa.array(confidences(batch.rows), mask=unknown),
+            pa.array(batch.digits.astype(np.int8), mask=unknown),
+            pa.array(batch.confidences, mask=unknown),
             pa.array([reason or None for reason in batch.reasons()], pa.string()),
             pa.array([batch.sentence(row) or None for row in range(len(batch.paths))], pa.string()),
         ]
@@ -231,18 +261,11 @@ class ParquetSink:
         self._rows = table.num_rows - ready
 
 
-def is_answered(rows: NDArray[np.void]) -> NDArray[np.bool_]:
-    """Which rows, bool [n]: the model was asked, so that there is a most probable digit, whatever became of it."""
-    answered: NDArray[np.bool_] = (rows["status"] != ERROR) & (rows["probabilities"].max(axis=1) > 0)
-    return answered
-
-
 def _values(batch: Batch, *, probabilities: bool) -> "zip[tuple[str, str, int | None, float, list[float] | None]]":
     """Path, status, digit (None where nothing was answered), confidence and, where wanted, all probabilities."""
-    each = np.ascontiguousarray(batch.rows["probabilities"])
-    digits: list[int | None] = each.argmax(axis=1).tolist()
-    for row in np.flatnonzero(~is_answered(batch.rows)).tolist():
+    digits: list[int | None] = batch.digits.tolist()
+    for row in np.flatnonzero(~batch.answered).tolist():
         digits[row] = None
     statuses = [STATUS_NAMES[status] for status in batch.rows["status"].tolist()]
-    all_of_them: list[list[float] | None] = each.tolist() if probabilities else [None] * len(digits)
-    return zip(batch.paths, statuses, digits, confidences(batch.rows).tolist(), all_of_them, strict=True)
+    all_of_them: list[list[float] | None] = batch.probabilities.tolist() if probabilities else [None] * len(digits)
+    return zip(batch.paths, statuses, digits, batch.confidences.tolist(), all_of_them, strict=True)

@@ -89,3 +89,11 @@ def test_progress_reaches_the_number_of_images(model, make_folder, tmp_path):
     score_folder(ScoreConfig(), make_folder(20), tmp_path / "out.csv", model.path, model.sha256, told.append)
     assert told[0].activity == "list images"
     assert (told[-1].activity, told[-1].done, told[-1].total, told[-1].unit) == ("score", 20, 20, "images")
+
+
+def test_a_few_large_images_are_shared_by_all_workers(make_folder, model, tmp_path):
+    folder = make_folder(1)
+    for number in range(12):
+        Image.fromarray(np.full((1_200, 1_200), number, np.uint8)).save(folder / f"{number}.bmp")
+    config = ScoreConfig(min_confidence=0, workers=2)
+    assert score_folder(config, folder, tmp_path / "out.csv", model.path, model.sha256).workers == 2

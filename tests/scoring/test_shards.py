@@ -8,6 +8,7 @@ from mnist_pipeline.scoring.outputs import Outputs
 from mnist_pipeline.scoring.records import ROW, Limits, Location, ScoringSettings
 from mnist_pipeline.scoring.results import ShardResults, read_results, write_results
 from mnist_pipeline.scoring.shards import cut, key_base, read_shards, shard_names, split
+from mnist_pipeline.scoring.sources.listing import SortedNames
 
 NAMES = [f"{number:04d}.png".encode() for number in range(200)]
 
@@ -37,9 +38,13 @@ def base(settings):
     return key_base(settings)
 
 
+def listed(names: list[bytes]) -> SortedNames:
+    return SortedNames(len(names), (), tuple(names))
+
+
 @pytest.fixture
 def whole(settings, outputs):
-    return cut(NAMES, outputs, settings, 16)
+    return cut(listed(NAMES), outputs, settings, 16, lambda _: 300)
 
 
 @pytest.fixture
@@ -49,6 +54,43 @@ def shards(whole, outputs):
 
 def test_the_shards_hold_every_name_once(shards, outputs, base):
     assert [name for shard in shards for name in shard_names(shard, outputs, base)] == NAMES
+
+
+def images_of(settings, outputs, sizes: list[int]) -> list[int]:
+    """How many images each shard holds of files with these sizes."""
+    names = [f"{number:07d}".encode() for number in range(len(sizes))]
+    whole = cut(listed(names), outputs, settings, 1_024, lambda name: sizes[int(name)])
+    assert whole.images == len(sizes)
+    return [shard.images for shard in read_shards(outputs, whole)]
+
+
+def test_a_few_photographs_are_as_many_shards_and_a_few_thousand_small_images_some_dozens(settings, outputs):
+    assert images_of(settings, outputs, [2_000_000] * 20) == [1] * 20
+    assert max(images_of(settings, outputs, [2_000_000] * 120)) <= 4
+    assert 10 <= len(images_of(settings, outputs, [300] * 4_000)) <= 64
+
+
+def test_photographs_between_small_images_get_shards_of_their_own_size(settings, outputs):
+    sizes = [300] * 10_000 + [2_000_000] * 400 + [300] * 10_000
+    images = images_of(settings, outputs, sizes)
+    ends = np.cumsum(images)
+    among = [count for count, end in zip(images, ends, strict=True) if 10_100 < end <= 10_400]
+    assert max(among) <= 8
+    assert max(images) >= 500
+    work = [sum(sizes[end - count : end]) for count, end in zip(images, ends, strict=True)]
+    assert max(work) <= 30_000_000
+
+
+def test_other_files_move_no_shard_but_those_around_them(settings, outputs):
+    names = [f"{number:07d}".encode() for number in range(20_000)]
+
+    def keys(chosen: list[bytes]) -> set[str]:
+        whole = cut(listed(chosen), outputs, settings, 256, lambda name: 300 + 40 * int(name[-2:]))
+        return {shard.key for shard in read_shards(outputs, whole)}
+
+    before, after = keys(names), keys(names[:9_000] + names[9_010:])
+    assert len(before) > 50
+    assert len(before - after) <= 4
 
 
 def test_ranges_hold_every_shard_once_and_enough_images_each(whole, shards, outputs):

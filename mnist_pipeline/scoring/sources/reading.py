@@ -17,6 +17,8 @@ from mnist_pipeline.scoring.records import Location
 
 AT_ONCE = 4_096
 """Bytes that one read gives as they were at one moment: a page."""
+OBJECT_BYTES = 100_000
+"""An object's size is not worth a request to its store: a way of some milliseconds, as is the work on so many bytes."""
 PAUSES = (0.05, 0.25, 1.0)
 """Seconds before each further attempt."""
 TRANSIENT = frozenset({errno.EIO, errno.EAGAIN, errno.EINTR, errno.EBUSY, errno.ETIMEDOUT, errno.ENOMEM, errno.ENFILE})
@@ -47,9 +49,10 @@ def signature_of(status: os.stat_result) -> Signature:
     File systems know times that 64 bits of nanoseconds do not hold (before 1677, after 2262): those are taken modulo
     584 years.
     """
-    modified = (status.st_mtime_ns + (1 << 63)) % (1 << 64) - (1 << 63)
-    found = Signature(status.st_size, modified)
-    return found if found != NOTHING else Signature(0, 1)
+    modified = status.st_mtime_ns
+    if not -(1 << 63) <= modified < 1 << 63:
+        modified = (modified + (1 << 63)) % (1 << 64) - (1 << 63)
+    return Signature(status.st_size, modified) if status.st_size or modified else Signature(0, 1)
 
 
 class Reader(Protocol):
@@ -117,16 +120,16 @@ class FileReader:
             if not stat.S_ISREG(before.st_mode):
                 raise ImageError("not a file", "is no regular file")
             signature = signature_of(before)
-            if before.st_size > self._max_bytes:
-                what = f"{before.st_size:,} bytes; at most {self._max_bytes:,} are read"
+            if signature.size > self._max_bytes:
+                what = f"{signature.size:,} bytes; at most {self._max_bytes:,} are read"
                 raise ImageError("too large", what, signature)
-            data = os.read(descriptor, before.st_size + 1)
+            data = os.read(descriptor, signature.size + 1)
             # One read gives a small file whole; the kernel may cut off a large one.
-            while 0 < len(data) < before.st_size and (more := os.read(descriptor, before.st_size - len(data))):
+            while 0 < len(data) < signature.size and (more := os.read(descriptor, signature.size - len(data))):
                 data += more
             # What came with one read is of one moment; what took several may be of several.
             torn = len(data) > AT_ONCE and os.fstat(descriptor).st_mtime_ns != before.st_mtime_ns
-            if len(data) != before.st_size or torn:
+            if len(data) != signature.size or torn:
                 raise ImageError("changed", "was being written while it was read")
         finally:
             os.close(descriptor)
@@ -161,6 +164,19 @@ def _as_image_error(error: OSError, absent: tuple[str, str]) -> ImageError:
     if error.errno in {errno.ELOOP, errno.ENXIO, errno.ENODEV, errno.EISDIR}:
         return ImageError("not a file", "is no regular file")
     return ImageError("unreadable", f"cannot be read: {error.strerror or error}")
+
+
+def size_of(location: Location) -> Callable[[bytes], int]:
+    """A function that tells how many bytes an image has about, without reading it; 0 where there is none."""
+    if location.kind == "prefix":
+        return lambda _: OBJECT_BYTES
+    reader = FileReader(location.root, 0, follow_links=location.kind == "list")
+
+    def size(name: bytes) -> int:
+        found = reader.signature(name)
+        return found.size if found is not None else 0
+
+    return size
 
 
 def open_reader(location: Location, max_bytes: int) -> Reader:

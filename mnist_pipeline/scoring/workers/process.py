@@ -12,8 +12,9 @@ from mnist_pipeline.scoring.records import Shard
 from mnist_pipeline.scoring.workers.start import exit_code, start_process
 from mnist_pipeline.scoring.workers.worker import IDLE, ScoreShard, Setup, SharedRow, work
 
-QUICK_SECONDS = 1.0
-"""A worker whose shards take less is given the next one before it is done, so that it never waits."""
+QUICK_SECONDS = 0.05
+"""A worker whose shards take less is given the next one before it is done, so that it never waits; one whose shards
+take more would hold what another one could begin with."""
 GRACE_SECONDS = 5.0
 """For the forkserver to tell how a worker ended."""
 
