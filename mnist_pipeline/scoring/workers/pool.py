@@ -112,13 +112,16 @@ class Pool:
         missing = min(wanted, self._size) - len(self._processes)
         if missing > 0:
             try:
-                self._processes.append(WorkerProcess(Setup(self._job)))
+                self._processes.append(WorkerProcess(self._setup()))
             except OSError as error:
                 if not self._processes:
                     raise PipelineError(f"no worker process can be started: {error.strerror or error}") from None
                 logger.warning("%d workers at once, no more can be started: %s", len(self._processes), error)
                 self._size = len(self._processes)
         return missing > 1
+
+    def _setup(self) -> Setup:
+        return Setup(self._job.settings, self._job.outputs, self._job.config.max_memory_megabytes)
 
     def _give(self) -> None:
         """Hand out what is waiting, to those first that have nothing to do."""

@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from mnist_pipeline.errors import PipelineError
-from mnist_pipeline.scoring.job import ScoringJob
-from mnist_pipeline.scoring.records import Shard
+from mnist_pipeline.scoring.outputs import Outputs
+from mnist_pipeline.scoring.records import ScoringSettings, Shard
 from mnist_pipeline.scoring.results import NO_ROOM
 from mnist_pipeline.scoring.workers.silence import silenced
 from mnist_pipeline.scoring.workers.start import ENVIRONMENT
@@ -33,14 +33,18 @@ PARENT_IS_GONE = 3
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """What a worker is started with.
+    """What a worker is started with: of its job no more than it needs, so that it loads no more.
 
     Attributes:
-        job: whose shards it scores.
+        settings: what all its shards have in common.
+        outputs: where their names are, and their rows go.
+        memory_megabytes: what one image may take.
         environment: variables, as they are now; those of the forkserver are as old as itself.
     """
 
-    job: ScoringJob
+    settings: ScoringSettings
+    outputs: Outputs
+    memory_megabytes: int
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
 
 
@@ -139,16 +143,15 @@ class _Scorer:
         def at_row(number: int) -> None:
             row.value = number
 
-        job = setup.job
-        settings = job.settings
+        settings = setup.settings
         reader = open_reader(settings.location, settings.limits.bytes)
         self._at_row = at_row
-        self._outputs, self._key_base = job.outputs, key_base(settings)
+        self._outputs, self._key_base = setup.outputs, key_base(settings)
         self._job = Job(reader, settings.preprocess, settings.limits.pixels, at_row)
         self._model = Classifier.load(
             settings.model, sha256=settings.model_sha256, device=settings.device, threads=1, spinning=False
         )
-        limit_memory(job.config.max_memory_megabytes)
+        limit_memory(setup.memory_megabytes)
 
     def answer(self, request: ScoreShard | TakePictures) -> Scored | Pictures:
         """Do what is asked for."""
