@@ -1,8 +1,8 @@
 """What the bytes of a file are, by their beginning, and what its header says of the image. Pure."""
 
 import struct
-import zlib
 from typing import NamedTuple
+from zlib import crc32
 
 from mnist_pipeline.imaging.errors import ImageError
 
@@ -12,6 +12,8 @@ READ = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF")
 """No format that is a program (EPS, PS, PDF), and none that starts one."""
 _PIXELS = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"})
 """Chunks of a PNG file that decide what its pixels are."""
+_CHUNK = struct.Struct(">I4s")
+"""Bytes and kind of a chunk of a PNG file."""
 _IHDR, _FRAME = struct.Struct(">II x B"), struct.Struct(">HHB")
 """Width, height and colour type of a PNG file; height, width and channels of a JPEG file."""
 _CONVERT = "save it as PNG or JPEG"
@@ -89,18 +91,22 @@ def only_pixels(data: bytes) -> tuple[bytes, bytes]:
     Raises:
         ImageError: kind ``corrupt``: it is cut off, or a chunk of its pixels is damaged.
     """
-    kept, exif, position, kind = [PNG], b"", len(PNG), b""
+    kept, exif, start, kind, size = [PNG], b"", len(PNG), b"", len(data)
     while kind != b"IEND":
-        start, kind = position, data[position + 4 : position + 8]
-        position += 12 + int.from_bytes(data[start : start + 4])
-        if position > len(data) or len(kind) < 4:
+        if start + 12 > size:
+            raise ImageError("corrupt", "is cut off before its end marker")
+        length, kind = _CHUNK.unpack_from(data, start)
+        end = start + 12 + length
+        if end > size:
             raise ImageError("corrupt", "is cut off before its end marker")
         if kind in _PIXELS:
-            if zlib.crc32(data[start + 4 : position - 4]) != int.from_bytes(data[position - 4 : position]):
+            chunk = data[start:end]
+            if crc32(chunk[4:-4]) != int.from_bytes(chunk[-4:]):
                 raise ImageError("corrupt", f"its {kind.decode()} chunk is damaged (wrong checksum)")
-            kept.append(data[start:position])
+            kept.append(chunk)
         elif kind == b"eXIf":
-            exif = data[start + 8 : position - 4]
+            exif = data[start + 8 : end - 4]
+        start = end
     return b"".join(kept), exif
 
 
