@@ -5,7 +5,6 @@ them, and it survives the loss of Prefect's database. So Prefect neither caches 
 Retries are the download's own (`FetchConfig.attempts`): nothing else here passes by itself.
 """
 
-from pathlib import Path
 from typing import TypeVar
 
 from prefect import task
@@ -39,9 +38,9 @@ def fetch(config: FetchConfig, run: Run) -> State[FetchedDataset]:
 
 
 @step
-def collect(folder: Path, dataset: FetchedDataset, run: Run) -> State[ExtraImages]:
-    """Read the labelled images that join the train rows."""
-    return _finished(run, "collect", steps.collect(folder, dataset, run, listener()))
+def collect(config: FetchConfig, dataset: FetchedDataset, run: Run) -> State[ExtraImages | None]:
+    """Read the own labelled images: those that join the train rows, and those that are measured."""
+    return Completed(data=steps.collect(config, dataset, run, listener()))
 
 
 @step
@@ -67,10 +66,10 @@ def export(
 
 @step
 def evaluate(
-    config: EvaluateConfig, dataset: FetchedDataset, exported: ExportedModel, run: Run
+    config: EvaluateConfig, dataset: FetchedDataset, exported: ExportedModel, extra: ExtraImages | None, run: Run
 ) -> State[EvaluatedModel]:
-    """Measure the ONNX model on the test rows."""
-    return _finished(run, "evaluate", steps.evaluate(config, dataset, exported, run, listener()))
+    """Measure the ONNX model on the test rows and the own-test images."""
+    return _finished(run, "evaluate", steps.evaluate(config, dataset, exported, run, listener(), extra=extra))
 
 
 @step

@@ -103,8 +103,8 @@ def _started(config: PipelineConfig, workspace: Path, *, fresh: bool) -> Iterato
 
 def _obtain(config: PipelineConfig, run: Run) -> tuple[FetchedDataset, ExtraImages | None]:
     dataset = tasks.fetch(config.fetch, run).result()
-    folder = config.fetch.extra_images
-    return dataset, tasks.collect(folder, dataset, run).result() if folder else None
+    labelled = steps.has_own_images(config.fetch, run)
+    return dataset, tasks.collect(config.fetch, dataset, run).result() if labelled else None
 
 
 def _make(config: PipelineConfig, dataset: FetchedDataset, extra: ExtraImages | None, run: Run) -> Summary:
@@ -112,7 +112,7 @@ def _make(config: PipelineConfig, dataset: FetchedDataset, extra: ExtraImages | 
     trained = tasks.train(config.training, dataset, extra, run).result()
     novel = tasks.novelty(dataset, run).result()
     exported = tasks.export(config.export, dataset, trained, novel, run).result()
-    evaluated = tasks.evaluate(config.evaluation, dataset, exported, run).result()
+    evaluated = tasks.evaluate(config.evaluation, dataset, exported, extra, run).result()
     summary = tasks.publish(config.publishing, dataset, trained, exported, evaluated, run).result()
     artifacts.show_run(run.directory, summary)
     return summary

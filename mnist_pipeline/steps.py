@@ -7,17 +7,20 @@ what is to be said of a candidate depends on today's champion, so every run judg
 """
 
 import time
-from pathlib import Path
 
 from mnist_pipeline.config import Config, EvaluateConfig, ExportConfig, FetchConfig, PublishConfig, TrainConfig
 from mnist_pipeline.data.fetch import fetch_dataset
+from mnist_pipeline.errors import DataError
 from mnist_pipeline.evaluation.evaluate import evaluate_model
 from mnist_pipeline.export import export_model
 from mnist_pipeline.inference import gpu_problem
-from mnist_pipeline.labels.extra_images import collect_extra_images
+from mnist_pipeline.labels.collect import collect_own_images
+from mnist_pipeline.labels.sources import find_images
+from mnist_pipeline.labels.store import open_labels
 from mnist_pipeline.progress import ReportProgress, no_progress
 from mnist_pipeline.publishing.publish import Candidate, publish_model, unchanged_champion
 from mnist_pipeline.publishing.summary import reused_from, summarise_release, summarise_unchanged
+from mnist_pipeline.registry.author import current_user
 from mnist_pipeline.runs.artifacts import (
     EvaluatedModel,
     ExportedModel,
@@ -42,7 +45,10 @@ NOVELTY = TRAINING
 EXPORT = Sources(
     ("data", "export", "inference", "rejection"), ("tensorflow", "keras", "tf2onnx", "onnx", "numpy", *ONNXRUNTIME)
 )
-EVALUATION = Sources(("data", "evaluation", "inference", "rejection"), ("onnx", "numpy", *ONNXRUNTIME))
+EVALUATION = Sources(
+    ("data", "evaluation", "imaging", "inference", "rejection", "scoring"),
+    ("onnx", "numpy", "opencv-python-headless", *ONNXRUNTIME),
+)
 
 
 def fetch(config: FetchConfig, run: Run, report_progress: ReportProgress = no_progress) -> FetchedDataset:
@@ -53,13 +59,25 @@ def fetch(config: FetchConfig, run: Run, report_progress: ReportProgress = no_pr
     return dataset
 
 
+def has_own_images(config: FetchConfig, run: Run) -> bool:
+    """Whether there may be own labelled images."""
+    return bool(config.labels or config.extra_images) or run.workspace.labels.is_dir()
+
+
 def collect(
-    folder: Path, dataset: FetchedDataset, run: Run, report_progress: ReportProgress = no_progress
-) -> ExtraImages:
-    """Read the labelled images of a folder, to be fitted besides the train rows."""
+    config: FetchConfig, dataset: FetchedDataset, run: Run, report_progress: ReportProgress = no_progress
+) -> ExtraImages | None:
+    """Own labelled images: those to be fitted besides the train rows, and those to be measured; None without any."""
     started = time.perf_counter()
-    extra = collect_extra_images(folder, dataset, run.workspace, report_progress)
-    run.note(extra.digest, extra, time.perf_counter() - started, None)
+    place = config.labels or run.workspace.labels
+    labels = open_labels(place)
+    if config.extra_images:
+        added = labels.add(find_images(config.extra_images), by=current_user())
+        if added.left_out and not (added.added or added.answered or added.known):
+            raise DataError(f"{config.extra_images}: no file is an image; {added.problems[0]}")
+    extra = collect_own_images(labels, str(place), dataset, run.workspace, report_progress)
+    if extra:
+        run.note(extra.digest, extra, time.perf_counter() - started, None)
     return extra
 
 
@@ -77,6 +95,7 @@ def train(
         with checkpoint_folder(run.workspace.checkpoints, key) as checkpoints:
             return train_model(config, dataset, run.directory, checkpoints, report_progress, extra=extra)
 
+    extra = extra if extra and extra.images else None
     inputs = [dataset, extra] if extra else [dataset]
     return run.once(TrainedModel, config=config, inputs=inputs, sources=TRAINING, work=work)
 
@@ -109,11 +128,14 @@ def evaluate(
     exported: ExportedModel,
     run: Run,
     report_progress: ReportProgress = no_progress,
+    *,
+    extra: ExtraImages | None = None,
 ) -> EvaluatedModel:
-    """Measure the ONNX model on every test row, on the device that is there now."""
+    """Measure the ONNX model on every test row and every own-test image, on the device that is there now."""
 
     def work(_: str) -> EvaluatedModel:
-        return evaluate_model(config, dataset, exported, run.directory, report_progress)
+        own_test = extra.own_test_archive if extra else None
+        return evaluate_model(config, dataset, exported, run.directory, report_progress, own_test=own_test)
 
     device = "cpu" if config.device == "cpu" or gpu_problem() else "gpu"
     return run.once(
@@ -122,7 +144,11 @@ def evaluate(
         inputs=[dataset, exported],
         sources=EVALUATION,
         work=work,
-        circumstances={"device": device, "fallback": dataset.fallback},
+        circumstances={
+            "device": device,
+            "fallback": dataset.fallback,
+            **({"own_test": extra.own_test_digest} if extra and extra.own_test_digest else {}),
+        },
     )
 
 

@@ -71,6 +71,8 @@ class Workspace:
     models = Below("models")
     model_cache = Below(".cache", "models")
     """Versions that were downloaded from a remote registry, by digest."""
+    labels = Below("labels")
+    """Own labelled images."""
     locks = Below(".locks")
 
     @property

@@ -16,6 +16,7 @@ from mnist_pipeline.cli import (
     doctor,
     explanation,
     flows,
+    labels,
     models,
     pipeline,
     report,
@@ -150,6 +151,7 @@ app.command("report")(report.report)
 for command in (explanation.explain, decisions.promote, decisions.rollback, decisions.approve, decisions.reject):
     models.app.command()(command)
 app.add_typer(runs.app, name="runs", cls=CommandGroup)
+app.add_typer(labels.app, name="labels", cls=CommandGroup)
 app.add_typer(models.app, name="models", cls=CommandGroup)
 app.command("deploy")(deploy.deploy)
 app.command("doctor")(doctor.doctor)

@@ -98,8 +98,8 @@ def train(
         run = Run.start(place, config, fresh=fresh)
         with run.ending():
             data = steps.fetch(config.fetch, run, report_progress)
-            folder = config.fetch.extra_images
-            extra = steps.collect(folder, data, run, report_progress) if folder else None
+            labelled = steps.has_own_images(config.fetch, run)
+            extra = steps.collect(config.fetch, data, run, report_progress) if labelled else None
             trained = steps.train(config.training, data, run, report_progress, extra=extra)
             steps.novelty(data, run, report_progress)
             run.finish("finished")
@@ -149,12 +149,13 @@ def evaluate(
     terminal: Terminal = ctx.obj
     from mnist_pipeline import steps
     from mnist_pipeline.files.writing import writing
-    from mnist_pipeline.runs.artifacts import ExportedModel, FetchedDataset
+    from mnist_pipeline.runs.artifacts import ExportedModel, ExtraImages, FetchedDataset
 
     run, config = _open(workspace, run_id, fresh)
     dataset, exported = run.output(FetchedDataset), run.output(ExportedModel)
     with writing(run.workspace.root), terminal.progress() as report_progress:
-        evaluated = steps.evaluate(config.evaluation, dataset, exported, run, report_progress)
+        extra = run.output(ExtraImages) if run.peek(ExtraImages) else None
+        evaluated = steps.evaluate(config.evaluation, dataset, exported, run, report_progress, extra=extra)
     terminal.result(
         {"run_id": run.directory.id} | evaluated.model_dump(mode="json"),
         f"run {run.directory.id}: accuracy {plain_percent(evaluated.accuracy)} on {evaluated.samples:,} test images",

@@ -28,7 +28,9 @@ class FetchConfig(Config):
     source: str | None = None
     """Mirror to read instead of the official source: https, s3 or file URL of a folder, or a directory."""
     extra_images: Path | None = None
-    """Folder with a folder of labelled images per class, which join the train rows; None means the dataset alone."""
+    """Folder with a folder of labelled images per class, which are added to the own labels first; None means none."""
+    labels: str | None = None
+    """Own labelled images: folder or s3://bucket/prefix; None means the workspace's own."""
     fall_back_to_digits: bool = False
     """Where the official source cannot be reached and no source is named: use the embedded digits, loudly."""
     connect_timeout: Seconds = 10
@@ -70,6 +72,8 @@ class GateConfig(Config):
     """Least accuracy over all test images."""
     min_class_accuracy: Fraction = 0.80
     """Least accuracy of every class."""
+    min_own_test_accuracy: Fraction | None = None
+    """Least accuracy over the own-test images, where there are some; None means not checked."""
     policy: Policy | None = None
     """What a candidate needs against the champion: better (any gain), significant (more than chance, by itself or with
     the candidates before it), not_worse (no loss beyond the margin); None means significant in retrain, unless ties

@@ -5,6 +5,7 @@ import io
 import statistics
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,8 @@ from mnist_pipeline.data.dataset import Dataset, Split
 from mnist_pipeline.data.order import stable_permutation
 from mnist_pipeline.errors import DataError
 from mnist_pipeline.evaluation import metrics
-from mnist_pipeline.evaluation.schema import Evaluation, Latency
+from mnist_pipeline.evaluation.own_test import measure_own_test
+from mnist_pipeline.evaluation.schema import Evaluation, Latency, OwnTest
 from mnist_pipeline.files import open_atomic, write_json, write_text
 from mnist_pipeline.inference import AnswerLimits, Answers, Classifier
 from mnist_pipeline.inference.probabilities import require_probabilities
@@ -39,8 +41,12 @@ def evaluate_model(
     exported: ExportedModel,
     run: RunDirectory,
     report_progress: ReportProgress = no_progress,
+    *,
+    own_test: Path | None = None,
 ) -> EvaluatedModel:
     """Predict every test row once; write evaluation.json, evaluation.csv and predictions.npy.
+
+    The own-test images are those in ``own_test`` (own_test.zip), where there are some.
 
     The limits for "no digit" are those of the model file; what they do to the test rows is measured here.
 
@@ -59,6 +65,7 @@ def evaluate_model(
         classifier,
         answers,
         latency=[time_calls(classifier, data.test.images, batch) for batch in LATENCY_BATCHES],
+        own_test=measure_own_test(classifier, own_test, list(data.class_names)) if own_test else None,
     )
     with open_atomic(run.predictions) as file:
         np.save(file, answers.probabilities, allow_pickle=False)
@@ -102,6 +109,7 @@ def measure(
     answers: Answers,
     *,
     latency: list[Latency],
+    own_test: OwnTest | None = None,
 ) -> Evaluation:
     """Everything that evaluation.json says, from the one prediction pass."""
     labels, probabilities = data.test.labels, answers.probabilities
@@ -126,6 +134,7 @@ def measure(
         reliability=bins,
         coverage=metrics.coverage(labels, probabilities),
         rejection=_rejection(classifier.metadata.limits, labels, answers),
+        own_test=own_test,
         latency=latency,
         examples=examples(len(labels)),
         model_sha256=classifier.sha256,

@@ -79,6 +79,44 @@ class Latency(Record):
     p95_ms: float
 
 
+class OwnMistake(Record):
+    """An own-test image that the model got wrong; classes are 0 to 9, or 10: no digit."""
+
+    digest: str
+    true: int
+    answer: int
+
+
+class OwnTest(Record):
+    """The own-test images, answered as `score` answers them; "no digit" is an eleventh class."""
+
+    samples: int
+    accuracy: float
+    accuracy_interval: Interval
+    """Wilson score interval (Wilson 1927)."""
+    per_class: list[ClassMetrics]
+    confusion_matrix: list[list[int]]
+    """Rows: true label. Columns: answer. Eleven of each."""
+    digits: int
+    """Images that show a digit."""
+    digits_refused: int
+    no_digits: int
+    """Images that show none."""
+    no_digits_refused: int
+    mistakes: list[OwnMistake]
+
+
+class OwnComparison(Record):
+    """Candidate and champion on the same own-test images."""
+
+    samples: int
+    fixed: list[str]
+    """Digests of images that the champion got wrong and the candidate gets right."""
+    broken: list[str]
+    p_value: float
+    """Exact two-sided McNemar test."""
+
+
 class Evaluation(Record):
     """One prediction pass of one model over all test rows of one dataset."""
 
@@ -105,6 +143,8 @@ class Evaluation(Record):
     coverage: list[CoveragePoint]
     rejection: Rejection | None = None
     """None where nothing is held out for validation."""
+    own_test: OwnTest | None = None
+    """None where there are no own-test images."""
     latency: list[Latency]
     examples: list[int]
     """Test rows of the 20 input examples, drawn with a fixed seed."""
@@ -141,6 +181,8 @@ class Comparison(Record):
     p_value: float
     """Exact two-sided McNemar test (binomial on the discordant pairs); 1 where there are none."""
     per_class: list[ClassChange]
+    own_test: OwnComparison | None = None
+    """None where there are no own-test images."""
 
 
 class Check(Record):

@@ -9,7 +9,8 @@ from mnist_pipeline.data.dataset import Dataset
 from mnist_pipeline.errors import DataError, IntegrityError
 from mnist_pipeline.evaluation import metrics
 from mnist_pipeline.evaluation.evaluate import predict
-from mnist_pipeline.evaluation.schema import ClassChange, Comparison, Evaluation
+from mnist_pipeline.evaluation.own_test import measure_own_test
+from mnist_pipeline.evaluation.schema import ClassChange, Comparison, Evaluation, OwnComparison, OwnTest
 from mnist_pipeline.files import write_json
 from mnist_pipeline.inference import Classifier
 from mnist_pipeline.runs.artifacts import FetchedDataset
@@ -17,9 +18,15 @@ from mnist_pipeline.workspace import RunDirectory
 
 
 def compare_with_champion(
-    dataset: FetchedDataset, run: RunDirectory, champion_model: Path, champion_version: str, champion_sha256: str
+    dataset: FetchedDataset,
+    run: RunDirectory,
+    champion_model: Path,
+    champion_version: str,
+    champion_sha256: str,
+    *,
+    own_test: Path | None = None,
 ) -> Comparison:
-    """Run the champion on the test rows, on the candidate's device; write comparison.json.
+    """Run the champion on the test rows and on the own-test images, on the candidate's device; write comparison.json.
 
     The candidate's answers are those of its one prediction pass (``run.predictions``); so are the champion's,
     where it is the candidate.
@@ -50,8 +57,23 @@ def compare_with_champion(
         champion_sha256=champion_sha256,
         champion_dataset_digest=classifier.metadata.dataset_digest,
     )
+    if own_test and evaluation.own_test:
+        there = evaluation.own_test if itself else measure_own_test(classifier, own_test, evaluation.class_names)
+        comparison = comparison.model_copy(update={"own_test": compare_own(evaluation.own_test, there)})
     write_json(run.comparison, comparison.model_dump(mode="json"))
     return comparison
+
+
+def compare_own(candidate: OwnTest, champion: OwnTest) -> OwnComparison:
+    """Where two models differ on the same own-test images."""
+    wrong, was_wrong = ({mistake.digest for mistake in one.mistakes} for one in (candidate, champion))
+    fixed, broken = sorted(was_wrong - wrong), sorted(wrong - was_wrong)
+    return OwnComparison(
+        samples=candidate.samples,
+        fixed=fixed,
+        broken=broken,
+        p_value=metrics.mcnemar(len(fixed), len(broken)),
+    )
 
 
 def stored_answers(run: RunDirectory, evaluation: Evaluation, labels: NDArray[np.integer]) -> NDArray[np.int64]:

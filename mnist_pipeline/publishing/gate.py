@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from mnist_pipeline.config import GateConfig
-from mnist_pipeline.evaluation.schema import Check, Comparison, Evaluation, Verdict
+from mnist_pipeline.evaluation.schema import Check, Comparison, Evaluation, OwnComparison, Verdict
 from mnist_pipeline.publishing.evidence import Pairs, corrected_accuracy, score_variance
 from mnist_pipeline.publishing.policies import POLICIES, is_significantly_worse
 from mnist_pipeline.runs.parity import Parity
@@ -64,6 +64,7 @@ def judge(
         _calibration(config, evaluation),
         *_latency(config, evaluation),
         *_size(config, onnx_bytes),
+        *_own_test(config, evaluation, comparison),
         infrastructure,
         *([withdrawal] if withdrawal else []),
     ]
@@ -157,6 +158,43 @@ def _champion(config: GateConfig, evaluation: Evaluation, comparison: Comparison
             f"Against champion {comparison.champion_version}: accuracy {percent(comparison.candidate_accuracy)} after "
             f"{percent(comparison.champion_accuracy)}, {pairs.fixed:,} images fixed and "
             f"{pairs.broken:,} broken, p = {comparison.p_value:.3g}: {ruling.why}."
+        ),
+    )
+
+
+def _own_test(config: GateConfig, evaluation: Evaluation, comparison: Comparison | None) -> list[Check]:
+    """The floor where one is set, and no significant loss where there is a champion, whatever the policy."""
+    own = evaluation.own_test
+    if own is None:
+        return []
+    checks = []
+    if (floor := config.min_own_test_accuracy) is not None:
+        passed = own.accuracy >= floor
+        relation = "reaches" if passed else "is below"
+        sentence = (
+            f"On the own-test images, accuracy {percent(own.accuracy)} (of {own.samples:,}) {relation} the floor of "
+            f"{percent(floor)}."
+        )
+        checks.append(
+            Check(name="own-test accuracy", value=own.accuracy, threshold=floor, passed=passed, sentence=sentence)
+        )
+    if comparison and comparison.own_test:
+        checks.append(_own_test_loss(config, comparison.champion_version, comparison.own_test))
+    return checks
+
+
+def _own_test_loss(config: GateConfig, champion: str, own: OwnComparison) -> Check:
+    pairs = Pairs(len(own.fixed), len(own.broken))
+    worse = is_significantly_worse(config, pairs)
+    relation = "significantly worse" if worse else "not significantly worse"
+    return Check(
+        name="own test",
+        value=pairs.gain / own.samples,
+        threshold=None,
+        passed=not worse,
+        sentence=(
+            f"On the {own.samples:,} own-test images, against champion {champion}: {pairs.fixed:,} images fixed and "
+            f"{pairs.broken:,} broken, p = {own.p_value:.3g}: {relation} (level {config.significance:g})."
         ),
     )
 

@@ -243,7 +243,15 @@ class _Trial:
             directory.comparison.unlink(missing_ok=True)
             return None
         dataset = self.candidate.dataset
-        return compare_with_champion(dataset, directory, champion.path, champion.version, champion.sha256)
+        extra = self.run.peek(ExtraImages)
+        return compare_with_champion(
+            dataset,
+            directory,
+            champion.path,
+            champion.version,
+            champion.sha256,
+            own_test=extra.verify().own_test_archive if extra else None,
+        )
 
     def _against(self, verdict: Verdict) -> AgainstChampion | None:
         if self.champion is None:

@@ -23,10 +23,10 @@ class Author:
         Raises:
             UsageError: the reason says nothing, or is not text.
         """
-        return Author(who or _current_user(), run, check_reason(reason))
+        return Author(who or current_user(), run, check_reason(reason))
 
 
-def _current_user() -> str:
+def current_user() -> str:
     try:
         user = getpass.getuser()
     except (OSError, KeyError, ImportError):

@@ -78,8 +78,11 @@ class FetchedDataset(Output):
         return {"dataset": self.name, "digest": self.digest}
 
 
+OWN_TEST = "own_test.zip"
+
+
 class ExtraImages(Output):
-    """Labelled images that join the train rows of a dataset: images.npy, labels.npy, extra.json."""
+    """Own labelled images: images.npy and labels.npy join the train rows, own_test.zip is measured; extra.json."""
 
     step = "collect"
 
@@ -87,11 +90,20 @@ class ExtraImages(Output):
     """Hex SHA-256 that identifies pixels and labels."""
     images: int
     source: str
-    """The folder that they came from."""
+    """Where they came from."""
+    own_test: int = 0
+    """Own images that are never fitted, in own_test.zip."""
+    own_test_digest: str | None = None
+    """Hex SHA-256 that identifies these and their labels; None where there are none."""
 
     @property
     def identity(self) -> dict[str, str]:
         return {"extra_images": self.digest}
+
+    @property
+    def own_test_archive(self) -> Path | None:
+        """The own-test images; None where there are none."""
+        return self.directory / OWN_TEST if self.own_test else None
 
 
 class TrainedModel(Output):

@@ -1,0 +1,117 @@
+"""Own labelled images: add them, list them, settle what is said of them."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mnist_pipeline.cli import options
+from mnist_pipeline.cli.formats import moment
+from mnist_pipeline.cli.options import WORKSPACE
+from mnist_pipeline.cli.tables import Table
+from mnist_pipeline.cli.terminal import Terminal
+from mnist_pipeline.errors import UsageError
+from mnist_pipeline.workspace import Workspace
+
+if TYPE_CHECKING:
+    from mnist_pipeline.labels.store import LabelStore
+
+app = typer.Typer(help="Own labelled images: for training, and for a test of one's own.")
+
+Labels = Annotated[
+    str | None, typer.Option("--labels", help="Folder or s3://bucket/prefix; the workspace's own where none.")
+]
+
+
+@app.command()
+def add(
+    ctx: typer.Context,
+    source: Annotated[Path, typer.Argument(help="Folder with a folder per class, or a table path,label.")],
+    by: Annotated[str, typer.Option("--by", help="Who labelled them.")],
+    labels: Labels = None,
+    workspace: options.Workspace = WORKSPACE,
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+) -> None:
+    """Keep labelled images (0 to 9, or none for no digit); each is for training or for the own test, for ever."""
+    terminal = Terminal.open(ctx, as_json=as_json, quiet=quiet, verbose=verbose)
+    from mnist_pipeline.files.writing import writing
+    from mnist_pipeline.labels.sources import find_images
+
+    with writing(workspace):
+        store = _open(labels, workspace)
+        found = store.add(find_images(source), by=by)
+        summary = store.catalog().summarise()
+    terminal.result(
+        found.model_dump(mode="json") | summary.model_dump(mode="json"),
+        f"{found.added:,} images are new, {found.answered:,} have one more answer, {found.known:,} were known",
+        *(f"left out   {problem}" for problem in found.problems),
+        f"now        {summary.train:,} for training, {summary.own_test:,} own-test, {summary.conflicts:,} conflicts",
+    )
+
+
+@app.command("list")
+def list_labels(
+    ctx: typer.Context,
+    labels: Labels = None,
+    workspace: options.Workspace = WORKSPACE,
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+) -> None:
+    """How many images there are, by class, side and person."""
+    terminal = Terminal.open(ctx, as_json=as_json, quiet=quiet, verbose=verbose)
+    summary = _open(labels, workspace).catalog().summarise()
+    names = sorted({name for counts in summary.classes.values() for name in counts})
+    rows = [(name, *(f"{summary.classes[side].get(name, 0):,}" for side in ("train", "own-test"))) for name in names]
+    terminal.table(
+        summary.model_dump(mode="json"),
+        Table(["label", "train", "own-test"], rows, needed=3),
+        f"{summary.train:,} for training, {summary.own_test:,} own-test, {summary.conflicts:,} conflicts",
+        *(f"{person}: {count:,} answers" for person, count in summary.people.items()),
+    )
+
+
+@app.command()
+def conflicts(
+    ctx: typer.Context,
+    settle: Annotated[str | None, typer.Option("--settle", help="Digest of an image, or the beginning of it.")] = None,
+    label: Annotated[str | None, typer.Option("--label", help="What it is: 0 to 9, or none; with --settle.")] = None,
+    by: Annotated[str | None, typer.Option("--by", help="Who decides; with --settle.")] = None,
+    labels: Labels = None,
+    workspace: options.Workspace = WORKSPACE,
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+) -> None:
+    """Images of which people say different things; they are left out until one answer is settled on."""
+    terminal = Terminal.open(ctx, as_json=as_json, quiet=quiet, verbose=verbose)
+    from mnist_pipeline.files.writing import writing
+    from mnist_pipeline.labels.sources import parse_label
+
+    store = _open(labels, workspace)
+    if settle is not None:
+        chosen = parse_label(label or "")
+        if chosen is None or not (by or "").strip():
+            raise UsageError("--settle needs --label (0 to 9, or none) and --by NAME")
+        with writing(workspace):
+            store.settle(settle, chosen, by=by or "")
+    found = store.catalog().conflicts
+    if not found:
+        terminal.say("no conflicts")
+    rows = [
+        (image.digest[:12], answer.label, answer.by, moment(answer.when), answer.source)
+        for image in found
+        for answer in image.standing
+    ]
+    terminal.table(
+        {"conflicts": [image.model_dump(mode="json") for image in found]},
+        Table(["image", "label", "by", "when", "source"], rows, needed=3),
+    )
+
+
+def _open(labels: str | None, workspace: Path) -> "LabelStore":
+    from mnist_pipeline.labels.store import open_labels
+
+    return open_labels(labels or Workspace(workspace).labels)

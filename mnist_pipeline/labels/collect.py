@@ -1,0 +1,214 @@
+"""Own labelled images made ready for a run: the train side as arrays, the own-test side as files.
+
+The train side joins the train rows only. The dataset keeps its digest, its validation and its test rows, so that models
+with and without own images are compared on the same images. The own-test side is measured and never fitted.
+"""
+
+import hashlib
+import io
+import logging
+import zipfile
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mnist_pipeline import MAX_MEGAPIXELS, SIDE
+from mnist_pipeline.data.dataset import Dataset
+from mnist_pipeline.data.store import IMAGES, LABELS
+from mnist_pipeline.errors import IntegrityError
+from mnist_pipeline.files import open_atomic, sha256_bytes, write_json
+from mnist_pipeline.files.folders import replace_folder, scratch_folder
+from mnist_pipeline.imaging.decoding import decode
+from mnist_pipeline.imaging.form import has_sprite_form
+from mnist_pipeline.imaging.likeness import are_alike, ink_box, most_similar, read_outline
+from mnist_pipeline.imaging.planes import Plane
+from mnist_pipeline.imaging.readings import read_flat
+from mnist_pipeline.labels.catalog import LabelledImage
+from mnist_pipeline.labels.schema import NO_DIGIT
+from mnist_pipeline.labels.store import LabelStore
+from mnist_pipeline.progress import Progress, ReportProgress, no_progress
+from mnist_pipeline.runs.artifacts import OWN_TEST, ExtraImages, FetchedDataset, Output
+from mnist_pipeline.schema import Record
+from mnist_pipeline.workspace import Workspace
+
+CARD = "extra.json"
+PROBLEMS_SHOWN = 20
+KNOWN = "in the dataset already"
+LIKE_OWN_TEST = "like an own-test image"
+WITHOUT_DIGIT = "labelled as no digit"
+EPOCH = (1980, 1, 1, 0, 0, 0)
+logger = logging.getLogger(__name__)
+
+
+class ExtraCard(Record):
+    """``extra.json``: what is fitted, what is measured, and what was left out and why."""
+
+    digest: str
+    own_test_digest: str | None
+    source: str
+    created: datetime
+    classes: dict[str, int]
+    """Class name -> images that are fitted."""
+    own_test: dict[str, int]
+    """Label -> images that are measured."""
+    left_out: dict[str, int]
+    """Reason -> images of the train side that are not fitted."""
+    problems: list[str]
+    """The first of these, each with its reason."""
+
+
+def collect_own_images(
+    store: LabelStore, source: str, dataset: FetchedDataset, workspace: Workspace, report: ReportProgress = no_progress
+) -> ExtraImages | None:
+    """Both sides of the labels, stored below ``datasets/``; None where there are no labels.
+
+    Of the train side is left out, counted and told: what shows no digit, what is in the dataset already (a test image
+    must not be trained on), and what is like an own-test image, which can only be where copies were added at once.
+
+    Args:
+        store: the labels.
+        source: where they are, for people.
+        dataset: that the images are for.
+        workspace: where they are stored.
+        report: is told how many were read.
+
+    Returns:
+        images.npy (uint8 [n, 28, 28]), labels.npy (uint8 [n]), own_test.zip, extra.json.
+    """
+    catalog = store.catalog()
+    train, own = catalog.settled("train"), catalog.settled("own-test")
+    if not train and not own:
+        return None
+    data = Dataset.open(dataset.directory)
+    never = [image for image in catalog.images.values() if image.side == "own-test"]
+    images, labels, problems = _fit(store, train, never, data, report)
+    if problems:
+        logger.warning(
+            "own labels: %d of %d images of the train side are left out; %s", len(problems), len(train), problems[0][1]
+        )
+    packed = _pack(store, own)
+    card = ExtraCard(
+        digest=sha256_bytes(images.tobytes() + labels.tobytes()),
+        own_test_digest=sha256_bytes(packed) if own else None,
+        source=source,
+        created=datetime.now(UTC),
+        classes={name: int((labels == label).sum()) for label, name in enumerate(data.class_names)},
+        own_test=dict(sorted(Counter(str(image.label) for image in own).items())),
+        left_out=dict(Counter(reason for reason, _ in problems)),
+        problems=[text for _, text in problems[:PROBLEMS_SHOWN]],
+    )
+    both = sha256_bytes(f"{card.digest}{card.own_test_digest}".encode())
+    return _store(workspace.datasets / f"extra-{both[:12]}", images, labels, packed, card)
+
+
+def _fit(
+    store: LabelStore, train: list[LabelledImage], never: list[LabelledImage], data: Dataset, report: ReportProgress
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8], list[tuple[str, str]]]:
+    """Images [n, 28, 28] and labels [n] to fit; and reason and message of each image that is left out."""
+    known = {_fingerprint(image) for image in data.images}
+    images: list[NDArray[np.uint8]] = []
+    labels: list[int] = []
+    problems: list[tuple[str, str]] = []
+    for number, (one, plane, leak) in enumerate(_planes(store, train, never), 1):
+        image, reason = (None, leak) if leak else _read(plane)
+        if image is not None and _fingerprint(image) in known:
+            reason = KNOWN
+        if one.label == NO_DIGIT:
+            reason = WITHOUT_DIGIT
+        if reason or image is None:
+            problems.append((reason.partition(":")[0], f"{one.answers[0].source}: {reason}"))
+        else:
+            known.add(_fingerprint(image))
+            images.append(image)
+            labels.append(int(one.label or 0))
+        report(Progress("read own images", number, len(train), "images"))
+    return np.array(images, np.uint8).reshape(-1, *data.card.image_size), np.array(labels, np.uint8), problems
+
+
+def _planes(
+    store: LabelStore, train: list[LabelledImage], never: list[LabelledImage]
+) -> Iterator[tuple[LabelledImage, Plane, str]]:
+    """Each image of the train side with its plane, and why it must not be fitted or ""."""
+    outlines = np.array([read_outline(image.answers[0].outline) for image in never], np.uint8)
+    boxes: dict[int, Plane] = {}
+    for one in train:
+        plane = _plane(store, one)
+        similar = most_similar(read_outline(one.answers[0].outline), outlines)
+        boxes |= {place: ink_box(_plane(store, never[place])) for place in similar if place not in boxes}
+        leaks = any(are_alike(ink_box(plane), boxes[place]) for place in similar)
+        yield one, plane, LIKE_OWN_TEST if leaks else ""
+
+
+def _plane(store: LabelStore, image: LabelledImage) -> Plane:
+    return decode(store.image(image.digest), int(MAX_MEGAPIXELS * 1e6))
+
+
+def _read(plane: Plane) -> tuple[NDArray[np.uint8] | None, str]:
+    """The image in the sprite's form, or why there is none.
+
+    Nothing else than the flat reading can be trusted without a model that chooses.
+    """
+    if plane.shape == (SIDE, SIDE) and has_sprite_form(plane[np.newaxis])[0]:
+        return plane, ""
+    reading = read_flat(plane)
+    if reading is None:
+        return None, "no digit: blank"
+    return reading.image, f"no digit: {reading.objection}" if reading.objection else ""
+
+
+def _fingerprint(image: NDArray[np.uint8]) -> bytes:
+    return hashlib.blake2b(image.tobytes(), digest_size=16).digest()
+
+
+def _pack(store: LabelStore, own: list[LabelledImage]) -> bytes:
+    """A ZIP file of the images as they were added, named label/digest; the same images give the same bytes."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for image in sorted(own, key=lambda one: one.digest):
+            archive.writestr(zipfile.ZipInfo(f"{image.label}/{image.digest}", EPOCH), store.image(image.digest))
+    return packed.getvalue()
+
+
+def _store(
+    final: Path, images: NDArray[np.uint8], labels: NDArray[np.uint8], packed: bytes, card: ExtraCard
+) -> ExtraImages:
+    with scratch_folder(final.parent, "extra") as scratch:
+        np.save(scratch / IMAGES, images)
+        np.save(scratch / LABELS, labels)
+        with open_atomic(scratch / OWN_TEST) as file:
+            file.write(packed)
+        write_json(scratch / CARD, card.model_dump(mode="json"))
+        stored = _stored(final, card)
+        if stored is None:
+            replace_folder(scratch, final)
+            stored = _stored(final, card)
+    if stored is None:
+        raise IntegrityError(f"{final} was changed while it was written; run the same command again")
+    return stored
+
+
+def _stored(final: Path, card: ExtraCard) -> ExtraImages | None:
+    """The stored images, where they are those of the card."""
+    try:
+        images, labels = (np.load(final / name, allow_pickle=False) for name in (IMAGES, LABELS))
+        packed = (final / OWN_TEST).read_bytes()
+        files = Output.digests(final / IMAGES, final / LABELS, final / OWN_TEST, final / CARD)
+    except (OSError, ValueError, EOFError):
+        return None
+    if sha256_bytes(images.tobytes() + labels.tobytes()) != card.digest:
+        return None
+    if card.own_test_digest and sha256_bytes(packed) != card.own_test_digest:
+        return None
+    return ExtraImages(
+        directory=final,
+        files=files,
+        digest=card.digest,
+        images=len(labels),
+        source=card.source,
+        own_test=sum(card.own_test.values()),
+        own_test_digest=card.own_test_digest,
+    )

@@ -1,0 +1,235 @@
+"""Own labelled images: each kept by the digest of its content, with every answer that was given, by whom and when.
+
+    images/<sha256>            the file as it was added
+    answers/<time>-<id>.jsonl  one addition: a line for each image
+
+Nothing is ever overwritten: an addition is a file of its own, so that several people can add at once, in a folder or in
+an object store, and what a killed one left behind is whole or not there. What an image's label is follows from all
+answers: `catalog`.
+"""
+
+import hashlib
+import logging
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mnist_pipeline import MAX_MEGABYTES, MAX_MEGAPIXELS
+from mnist_pipeline.errors import IntegrityError, UsageError
+from mnist_pipeline.files.locks import ProcessLock
+from mnist_pipeline.imaging.decoding import decode
+from mnist_pipeline.imaging.errors import ImageError
+from mnist_pipeline.imaging.likeness import are_alike, ink_box, most_similar, outline, read_outline
+from mnist_pipeline.imaging.planes import Plane
+from mnist_pipeline.labels.catalog import Catalog
+from mnist_pipeline.labels.places import FolderPlace, Place, open_place
+from mnist_pipeline.labels.schema import NO_DIGIT, Answer, Side
+from mnist_pipeline.schema import Record
+
+__all__ = ["NO_DIGIT", "Added", "LabelStore", "NewImage", "open_labels"]
+
+OWN_TEST_SHARE = 0.3
+ANSWERS, IMAGES = "answers", "images"
+LOCK_SECONDS = 300
+PROBLEMS_SHOWN = 20
+logger = logging.getLogger(__name__)
+
+
+class NewImage(Record):
+    """An image to add."""
+
+    source: str
+    """Where it came from, for people."""
+    data: bytes
+    """The file as it is."""
+    label: str
+    """``0`` to ``9``, or `NO_DIGIT`."""
+
+
+class Added(Record):
+    """What became of an addition."""
+
+    added: int
+    """Images that were not known."""
+    answered: int
+    """Images that were known; this is one more answer."""
+    known: int
+    """Images of which this person had said the same before."""
+    left_out: dict[str, int]
+    """Reason -> files that are no images."""
+    problems: list[str]
+    """The first of these files, each with its reason."""
+
+
+class LabelStore:
+    """The labels in one place.
+
+    Args:
+        place: where they are.
+        clock: the time, with a zone.
+    """
+
+    def __init__(self, place: Place, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self._place = place
+        self._clock = clock
+
+    def catalog(self) -> Catalog:
+        """All answers, and what follows from them.
+
+        Raises:
+            IntegrityError: an addition cannot be read.
+        """
+        answers: list[Answer] = []
+        for key in self._place.keys(ANSWERS):
+            try:
+                answers += [Answer.model_validate_json(line) for line in self._place.read(key).splitlines()]
+            except ValueError as error:
+                raise IntegrityError(f"{key} of the labels is not what was written; restore it from a copy") from error
+        return Catalog(sorted(answers, key=lambda answer: answer.when))
+
+    def image(self, digest: str) -> bytes:
+        """The file of an image, as it was added.
+
+        Raises:
+            IntegrityError: it is missing or was changed.
+        """
+        data = self._place.read(f"{IMAGES}/{digest}")
+        if hashlib.sha256(data).hexdigest() != digest:
+            raise IntegrityError(f"{IMAGES}/{digest} of the labels is not what was added; restore it from a copy")
+        return data
+
+    def add(self, images: Iterable[NewImage], *, by: str) -> Added:
+        """Keep images with their labels; each belongs to one side for ever.
+
+        Files that are no images are left out, counted and told.
+
+        Raises:
+            UsageError: nobody is named.
+        """
+        if not by.strip():
+            raise UsageError("nobody is named; say who labels with --by NAME")
+        with self._alone():
+            known = Known(self, self.catalog())
+            answers: list[Answer] = []
+            problems: list[tuple[str, str]] = []
+            counts = Counter[str]()
+            for new in images:
+                try:
+                    plane = decode(check_size(new.data), int(MAX_MEGAPIXELS * 1e6))
+                except ImageError as error:
+                    problems.append((error.kind, f"{new.source}: {error.kind}: {error.message}"))
+                    continue
+                digest = hashlib.sha256(new.data).hexdigest()
+                what = known.judge(digest, new.label, by)
+                counts[what] += 1
+                if what != "known":
+                    self._place.create(f"{IMAGES}/{digest}", new.data)
+                    answers.append(known.answer(digest, plane, new, by, self._clock()))
+            self._write(answers)
+        if problems:
+            logger.warning("%d files are left out; %s", len(problems), problems[0][1])
+        return Added(
+            added=counts["added"],
+            answered=counts["answered"],
+            known=counts["known"],
+            left_out=dict(Counter(kind for kind, _ in problems)),
+            problems=[text for _, text in problems[:PROBLEMS_SHOWN]],
+        )
+
+    def settle(self, prefix: str, label: str, *, by: str) -> str:
+        """Decide a conflict: the label of the image whose digest begins so; the digest. Later answers may differ anew.
+
+        Raises:
+            UsageError: there is no such conflict, or more than one.
+        """
+        with self._alone():
+            catalog = self.catalog()
+            found = [one for one in catalog.conflicts if one.digest.startswith(prefix)]
+            if len(found) != 1:
+                raise UsageError(f"{prefix} is {len(found)} conflicts; see: mnist-pipeline labels conflicts")
+            latest = found[0].answers[-1]
+            update = {"label": label, "by": by, "when": self._clock(), "settles": True}
+            self._write([latest.model_copy(update=update)])
+            return latest.digest
+
+    def _write(self, answers: list[Answer]) -> None:
+        if answers:
+            lines = "".join(f"{answer.model_dump_json()}\n" for answer in answers)
+            name = f"{self._clock():%Y%m%dT%H%M%S%f}-{uuid.uuid4().hex[:8]}.jsonl"
+            self._place.create(f"{ANSWERS}/{name}", lines.encode())
+
+    def _alone(self) -> AbstractContextManager[None]:
+        """Keep others out where that is possible; where not, `Catalog` sees to it that no side leaks into the other."""
+        if isinstance(self._place, FolderPlace):
+            return ProcessLock(self._place.root / ".lock").hold(LOCK_SECONDS)
+        return nullcontext()
+
+
+class Known:
+    """What is known of images while more are added."""
+
+    def __init__(self, store: LabelStore, catalog: Catalog) -> None:
+        self._store = store
+        self._labels = {(a.digest, a.by): a.label for a in catalog.answers}
+        self._sides: dict[str, Side] = {a.digest: a.side for a in catalog.answers}
+        self._outlines = {a.digest: read_outline(a.outline) for a in catalog.answers}
+        self._boxes: dict[str, Plane] = {}
+
+    def judge(self, digest: str, label: str, by: str) -> Literal["added", "answered", "known"]:
+        if self._labels.get((digest, by)) == label:
+            return "known"
+        return "answered" if digest in self._sides else "added"
+
+    def answer(self, digest: str, plane: Plane, new: NewImage, by: str, when: datetime) -> Answer:
+        """The answer to write; the side is that of the picture that it is a copy of, else by its digest."""
+        if digest not in self._sides:
+            box = ink_box(plane)
+            drawn = outline(box)
+            alike = self._find_alike(drawn, box)
+            self._sides[digest] = self._sides[alike] if alike else side_of(digest)
+            self._outlines[digest], self._boxes[digest] = drawn, box
+        self._labels[digest, by] = new.label
+        return Answer(
+            digest=digest,
+            label=new.label,
+            by=by,
+            when=when,
+            source=new.source,
+            side=self._sides[digest],
+            outline=self._outlines[digest].tobytes().hex(),
+        )
+
+    def _find_alike(self, drawn: NDArray[np.uint8], box: Plane) -> str | None:
+        digests = list(self._outlines)
+        similar = most_similar(drawn, np.array(list(self._outlines.values()), np.uint8))
+        return next((digests[place] for place in similar if are_alike(box, self._box(digests[place]))), None)
+
+    def _box(self, digest: str) -> Plane:
+        if digest not in self._boxes:
+            self._boxes[digest] = ink_box(decode(self._store.image(digest), int(MAX_MEGAPIXELS * 1e6)))
+        return self._boxes[digest]
+
+
+def side_of(digest: str) -> Side:
+    """The side of a picture that is like none before."""
+    return "own-test" if int(digest[:8], 16) < OWN_TEST_SHARE * 2**32 else "train"
+
+
+def check_size(data: bytes) -> bytes:
+    if len(data) > MAX_MEGABYTES * 1e6:
+        raise ImageError("too large", f"{len(data):,} bytes; at most {int(MAX_MEGABYTES * 1e6):,} are read")
+    if not data:
+        raise ImageError("empty", "holds no bytes")
+    return data
+
+
+def open_labels(location: str | Path) -> LabelStore:
+    """The labels in a folder, or below ``s3://bucket/prefix``; errors as `open_place`."""
+    return LabelStore(open_place(location))
