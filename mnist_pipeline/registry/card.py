@@ -49,6 +49,12 @@ Accuracy {{ metrics.accuracy | fixed }} on {{ "{:,}".format(metrics.samples) }} 
 {{ "{:,}".format(gate.compared) }} candidates were compared on these images; corrected for that, the accuracy on other
 images is likely {{ gate.corrected_accuracy | fixed }}.
 {%- endif %}
+{%- if evaluation.own_test %}
+Own-test images, none of which was trained on: {{ evaluation.own_test.accuracy | fixed }} of
+{{ "{:,}".format(evaluation.own_test.samples) }} answered right;
+{{ evaluation.own_test.digits_refused }} of {{ evaluation.own_test.digits }} digits refused, and
+{{ evaluation.own_test.no_digits_refused }} of {{ evaluation.own_test.no_digits }} that are none.
+{%- endif %}
 {%- if evaluation.expected_calibration_error is number %}
 Expected calibration error {{ evaluation.expected_calibration_error | fixed }}.
 {%- endif %}

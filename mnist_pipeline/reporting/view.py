@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from PIL import Image as PillowImage
 
-from mnist_pipeline.evaluation.schema import Comparison, Evaluation, Latency, Mistake, Verdict
+from mnist_pipeline.evaluation.schema import Comparison, Evaluation, Latency, Mistake, OwnTest, Verdict
 from mnist_pipeline.reporting import format as fmt
 from mnist_pipeline.reporting.inputs import CHANGES_SHOWN, MISTAKES_SHOWN, Image, ReportInputs
 from mnist_pipeline.runs.parity import Parity
@@ -235,6 +235,17 @@ def correction_sentence(verdict: Verdict) -> str | None:
     return (
         f"{fmt.count(verdict.compared)} candidates were compared on these test images so far. Corrected for that, the "
         f"accuracy on other images is likely {fmt.percent(verdict.corrected_accuracy)}."
+    )
+
+
+def own_test_sentence(own: OwnTest) -> str:
+    """What the own-test images, answered as scoring answers them, say of the model."""
+    interval = own.accuracy_interval
+    return (
+        f"Of the {fmt.count(own.samples)} own-test images, none of which was trained on, "
+        f"{fmt.percent(own.accuracy)} are answered right (95 % interval {fmt.percent(interval.low)} to "
+        f"{fmt.percent(interval.high)}). Of {fmt.count(own.digits)} that show a digit, {fmt.count(own.digits_refused)} "
+        f"are refused; of {fmt.count(own.no_digits)} that show none, {fmt.count(own.no_digits_refused)}."
     )
 
 

@@ -11,7 +11,14 @@ from mnist_pipeline.data.dataset import Dataset
 from mnist_pipeline.evaluation import evaluate
 from mnist_pipeline.files import read_json, write_json
 from mnist_pipeline.registry import Registry
-from mnist_pipeline.runs.artifacts import EvaluatedModel, ExportedModel, FetchedDataset, Output, TrainedModel
+from mnist_pipeline.runs.artifacts import (
+    EvaluatedModel,
+    ExportedModel,
+    ExtraImages,
+    FetchedDataset,
+    Output,
+    TrainedModel,
+)
 from mnist_pipeline.runs.run import Run
 from mnist_pipeline.runs.summary import Summary
 from mnist_pipeline.workspace import Workspace
@@ -37,14 +44,30 @@ class Candidates:
 
     def train(self, fitting: int, *, seed: int = 1, gate: GateConfig = LENIENT) -> Run:
         """A run whose model is fitted for so many steps: the more, the better. The seed stands for a configuration."""
+        train = Dataset.open(self.dataset.directory).train
+        return self.stand(linear_models.fit(train.images, train.labels, fitting), seed=seed, gate=gate)
+
+    def stand(
+        self,
+        weights: linear_models.Weights,
+        *,
+        seed: int = 1,
+        gate: GateConfig = LENIENT,
+        extra: ExtraImages | None = None,
+    ) -> Run:
+        """A run whose model has these weights."""
         config = PipelineConfig(publishing=PublishConfig(gate=gate))
         run = Run.start(self.workspace, build_config(config.model_dump(mode="json"), {"training": {"seed": seed}}))
-        train = Dataset.open(self.dataset.directory).train
-        weights = linear_models.fit(train.images, train.labels, fitting)
+        own_test = None
+        if extra:
+            run.note(extra.digest, extra, 0.0, None)
+            own_test = extra.own_test_archive
         _, exported = linear_models.export(weights, self.dataset, run.directory.path, validation_rows=0)
         write_json(run.directory.parity, linear_models.proven(exported.sha256).model_dump(mode="json"))
         with patch.object(evaluate, "LATENCY_SECONDS", 0.0):  # nothing here is about latency
-            evaluated = evaluate.evaluate_model(EvaluateConfig(device="cpu"), self.dataset, exported, run.directory)
+            evaluated = evaluate.evaluate_model(
+                EvaluateConfig(device="cpu"), self.dataset, exported, run.directory, own_test=own_test
+            )
         self._note(run, exported, evaluated, None)
         return run
 
