@@ -30,12 +30,9 @@ def add(
     by: Annotated[str, typer.Option("--by", help="Who labelled them.")],
     labels: Labels = None,
     workspace: options.Workspace = WORKSPACE,
-    as_json: options.Json = False,
-    quiet: options.Quiet = False,
-    verbose: options.Verbose = False,
 ) -> None:
     """Keep labelled images (0 to 9, or none for no digit); each is for training or for the own test, for ever."""
-    terminal = Terminal.open(ctx, as_json=as_json, quiet=quiet, verbose=verbose)
+    terminal: Terminal = ctx.obj
     from mnist_pipeline.files.writing import writing
     from mnist_pipeline.labels.sources import find_images
 
@@ -56,12 +53,9 @@ def list_labels(
     ctx: typer.Context,
     labels: Labels = None,
     workspace: options.Workspace = WORKSPACE,
-    as_json: options.Json = False,
-    quiet: options.Quiet = False,
-    verbose: options.Verbose = False,
 ) -> None:
     """How many images there are, by class, side and person."""
-    terminal = Terminal.open(ctx, as_json=as_json, quiet=quiet, verbose=verbose)
+    terminal: Terminal = ctx.obj
     summary = _open(labels, workspace).catalog().summarise()
     names = sorted({name for counts in summary.classes.values() for name in counts})
     rows = [(name, *(f"{summary.classes[side].get(name, 0):,}" for side in ("train", "own-test"))) for name in names]
@@ -81,12 +75,9 @@ def conflicts(
     by: Annotated[str | None, typer.Option("--by", help="Who decides; with --settle.")] = None,
     labels: Labels = None,
     workspace: options.Workspace = WORKSPACE,
-    as_json: options.Json = False,
-    quiet: options.Quiet = False,
-    verbose: options.Verbose = False,
 ) -> None:
     """Images of which people say different things; they are left out until one answer is settled on."""
-    terminal = Terminal.open(ctx, as_json=as_json, quiet=quiet, verbose=verbose)
+    terminal: Terminal = ctx.obj
     from mnist_pipeline.files.writing import writing
     from mnist_pipeline.labels.sources import parse_label
 

@@ -47,7 +47,7 @@ ExtraImages = Annotated[
         "--extra-images",
         envvar="MNIST_PIPELINE_EXTRA_IMAGES",
         metavar="DIR",
-        help="Labelled images that join the train rows: a folder per class.",
+        help="Labelled images to add to the own labels first: a folder per class.",
     ),
 ]
 Set = Annotated[

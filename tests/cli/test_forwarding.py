@@ -141,6 +141,25 @@ def an_explanation(calls: Calls) -> None:
     calls.replace("mnist_pipeline.publishing.explain.explain")
 
 
+def own_labels(method: str) -> Callable[[Calls], None]:
+    def replace(calls: Calls) -> None:
+        def reached(*args: Any, **kwargs: Any) -> Any:
+            calls.note(method, {**dict(enumerate(args)), **kwargs})
+            raise ReachedError(method)
+
+        store = SimpleNamespace(**{method: reached})
+        calls.replace("mnist_pipeline.labels.store.open_labels", lambda _: store)
+        calls.replace("mnist_pipeline.labels.sources.find_images", lambda _: "images")
+
+    return replace
+
+
+LABELS = {
+    "--labels": (["--labels", "s3://bucket/labels"], {"open_labels.location": "s3://bucket/labels"}),
+    "--workspace": (["--workspace", "there"], {"open_labels.location": Path("there/labels")}),
+}
+
+
 def a_report(calls: Calls) -> None:
     drawn = SimpleNamespace(html=Path("report.html"))
     calls.replace("mnist_pipeline.reporting.redraw.draw_report", lambda run: drawn)
@@ -547,6 +566,22 @@ COMMANDS: list[Command] = [
         library("mnist_pipeline.runs.run.Run.open"),
         {"run_id": (["here-1"], {"open.run_id": "here-1"}), **workspace("open.workspace")},
     ),
+    Command(
+        ["labels", "add", "scans", "--by", "anna"],
+        own_labels("add"),
+        {**LABELS, "--by": (["--by", "ben"], {"add.by": "ben"})},
+    ),
+    Command(["labels", "list"], own_labels("catalog"), LABELS),
+    Command(
+        ["labels", "conflicts", "--settle", "0123", "--label", "7", "--by", "anna"],
+        own_labels("settle"),
+        {
+            **LABELS,
+            "--settle": (["--settle", "4567"], {"settle.0": "4567"}),
+            "--label": (["--label", "none"], {"settle.1": "none"}),
+            "--by": (["--by", "ben"], {"settle.by": "ben"}),
+        },
+    ),
     Command(["models", "list"], a_registry("versions"), of_a_model("versions")),
     Command(
         ["models", "show"],
@@ -625,6 +660,7 @@ ELSEWHERE = {
     ("serve", "--insecure"): "tests/web/test_access.py",
     ("train", "--list-presets"): "shows the presets: test_configure",
     ("models promote", "version"): "the argument of every case",
+    ("labels add", "source"): "the argument of every case",
     ("models at", "when"): "the argument of every case",
     ("score", "folder"): "the argument of every case",
 }

@@ -54,17 +54,24 @@ def test_extra_images_are_trained_on_and_stand_in_the_lineage(prefect, finished,
     assert list(found["seconds"]) == ["fetch", "collect", "train", "novelty", "export", "evaluate", "publish"]
     version = workspace / "models" / "digits" / found["version"]
     lineage = json.loads((version / "manifest.json").read_text())["lineage"]
-    assert lineage["extra_images"] == 10
+    labels = prefect.run("labels", "list", "--workspace", str(workspace))
+    assert labels["train"] + labels["own_test"] == 10
+    assert lineage["extra_images"] == labels["train"]
+    own_test = json.loads((version / "evaluation.json").read_text())["own_test"]
+    assert own_test["samples"] == labels["own_test"]
     assert lineage["parent"] == finished[1]["version"]
-    assert "10 more images were fitted" in (version / "MODEL_CARD.md").read_text()
+    assert f"{labels['train']} more images were fitted" in (version / "MODEL_CARD.md").read_text()
     history = json.loads((workspace / "runs" / found["run_id"] / "history.json").read_text())
     before = json.loads((workspace / "runs" / finished[1]["run_id"] / "history.json").read_text())
-    assert history["train_rows"] == before["train_rows"] + 10
+    assert history["train_rows"] == before["train_rows"] + labels["train"]
     assert history["validation_rows"] == before["validation_rows"]
     assert prefect.run(*arguments)["status"] == "unchanged"
-    Image.fromarray(np.roll(np.asarray(Image.open(extra / "3" / "one.png")), 1, 0)).save(extra / "3" / "two.png")
+    for quarters in (1, 2, 3):
+        for label in range(10):
+            turned = np.rot90(np.asarray(Image.open(extra / str(label) / "one.png")), quarters)
+            Image.fromarray(turned).save(extra / str(label) / f"{quarters}.png")
     changed = prefect.run("train", *arguments[1 : 1 + len(CONFIG)], *arguments[-4:])
-    assert changed["extra_images"] == 11
+    assert changed["extra_images"] > labels["train"]
 
 
 def test_a_running_training_is_named_and_left_alone(prefect, workspace):

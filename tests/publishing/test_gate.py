@@ -10,8 +10,9 @@ from pydantic import ValidationError
 
 from mnist_pipeline.config import GateConfig
 from mnist_pipeline.evaluation import metrics
-from mnist_pipeline.evaluation.schema import Check, Comparison, Latency, Verdict
-from mnist_pipeline.publishing.gate import judge
+from mnist_pipeline.evaluation.schema import Check, Comparison, Latency, OwnComparison, OwnTest, Verdict
+from mnist_pipeline.publishing.evidence import Pairs
+from mnist_pipeline.publishing.gate import Past, judge
 from mnist_pipeline.runs.parity import Parity
 from tests.support.reports import sample_evaluation
 
@@ -63,6 +64,7 @@ def decide() -> Callable[..., Verdict]:
             comparison=comparison,
             onnx_bytes=changes.pop("onnx_bytes", 25_312),
             infrastructure=changes.pop("infrastructure", SOUND),
+            past=changes.pop("past", Past()),
         )
 
     return run
@@ -261,6 +263,65 @@ def test_a_margin_for_ties_that_are_refused_is_itself_refused():
     with pytest.raises(ValidationError, match="needs promote_ties=true"):
         GateConfig(champion_margin=0.001)
     assert GateConfig(champion_margin=0.001, promote_ties=True).champion_margin == 0.001
+
+
+def own_test(right: int, samples: int = 100) -> OwnTest:
+    """So many of the own-test images right."""
+    return OwnTest(
+        samples=samples,
+        accuracy=right / samples,
+        accuracy_interval=metrics.wilson_interval(right, samples),
+        per_class=[],
+        confusion_matrix=[],
+        digits=samples,
+        digits_refused=0,
+        no_digits=0,
+        no_digits_refused=0,
+        mistakes=[],
+    )
+
+
+def own_comparison(fixed: int, broken: int) -> OwnComparison:
+    names = [f"{number:064x}" for number in range(fixed + broken)]
+    return OwnComparison(samples=100, fixed=names[:fixed], broken=names[fixed:], p_value=metrics.mcnemar(fixed, broken))
+
+
+@pytest.mark.parametrize(
+    ("fixed", "broken", "promoted", "says"),
+    [(0, 6, False, "significantly worse (level 0.05)"), (2, 7, True, "not significantly worse (level 0.05)")],
+)
+def test_who_is_better_on_the_test_images_and_worse_on_own_ones_is_refused(decide, fixed, broken, promoted, says):
+    comparison = against(300, 0).model_copy(update={"own_test": own_comparison(fixed, broken)})
+
+    verdict = decide(comparison, evaluation={"own_test": own_test(90)})
+
+    found = check(verdict, "own test")
+    assert verdict.promoted == found.passed == promoted
+    assert found.value == (fixed - broken) / 100
+    assert found.sentence == (
+        f"On the 100 own-test images, against champion 20261101-7be1c04d: {fixed} images fixed and {broken} broken, "
+        f"p = {metrics.mcnemar(fixed, broken):.3g}: {says}."
+    )
+
+
+def test_the_floor_of_own_test_images_refuses_where_it_is_set(decide):
+    evaluation = {"own_test": own_test(90)}
+    (reason,) = decide(gate={"min_own_test_accuracy": 0.905}, evaluation=evaluation).reasons
+    assert reason == "On the own-test images, accuracy 90.00 % (of 100) is below the floor of 90.50 %."
+    assert decide(gate={"min_own_test_accuracy": 0.9}, evaluation=evaluation).promoted
+    assert decide(gate={"min_own_test_accuracy": 0.9}).promoted
+
+
+def test_each_policy_decides_by_its_own_rule_and_by_what_came_before(decide):
+    small = against(40, 31)
+    assert decide(small).promoted
+    assert not decide(small, gate={"policy": "significant"}).promoted
+    assert decide(small, gate={"policy": "not_worse"}).promoted
+    weeks = [Pairs(35 + week // 4, 36 - week // 4) for week in range(32)]
+    past = Past(challengers=weeks, accuracies=[0.97] * 40)
+    verdict = decide(against(44, 27), gate={"policy": "significant"}, past=past)
+    assert verdict.promoted
+    assert (verdict.compared, verdict.corrected_accuracy < 0.9895) == (41, True)
 
 
 def test_a_verdict_is_read_back_from_its_json_unchanged(decide):
