@@ -81,12 +81,13 @@ def retrain(
         force: Train again, every step, even where nothing changed since the champion was made.
     """
     cancel_missed_runs()
-    publishing = publishing.for_retraining()
     config = PipelineConfig(fetch=fetch, training=training, export=export, evaluation=evaluation, publishing=publishing)
     with _started(config, workspace, fresh=force) as run:
         dataset, extra = _obtain(config, run)
         unchanged = None if force else steps.find_unchanged(config.publishing, dataset, extra, run)
-        return _ended(unchanged or _make(config, dataset, extra, run))
+        # The run's own configuration stays as it was given: what would be made again is told by that.
+        judged = config.model_copy(update={"publishing": config.publishing.for_retraining()})
+        return _ended(unchanged or _make(judged, dataset, extra, run))
 
 
 @contextmanager

@@ -9,7 +9,9 @@ from mnist_pipeline.config import (
     DEFAULT_PRESET,
     PRESET_VALUES,
     PRESETS,
+    GateConfig,
     PipelineConfig,
+    PublishConfig,
     TrainConfig,
     build_config,
     parse_assignment,
@@ -127,3 +129,14 @@ def test_a_form_shows_no_default_where_a_preset_decides():
     assert shown >= {"preset", "seed", "device"}
     assert not shown & {name for values in PRESET_VALUES.values() for name in values}
     assert not [field for field in definitions["AugmentationConfig"]["properties"].values() if "default" in field]
+
+
+@pytest.mark.parametrize(
+    ("gate", "policy"),
+    [({}, "significant"), ({"policy": "not_worse"}, "not_worse"), ({"promote_ties": True}, "better")],
+)
+def test_retraining_asks_for_a_gain_that_is_more_than_chance_where_nothing_else_is_named(gate, policy):
+    config = PublishConfig(model="mnist", gate=GateConfig(min_accuracy=0.97, **gate))
+    asked = config.for_retraining()
+    assert asked.gate.policy == policy
+    assert (asked.model, asked.gate.min_accuracy, config.gate.policy) == ("mnist", 0.97, gate.get("policy"))
