@@ -128,7 +128,7 @@ ALL: dict[str, Sources] = {
         ("inference/classifier.py", {"export", "evaluate", "score"}),
         ("data/dataset.py", {"train", "novelty", "export", "evaluate"}),
         ("training/loop.py", {"train", "novelty"}),
-        ("imaging/levels.py", {"train", "novelty", "score"}),
+        ("imaging/levels.py", {"train", "novelty", "evaluate", "score"}),
         ("config/schema.py", set()),
         ("cli/app.py", set()),
         ("publishing/gate.py", set()),
