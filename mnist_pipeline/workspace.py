@@ -35,6 +35,8 @@ class RunDirectory:
     """Which steps finished, with which inputs and files."""
     model_keras = Below(MODEL_KERAS)
     history = Below("history.json")
+    live = Below("live.jsonl")
+    """The curve of the training while it runs."""
     novelty_keras = Below("novelty.keras")
     """The network that knows what is no digit."""
     novelty = Below("novelty.json")

@@ -3,7 +3,7 @@
 import importlib.metadata
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from mnist_pipeline.errors import DeviceError, TrainingError
 from mnist_pipeline.files import canonical_json, sha256_bytes, write_json
 from mnist_pipeline.progress import ReportProgress, no_progress
 from mnist_pipeline.runs.artifacts import ExtraImages, FetchedDataset, Output, TrainedModel
+from mnist_pipeline.runs.live import LiveCurve
 from mnist_pipeline.runs.training_history import TrainingHistory, TrainingSeconds
 from mnist_pipeline.training.backend import import_seconds, load_keras
 from mnist_pipeline.training.checkpoint import CheckpointStore
@@ -75,8 +76,9 @@ def _train(
     rows = TrainingData.of(data, config.drawn_share, config.seed)
     with training_scope(device, config.strategy) as devices:
         identity = fingerprint(config, dataset, extra, device, devices)
-        training = Training(config, rows, device, devices, CheckpointStore(checkpoints, identity))
-        kept = training.run(report_progress)
+        with closing(LiveCurve(run.live)) as live:
+            training = Training(config, rows, device, devices, CheckpointStore(checkpoints, identity), live)
+            kept = training.run(report_progress)
     model = combine(config.architecture, kept, config.views)
     accuracy = training.validation_accuracy(model)
     notes = [*training.notes(), *check_learned(accuracy, data.validation.labels)]

@@ -12,11 +12,13 @@ from mnist_pipeline import UsedDevice
 from mnist_pipeline.config import TrainConfig
 from mnist_pipeline.data.dataset import to_model_input
 from mnist_pipeline.progress import ReportProgress, no_progress
+from mnist_pipeline.runs.live import Begin, LiveCurve
 from mnist_pipeline.runs.training_history import Epoch, Stopped
 from mnist_pipeline.training.batching import Batching, derived_seed
 from mnist_pipeline.training.checkpoint import Checkpoint, CheckpointStore
 from mnist_pipeline.training.network import Network, TrainingData
 from mnist_pipeline.training.progress import ProgressReporter
+from mnist_pipeline.training.summary import summarise
 from mnist_pipeline.training.training_log import LossAndAccuracy, TrainingLog, best_epoch
 from mnist_pipeline.training.weights import Arrays
 
@@ -32,7 +34,13 @@ class Training:
     """
 
     def __init__(
-        self, config: TrainConfig, data: TrainingData, device: UsedDevice, devices: int, store: CheckpointStore
+        self,
+        config: TrainConfig,
+        data: TrainingData,
+        device: UsedDevice,
+        devices: int,
+        store: CheckpointStore,
+        live: LiveCurve,
     ) -> None:
         self.config = config
         self.data = data
@@ -40,6 +48,8 @@ class Training:
         self.compile_seconds = 0.0
         self._devices = devices
         self._store = store
+        self._live = live
+        self._begun = False
         self._checkpoint = store.load() or Checkpoint(TrainingLog())
         self._resumed = len(self.log.epochs)
         self._report_progress: ReportProgress = no_progress
@@ -96,12 +106,27 @@ class Training:
     def _train_member(self, member: int) -> None:
         batching = self.batching(member)
         network = Network(self.config, self.data, batching, self.device)
+        if not self._begun:
+            self._begin(network, batching)
         self.compile_seconds += network.compile()
         if self._checkpoint.state:
             network.restore(self._checkpoint.state, self._checkpoint.optimizer)
-        reporter = ProgressReporter(self._report_progress, batching, member, self.config.members)
+        reporter = ProgressReporter(self._report_progress, batching, member, self.config.members, self._live)
         while len(self._checkpoint.finished) < member:
             self._train_epoch(network, member, reporter)
+
+    def _begin(self, network: Network, batching: Batching) -> None:
+        """Tell who watches what is to come, and what was done before this process."""
+        self._begun = True
+        members = self.config.members
+        begin = Begin(
+            layers=summarise(network.core),
+            batches=members * batching.batches,
+            epochs=members * batching.epochs,
+            train_rows=self.data.train,
+            validation_rows=self.data.validation,
+        )
+        self._live.begin(begin, self.log.epochs)
 
     def _train_epoch(self, network: Network, member: int, reporter: ProgressReporter) -> None:
         """One epoch, its validation and its checkpoint."""

@@ -4,11 +4,12 @@ import time
 from collections.abc import Callable, Mapping
 
 from mnist_pipeline.progress import Progress, ReportProgress
+from mnist_pipeline.runs.live import LiveCurve
 from mnist_pipeline.runs.training_history import Epoch
 from mnist_pipeline.training.batching import Batching
 
-BatchReport = Callable[[int, Mapping[str, float]], None]
-"""Called with the number of batches trained so far and the running means of the epoch."""
+BatchReport = Callable[[int, int, Mapping[str, float]], None]
+"""Called with the number of batches before this call of ``fit``, those in it, and the running means over these."""
 INTERVAL = 0.1
 """Least seconds between two reports."""
 
@@ -16,27 +17,38 @@ INTERVAL = 0.1
 class ProgressReporter:
     """Reports one member's training: its batches, throttled, and each of its epochs."""
 
-    def __init__(self, report_progress: ReportProgress, batching: Batching, member: int, members: int) -> None:
+    def __init__(
+        self,
+        report_progress: ReportProgress,
+        batching: Batching,
+        member: int,
+        members: int,
+        live: LiveCurve | None = None,
+    ) -> None:
         self._report_progress = report_progress
         self._batching = batching
         self._earlier, self._members = member - 1, members
         self._name = f"member {member}/{members}, " if members > 1 else ""
         self._last = -INTERVAL
         self._started: tuple[float, int] | None = None
+        self._live = live or LiveCurve(None)
 
-    def batches(self, trained: int, metrics: Mapping[str, float]) -> None:
-        """``trained`` batches are done, in all epochs; ``metrics`` are the running means of this one."""
+    def batches(self, start: int, done: int, metrics: Mapping[str, float]) -> None:
+        """``done`` batches after the first ``start`` are done; ``metrics`` are the running means over them."""
         now = time.monotonic()
+        trained = start + done
         if self._started is None:
             self._started = (now, trained)
         if now - self._last < INTERVAL:
             return
         self._last = now
+        self._live.batches(self._earlier * self._batching.batches + start, done, metrics)
         epoch = (trained - 1) // self._batching.batches_per_epoch + 1
         self._send(epoch, trained - self._batching.batches_before(epoch), {**metrics, **self._left(now, trained)})
 
     def epoch(self, measured: Epoch, place: int) -> None:
         """The member's 1-based epoch ``place`` is done."""
+        self._live.epoch(measured)
         metrics = {"loss": measured.loss, "accuracy": measured.accuracy}
         if measured.val_loss is not None and measured.val_accuracy is not None:
             metrics |= {"val_loss": measured.val_loss, "val_accuracy": measured.val_accuracy}

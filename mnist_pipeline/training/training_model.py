@@ -161,7 +161,7 @@ class FitCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras come
         if not math.isfinite(running["loss"]):
             self._diverged = self.model.stop_training = True
             return
-        self._report(self.first_batch + self.trained, running)
+        self._report(self.first_batch, self.trained, running)
         if time.monotonic() >= self._deadline:
             self.timed_out = True
             self.model.stop_training = True

@@ -59,7 +59,7 @@ def test_progress_is_throttled_and_tells_what_is_left(monkeypatch):
     seen = []
     reporter = ProgressReporter(seen.append, Batching.of(TrainConfig(batch_size=10, epochs=2), 100, seed=0), 1, 1)
     for trained in range(1, 15):
-        reporter.batches(trained, {"loss": 1.0, "accuracy": 0.5})
+        reporter.batches(0, trained, {"loss": 1.0, "accuracy": 0.5})
         now += 0.0625
     assert [(p.activity, p.done, p.total) for p in seen] == [
         *[("epoch 1/2", done, 10) for done in (1, 3, 5, 7, 9)],
