@@ -15,7 +15,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from mnist_pipeline.errors import PipelineError
-from mnist_pipeline.web import interface, pages
+from mnist_pipeline.web import events, interface, pages
 from mnist_pipeline.web.model import FollowedModel, Wanted
 from mnist_pipeline.web.security import Access, Guard
 from mnist_pipeline.web.state import Places, State
@@ -74,6 +74,13 @@ def create_app(settings: Settings) -> Starlette:
     return Starlette(
         routes=[
             Route("/", pages.try_page),
+            Route("/runs", pages.runs_page),
+            Route("/runs/{run}", pages.run_page),
+            Route("/runs/{run}/report", pages.run_report),
+            Route("/runs/{run}/events", events.live),
+            Route("/runs/{run}/curve.json", events.curve),
+            Route("/models", pages.models_page),
+            Route("/models/{model}/{version}/report", pages.model_report),
             Route("/v1/classify", interface.classify, methods=["POST"]),
             Route("/health", interface.health),
             Route("/metrics", interface.metrics),

@@ -1,0 +1,63 @@
+// The page of a run: its curves, live where it goes on; and what its files say, read again whenever they change.
+import { Chart } from "./charts.js";
+
+const page = document.getElementById("run");
+const charts = {
+  "loss-by-batch": new Chart(svg("loss-by-batch"), { lines: ["training"], across: "batch" }),
+  "accuracy-by-batch": new Chart(svg("accuracy-by-batch"), { lines: ["training"], top: 1, across: "batch" }),
+  "loss-by-epoch": new Chart(svg("loss-by-epoch"), { lines: ["training", "validation"], across: "epoch" }),
+  "accuracy-by-epoch": new Chart(svg("accuracy-by-epoch"), { lines: ["training", "validation"], top: 1, across: "epoch" }),
+};
+const latest = document.getElementById("latest");
+
+function svg(name) {
+  return document.querySelector(`#${name} svg`);
+}
+
+function take(lines) {
+  for (const { begin, batch, loss, accuracy, epoch } of lines) {
+    if (begin) {
+      for (const [name, chart] of Object.entries(charts)) {
+        chart.clear();
+        chart.end = name.endsWith("batch") ? begin.batches : begin.epochs;
+      }
+    } else if (epoch) {
+      charts["loss-by-epoch"].add(0, epoch.epoch, epoch.loss);
+      charts["loss-by-epoch"].add(1, epoch.epoch, epoch.val_loss);
+      charts["accuracy-by-epoch"].add(0, epoch.epoch, epoch.accuracy);
+      charts["accuracy-by-epoch"].add(1, epoch.epoch, epoch.val_accuracy);
+    } else {
+      charts["loss-by-batch"].add(0, batch, loss);
+      charts["accuracy-by-batch"].add(0, batch, accuracy);
+    }
+  }
+  for (const chart of Object.values(charts)) chart.draw();
+  const last = lines.findLast((line) => line.batch);
+  if (last && page.dataset.live) {
+    latest.textContent = `Batch ${last.batch.toLocaleString("en")}: loss ${last.loss.toFixed(3)}, accuracy ${(100 * last.accuracy).toFixed(1)} %`;
+  }
+}
+
+async function readAgain() {
+  const text = await (await fetch(location.href)).text();
+  const found = new DOMParser().parseFromString(text, "text/html");
+  for (const name of ["facts", "examples", "layers", "results"]) {
+    document.getElementById(name).replaceWith(document.adoptNode(found.getElementById(name)));
+  }
+}
+
+for (const chart of Object.values(charts)) chart.draw();
+if (page.dataset.live) {
+  const events = new EventSource(`${location.pathname}/events`);
+  events.addEventListener("curve", ({ data }) => take(JSON.parse(data)));
+  events.addEventListener("record", readAgain);
+  events.addEventListener("end", async () => {
+    events.close();
+    await readAgain();
+    delete page.dataset.live;
+    latest.textContent = "";
+    take(await (await fetch(`${location.pathname}/curve.json`)).json());
+  });
+} else {
+  take(await (await fetch(`${location.pathname}/curve.json`)).json());
+}
