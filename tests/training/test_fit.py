@@ -6,6 +6,8 @@ import pytest
 
 from mnist_pipeline.data.dataset import Dataset, to_model_input
 from mnist_pipeline.errors import MissingExtraError
+from mnist_pipeline.runs.live import Begin, read_live
+from mnist_pipeline.runs.training_history import Epoch
 from mnist_pipeline.training.weights import weights_digest
 
 
@@ -55,6 +57,22 @@ def test_an_epochs_figures_are_the_means_over_its_rows(small):
         right = np.multiply(history.batches.accuracy[mine], rows)
         assert right == pytest.approx(right.round(), abs=1e-4)
         assert epoch.accuracy == pytest.approx(right.sum() / 1_150)
+
+
+def test_whoever_watched_saw_the_same_curve(small):
+    lines, _ = read_live(small.run.live)
+    assert Begin.model_validate(lines[0]["begin"]).layers == small.history.layers
+    assert [Epoch.model_validate(line["epoch"]) for line in lines if "epoch" in line] == small.history.epochs
+    points = [line for line in lines if "batch" in line]
+    batches = [point["batch"] for point in points]
+    assert batches == sorted(set(batches))
+    assert batches[-1] <= 5 * 18
+    start, losses = 0, small.history.batches.loss
+    for point in points:
+        # A point begins where the one before ended, or with its epoch; the last batches of an epoch may have no point.
+        start = max(start, (point["batch"] - 1) // 18 * 18)
+        assert point["loss"] == pytest.approx(np.mean(losses[start : point["batch"]]), rel=0.02)
+        start = point["batch"]
 
 
 def test_the_first_loss_is_that_of_a_guess_and_the_last_is_not(small):
