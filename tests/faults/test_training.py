@@ -46,7 +46,7 @@ def test_an_infinite_loss_stops_at_once_and_names_step_and_learning_rate(digits_
     step = int(str(caught.value).split(" in step ")[1].split()[0])
     assert 1 < step <= 20 * 18
     assert len([p for p in seen if "val_loss" in p.metrics]) == (step - 1) // 18
-    assert list(run.path.iterdir()) == []
+    assert [path.name for path in run.path.iterdir()] == ["live.jsonl"]
 
 
 def test_shuffled_labels_teach_nothing_and_that_is_said(digits_dataset, run, tmp_path):
@@ -59,7 +59,7 @@ def test_shuffled_labels_teach_nothing_and_that_is_said(digits_dataset, run, tmp
     config = CONFIG.model_copy(update={"learning_rate": 0.001, "epochs": 1})
     with pytest.raises(TrainingError, match=r"nothing was learned: \d+ of 287 validation rows are right"):
         train_model(config, shuffled, run, tmp_path / "checkpoints")
-    assert list(run.path.iterdir()) == []
+    assert [path.name for path in run.path.iterdir()] == ["live.jsonl"]
 
 
 def test_a_missing_gpu_is_an_error_before_any_work_where_one_was_asked_for(digits_dataset, tmp_path):
@@ -101,7 +101,7 @@ def test_a_file_that_cannot_be_written_is_one_clear_line_and_nothing_half_writte
     _, errors = done.communicate(timeout=120)
     assert done.returncode == 1
     assert "mnist_pipeline.errors.TrainingError: training cannot write (File too large" in errors
-    assert list((tmp_path / "run").iterdir()) == []
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["live.jsonl"]
     assert list((tmp_path / "checkpoints").iterdir()) == []
 
 
@@ -118,7 +118,7 @@ def test_an_interrupted_training_ends_soon_and_goes_on_later(digits_dataset, run
     _, errors = child.communicate(timeout=10)
     assert child.returncode == -signal.SIGINT
     assert errors.strip().endswith("KeyboardInterrupt")
-    assert list(run.path.iterdir()) == []
+    assert [path.name for path in run.path.iterdir()] == ["live.jsonl"]
     assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["training.npz"]
     trained = train_model(config, digits_dataset, run, tmp_path / "checkpoints")
     assert trained.epochs == 4
