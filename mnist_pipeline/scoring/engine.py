@@ -20,7 +20,7 @@ from typing import BinaryIO
 from mnist_pipeline.errors import DataError, PipelineError
 from mnist_pipeline.files import open_atomic, printable, sha256_file, write_json, write_text
 from mnist_pipeline.progress import ReportProgress, no_progress
-from mnist_pipeline.scoring.job import ScoringJob
+from mnist_pipeline.scoring.job import ScoringJob, preprocessing_version
 from mnist_pipeline.scoring.outputs import tidy
 from mnist_pipeline.scoring.records import Plan, ScoreSummary, Shard, ShardRange, Work
 from mnist_pipeline.scoring.results import read_results
@@ -30,7 +30,6 @@ from mnist_pipeline.scoring.sources.listing import Skipped
 from mnist_pipeline.scoring.sources.names import sorted_names
 from mnist_pipeline.scoring.sources.reading import open_reader, size_of
 from mnist_pipeline.scoring.statistics import Statistics
-from mnist_pipeline.scoring.version import preprocessing_version
 from mnist_pipeline.scoring.workers.pool import Pool
 from mnist_pipeline.scoring.writers import open_sink
 

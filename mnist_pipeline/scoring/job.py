@@ -4,16 +4,29 @@ What else there is to know of a job is derived: where it writes, and what its ro
 """
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from mnist_pipeline.config import ScoreConfig
-from mnist_pipeline.files import printable
+from mnist_pipeline.files import canonical_json, printable, sha256_bytes
 from mnist_pipeline.rejection.answers import ConfidenceThreshold
 from mnist_pipeline.rejection.model import ScoringModel
 from mnist_pipeline.rejection.rule import choose_threshold
+from mnist_pipeline.runs.fingerprint import ONNXRUNTIME, Sources
 from mnist_pipeline.scoring.outputs import Outputs
 from mnist_pipeline.scoring.records import Limits, Location, ScoringSettings
-from mnist_pipeline.scoring.version import preprocessing_version
+
+SOURCES = Sources(
+    ("imaging", "inference", "rejection", "scoring"),
+    ("numpy", "opencv-python-headless", "pillow", "onnx", *ONNXRUNTIME),
+)
+"""What an image's row depends on, besides its bytes and the settings: who decodes it and who classifies it."""
+
+
+@cache
+def preprocessing_version() -> str:
+    """Changes where the code or a package changes that an image's row depends on."""
+    return f"1-{sha256_bytes(canonical_json(SOURCES.fingerprint()))[:12]}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ and Mazieres, SOSP 2001): when files come or go, only the shards around them cha
 
 import hashlib
 import struct
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import BinaryIO
 from zlib import crc32
 
@@ -99,31 +99,25 @@ def _read_shard(file: BinaryIO, number: int) -> Shard:
 
 
 def _groups(names: SortedNames, shard_images: int, size_of: SizeOf) -> Iterator[list[bytes]]:
-    average, work = SHARD_SECONDS, _sampled(names, size_of)
+    average, sample = SHARD_SECONDS, SAMPLE
     if names.count <= SAMPLED:
-        known = [(name, _seconds(size_of(name))) for name in names]
-        average = min(max(sum(seconds for _, seconds in known) / SHARDS, SHORTEST_SECONDS), SHARD_SECONDS)
-        work = iter(known)
+        sizes = {name: size_of(name) for name in names}
+        average = min(max(sum(map(_seconds, sizes.values())) / SHARDS, SHORTEST_SECONDS), SHARD_SECONDS)
+        sample, size_of = 1, sizes.__getitem__
     group: list[bytes] = []
-    held = 0.0
-    for name, seconds in work:
-        share = max(seconds / average, 1 / shard_images)
+    held = share = chance = 0.0
+    for name in names:
+        mixed = crc32(name)
+        if not share or mixed % sample == 0:
+            share = max(_seconds(size_of(name)) / average, 1 / shard_images)
+            chance = share / (1 - LEAST) * 2**32
         group.append(name)
         held += share
-        if held >= MOST or (held >= LEAST and crc32(name) < share / (1 - LEAST) * 2**32):
+        if held >= LEAST and (mixed < chance or held >= MOST):
             yield group
             group, held = [], 0.0
     if group:
         yield group
-
-
-def _sampled(names: Iterable[bytes], size_of: SizeOf) -> Iterator[tuple[bytes, float]]:
-    """Each name, with the seconds that the last one takes whose size was looked at."""
-    seconds = 0.0
-    for name in names:
-        if not seconds or crc32(name) % SAMPLE == 0:
-            seconds = _seconds(size_of(name))
-        yield name, seconds
 
 
 def _seconds(size: int) -> float:

@@ -15,7 +15,7 @@ import mnist_pipeline
 from mnist_pipeline import steps
 from mnist_pipeline.runs import fingerprint
 from mnist_pipeline.runs.fingerprint import ONNXRUNTIME, Sources, code_digest
-from mnist_pipeline.scoring import version
+from mnist_pipeline.scoring import job
 from mnist_pipeline.scoring.workers import worker
 
 PACKAGE = "mnist_pipeline"
@@ -56,7 +56,7 @@ MADE_BY: list[tuple[Sources, str, dict[str, str]]] = [
     (steps.NOVELTY, steps.train_novelty.__module__, NEUTRAL | DECODED),
     (steps.EXPORT, steps.export_model.__module__, NEUTRAL | DECODED),
     (steps.EVALUATION, steps.evaluate_model.__module__, NEUTRAL | DECODED),
-    (version.SOURCES, worker.__name__, NEUTRAL),
+    (job.SOURCES, worker.__name__, NEUTRAL),
 ]
 """Sources, the module whose work they are to describe, and what they may leave out."""
 made_by = pytest.mark.parametrize(("sources", "module", "neutral"), MADE_BY, ids=[module for _, module, _ in MADE_BY])
@@ -114,7 +114,7 @@ ALL: dict[str, Sources] = {
     "novelty": steps.NOVELTY,
     "export": steps.EXPORT,
     "evaluate": steps.EVALUATION,
-    "score": version.SOURCES,
+    "score": job.SOURCES,
 }
 
 

@@ -18,7 +18,7 @@ from typing import BinaryIO
 
 from mnist_pipeline.errors import PipelineError, UsageError
 
-RUN_NAMES = 50_000
+RUN_NAMES = 100_000
 """Names that are sorted in memory at once."""
 REPORT_EVERY = 2_000
 """Names between two reports of how many there are."""
