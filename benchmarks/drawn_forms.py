@@ -103,6 +103,7 @@ class Page:
     Attributes:
         random: numbers.
         pick: writes digits.
+        label: the digit that it shows.
         size: height of the digit, pixels.
         pen: width of its strokes, pixels.
         wide, tall: sides of the page.
@@ -113,6 +114,7 @@ class Page:
 
     random: np.random.Generator
     pick: Pick
+    label: int
     size: float = 0.0
     pen: float = 0.0
     wide: float = 2.2
@@ -164,6 +166,7 @@ class Page:
 Form = Callable[[Page], None]
 FORMS: dict[str, Form] = {}
 NO_DIGIT: set[str] = set()
+BY_MACHINE: set[str] = set()
 
 
 def form(draw: Form) -> Form:
@@ -175,6 +178,12 @@ def form(draw: Form) -> Form:
 def no_digit(draw: Form) -> Form:
     """Register a form that shows no single digit."""
     NO_DIGIT.add(draw.__name__.replace("_", " "))
+    return form(draw)
+
+
+def by_machine(draw: Form) -> Form:
+    """Register a form that shows one digit as displays and printers make it: it may be refused as well."""
+    BY_MACHINE.add(draw.__name__.replace("_", " "))
     return form(draw)
 
 
@@ -406,6 +415,64 @@ def broken_strokes(page: Page) -> None:
     for _ in range(3):
         row = int(page.random.integers(1, max(2, page.digit.shape[0] - 1)))
         page.digit[row : row + max(1, round(page.size * 0.035))] = 0
+
+
+# Digits by machines.
+
+SEGMENTS = ["abcdef", "bc", "abged", "abgcd", "fgbc", "afgcd", "afgedc", "abc", "abcdefg", "abcdfg"]
+ENDS = {"a": (0, 0, 1, 0), "b": (1, 0, 1, 1), "c": (1, 1, 1, 2), "d": (0, 2, 1, 2), "e": (0, 1, 0, 2)}
+ENDS |= {"f": (0, 0, 0, 1), "g": (0, 1, 1, 1)}
+"""Segments of a display by their usual letters: x and y of both ends, in half heights."""
+DOTS = [
+    "01110100011001110101110011000101110",
+    "00100011000010000100001000010001110",
+    "01110100010000100010001000100011111",
+    "11111000100010000010000011000101110",
+    "00010001100101010010111110001000010",
+    "11111100001111000001000011000101110",
+    "00110010001000011110100011000101110",
+    "11111000010001000100010000100001000",
+    "01110100011000101110100011000101110",
+    "01110100011000101111000010001001100",
+]
+"""Rows of five dots, seven of them, as the usual 5x7 character displays have them."""
+
+
+@by_machine
+def seven_segments(page: Page) -> None:
+    page.digit = segments(page, gap=page.uniform(0.1, 0.16))
+    page.lay()
+
+
+@by_machine
+def seven_segments_that_glow(page: Page) -> None:
+    page.digit = segments(page, gap=page.uniform(0.06, 0.12), lean=page.uniform(0.05, 0.15))
+    page.grey = (page.uniform(10, 50), page.uniform(190, 250))
+    page.blur = page.size * 0.02
+    page.lay()
+
+
+@by_machine
+def dot_matrix(page: Page) -> None:
+    bits = np.array([int(bit) for bit in DOTS[page.label]], np.float32).reshape(7, 5)
+    cell = max(3, round(page.size / 7))
+    dot = np.zeros((cell, cell), np.float32)
+    painting.oval(dot, (cell / 2, cell / 2), (cell * 0.3, cell * 0.3), cell * 0.3)
+    page.digit = np.kron(bits, dot).astype(np.float32)
+    page.lay()
+
+
+def segments(page: Page, *, gap: float, lean: float = 0.0) -> Ink:
+    """The digit on a display, with gaps between its segments (shares of one)."""
+    half = page.size / 2
+    canvas = np.zeros((round(page.size * 1.3), round(page.size * 0.95)), np.float32)
+    for name in SEGMENTS[page.label]:
+        x0, y0, x1, y1 = ENDS[name]
+        along = np.array([[x0, y0], [x1, y1]], float)
+        along += gap * (along[::-1] - along)
+        x = (along[:, 0] + lean * (2 - along[:, 1]) + 0.3) * half
+        painting.stroke(canvas, list(zip(x, (along[:, 1] + 0.3) * half, strict=True)), page.size * 0.1)
+    return painting.cropped(canvas)
 
 
 # What stands around a digit.
