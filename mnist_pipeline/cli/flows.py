@@ -34,6 +34,7 @@ def run_all(
     registry: options.Registry = None,
     sign_key: options.SignKey = None,
     fresh: options.Fresh = False,
+    watch: options.Watch = False,
 ) -> None:
     """Fetch, train, export, evaluate and publish, as a Prefect flow.
 
@@ -42,6 +43,7 @@ def run_all(
     """
     terminal: Terminal = ctx.obj
     from mnist_pipeline.cli.configure import configure
+    from mnist_pipeline.cli.watching import watching
 
     config = configure(
         file=file,
@@ -60,7 +62,8 @@ def run_all(
         },
         publishing={"registry": registry, "sign_key": sign_key},
     )
-    _run(terminal, "run_all", config, workspace, fresh=fresh)
+    with watching(terminal, workspace, registry, wanted=watch):
+        _run(terminal, "run_all", config, workspace, fresh=fresh)
 
 
 def retrain(

@@ -59,6 +59,7 @@ ConfigFile = Annotated[
     typer.Option("--config", envvar="MNIST_PIPELINE_CONFIG", help="TOML file with the same fields.", dir_okay=False),
 ]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Do every step again, reuse nothing.")]
+Watch = Annotated[bool, typer.Option("--watch", help="Show the run in the browser while it goes on, and after it.")]
 RunId = Annotated[str | None, typer.Argument(metavar="[RUN]", help="Run id; the latest run where none is given.")]
 ModelName = Annotated[
     str | None,

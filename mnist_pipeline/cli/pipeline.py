@@ -17,6 +17,7 @@ from mnist_pipeline.runs.wording import plain_percent
 if TYPE_CHECKING:
     from mnist_pipeline.config import PipelineConfig
     from mnist_pipeline.runs.run import Run
+    from mnist_pipeline.workspace import Workspace
 
 
 def fetch(
@@ -58,21 +59,16 @@ def train(
     assignments: options.Set = None,
     file: options.ConfigFile = None,
     fresh: options.Fresh = False,
+    watch: options.Watch = False,
 ) -> None:
     """Start a run: fetch the dataset and train the Keras model."""
     terminal: Terminal = ctx.obj
     if list_presets:
         _show_presets(terminal)
         return
-    from mnist_pipeline import steps
     from mnist_pipeline.cli.configure import configure
+    from mnist_pipeline.cli.watching import watching
     from mnist_pipeline.doctor import check_first
-    from mnist_pipeline.files import read_json
-    from mnist_pipeline.files.writing import writing
-    from mnist_pipeline.runs.run import Run
-    from mnist_pipeline.runs.training_history import TrainingHistory
-    from mnist_pipeline.runs.training_lock import only_training
-    from mnist_pipeline.training.summary import COLUMNS, rows_of, total_of
     from mnist_pipeline.workspace import Workspace
 
     training = {
@@ -94,6 +90,19 @@ def train(
     )
     check_first(config)
     place = Workspace(workspace.resolve())
+    with watching(terminal, workspace, wanted=watch):
+        _train(terminal, config, place, fresh=fresh)
+
+
+def _train(terminal: Terminal, config: "PipelineConfig", place: "Workspace", *, fresh: bool) -> None:
+    from mnist_pipeline import steps
+    from mnist_pipeline.files import read_json
+    from mnist_pipeline.files.writing import writing
+    from mnist_pipeline.runs.run import Run
+    from mnist_pipeline.runs.training_history import TrainingHistory
+    from mnist_pipeline.runs.training_lock import only_training
+    from mnist_pipeline.training.summary import COLUMNS, rows_of, total_of
+
     with writing(place.root), only_training(place), terminal.progress() as report_progress:
         run = Run.start(place, config, fresh=fresh)
         with run.ending():

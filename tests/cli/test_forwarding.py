@@ -657,6 +657,8 @@ COMMANDS: list[Command] = [
     ),
 ]
 ELSEWHERE = {
+    ("train", "--watch"): "tests/web/test_watching.py",
+    ("run-all", "--watch"): "as for train",
     ("serve", "--insecure"): "tests/web/test_access.py",
     ("train", "--list-presets"): "shows the presets: test_configure",
     ("models promote", "version"): "the argument of every case",
