@@ -57,7 +57,7 @@ def _go_on(terminal: Terminal, server: "subprocess.Popen[str]", url: str) -> Non
 def _server(workspace: Workspace, registry: str | None) -> Iterator[tuple["subprocess.Popen[str]", str]]:
     from mnist_pipeline.network import loopback_without_proxy
 
-    words = ["serve", "--workspace", str(workspace.root), "--port", "0", "--json"]
+    words = ["serve", "--workspace", str(workspace.root), "--port", "0", "--json", "--quiet"]
     words += ["--registry", registry] if registry else []
     command = [sys.executable, "-P", "-m", "mnist_pipeline", *words]  # -P: no module of the current folder
     with subprocess.Popen(

@@ -59,6 +59,10 @@ class Shown:
     total: int
 
 
+OVERFIT = 0.05
+"""How far above its lowest a validation loss may end by chance."""
+
+
 def outcome(inputs: ReportInputs) -> GateState:
     if inputs.verdict is None:
         return "open"
@@ -111,6 +115,33 @@ def curve_summary(history: TrainingHistory) -> str:
     if averaged and history.validation_accuracy is not None:
         text += f" That of the saved model, which averages {averaged}, is {fmt.percent(history.validation_accuracy)}."
     return text
+
+
+def training_in_words(history: TrainingHistory) -> str:
+    """The learning curves in words, and whether they tell of overfitting."""
+    return f"{curve_summary(history)} {overfitting_sentence(history)}".rstrip()
+
+
+def overfitting_sentence(history: TrainingHistory) -> str:
+    """Whether the training overfits, and from which epoch on: the validation loss rises while the training loss falls.
+
+    Empty where nothing is held out, which tells it. A rise of up to `OVERFIT` of the lowest validation loss is taken
+    for chance.
+    """
+    if any(epoch.val_loss is None for epoch in history.epochs) or not history.epochs:
+        return ""
+    for member in range(1, history.members + 1):
+        epochs = [epoch for epoch in history.epochs if epoch.member == member]
+        lowest, last = min(epochs, key=lambda epoch: epoch.val_loss or 0), epochs[-1]
+        low, end = lowest.val_loss or 0, last.val_loss or 0
+        if end > low * (1 + OVERFIT) and last.loss < lowest.loss:
+            who = f"Member {member}" if history.members > 1 else "It"
+            return (
+                f"{who} overfits from epoch {fmt.count(lowest.epoch + 1)} on: by the end the validation loss rises "
+                f"from {fmt.decimal(low)} to {fmt.decimal(end)} while the training loss falls from "
+                f"{fmt.decimal(lowest.loss)} to {fmt.decimal(last.loss)}."
+            )
+    return "It does not overfit: the validation loss ends at its lowest, or close to it."
 
 
 def distinct_layers(history: TrainingHistory) -> list[Layer]:

@@ -15,7 +15,7 @@ from starlette.responses import HTMLResponse, Response
 from mnist_pipeline.errors import PipelineError
 from mnist_pipeline.registry import CHAMPION, Change, Registry, VersionSummary
 from mnist_pipeline.registry.lookup import find_registry
-from mnist_pipeline.reporting.view import shades
+from mnist_pipeline.reporting.view import overfitting_sentence, shades
 from mnist_pipeline.runs.artifacts import EvaluatedModel
 from mnist_pipeline.runs.record import RunRecord
 from mnist_pipeline.runs.run import runs
@@ -94,7 +94,8 @@ async def run_page(request: Request) -> Response:
     if watched is None:
         raise HTTPException(404, f"there is no run {request.path_params['run']!r} in {state.workspace}")
     shaded = shades(watched.evaluation) if watched.evaluation else []
-    return render("run.html.j2", watched=watched, steps=STEPS, shades=shaded)
+    overfits = overfitting_sentence(watched.history) if watched.history else ""
+    return render("run.html.j2", watched=watched, steps=STEPS, shades=shaded, overfits=overfits)
 
 
 async def run_report(request: Request) -> Response:

@@ -6,42 +6,84 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import httpx
 import pytest
 
+from tests.support import ROOT
+
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals")
-ENOUGH = 300
+ENOUGH = 120
+SCRIPT = """
+import sys
+from pathlib import Path
+import typer
+from mnist_pipeline.cli.terminal import Terminal
+from mnist_pipeline.cli.watching import watching
+from mnist_pipeline.config import build_config
+from mnist_pipeline.runs.run import Run
+from mnist_pipeline.workspace import Workspace
+
+with watching(Terminal(), Path("here"), wanted=True):
+    run = Run.start(Workspace(Path("here").resolve()), build_config({}))
+    sys.stdin.readline()
+    run.finish("refused", "it is worse")
+    if sys.argv[1] == "refused":
+        raise typer.Exit(3)
+    if sys.argv[1] == "failed":
+        raise ValueError
+"""
 
 
-def test_train_opens_the_page_of_its_run_which_goes_on_when_the_run_has_ended(tmp_path):
-    opened = tmp_path / "opened"
-    browser = tmp_path / "browser"
+@pytest.fixture
+def start(tmp_path):
+    """Begin a run that ends as it is told to; the process, and the page that was opened."""
+    opened, browser = tmp_path / "opened", tmp_path / "browser"
     browser.write_text(f'#!/bin/sh\necho "$1" > {opened}.new && mv {opened}.new {opened}\n')
     browser.chmod(0o755)
-    words = ["train", "--watch", "--dataset", "digits", "--preset", "codelab", "--epochs", "1", "--workspace", "here"]
-    with subprocess.Popen(
-        [sys.executable, "-m", "mnist_pipeline", *words],
-        cwd=tmp_path,
-        env=os.environ | {"BROWSER": f"{browser} %s", "PYTHONPATH": str(Path(__file__).parents[2])},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    ) as process:
+
+    def begin(ends):
+        process = subprocess.Popen(
+            [sys.executable, "-c", SCRIPT, ends],
+            cwd=tmp_path,
+            env=os.environ | {"BROWSER": f"{browser} %s", "PYTHONPATH": str(ROOT)},
+            stdin=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
         deadline = time.monotonic() + ENOUGH
         while not opened.exists():
             assert process.poll() is None
             assert time.monotonic() < deadline
-        url = opened.read_text().strip()
+        return process, opened.read_text().strip()
+
+    return begin
+
+
+@pytest.mark.parametrize(("ends", "code"), [("well", 0), ("refused", 1)])
+def test_the_page_of_the_run_is_opened_and_goes_on_when_the_run_has_ended(start, ends, code):
+    process, url = start(ends)
+    with process:
         assert re.fullmatch(r"http://127\.0\.0\.1:\d+/runs/[0-9T]+-[0-9a-f]{6}", url)
-        with httpx.stream("GET", f"{url}/events", trust_env=False, timeout=ENOUGH) as response:
-            told = [line for line in response.iter_lines() if line.startswith("event: ")]
-        assert told[-1] == "event: end"
-        assert "event: curve" in told
+        assert "running</span>" in httpx.get(url, trust_env=False, timeout=60).text
+        process.stdin.write("\n")
+        process.stdin.flush()
         while "goes on until Ctrl-C" not in (line := process.stderr.readline()):
             assert line
-        assert "finished</span>" in httpx.get(url, trust_env=False, timeout=60).text
+        assert "it is worse" in httpx.get(url, trust_env=False, timeout=60).text
         os.killpg(process.pid, signal.SIGINT)
-        assert process.wait(ENOUGH) == 0
+        assert process.wait(ENOUGH) == code
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(url, trust_env=False)
+
+
+def test_a_run_that_fails_ends_the_page_with_it(start):
+    process, url = start("failed")
+    with process:
+        process.stdin.write("\n")
+        process.stdin.flush()
+        assert process.wait(ENOUGH) == 1
+        assert process.stderr.read().rstrip().endswith("ValueError")
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(url, trust_env=False)
