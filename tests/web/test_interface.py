@@ -3,6 +3,8 @@
 import base64
 import io
 import json
+import socket
+from contextlib import closing
 
 import jsonschema
 import numpy as np
@@ -11,6 +13,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from mnist_pipeline.cli import app
+from mnist_pipeline.web.server import listen
 from tests.support.served import served
 
 
@@ -165,3 +168,10 @@ def test_the_description_is_valid_and_every_answer_is_as_it_says(server, small_w
         described = document["paths"][path][method]["responses"][str(response.status_code)]
         schema = described["content"]["application/json"]["schema"]
         jsonschema.validate(response.json(), {**schema, "components": document["components"]})
+
+
+def test_the_body_of_an_answer_does_not_wait_until_the_headers_are_acknowledged():
+    with closing(listen("127.0.0.1", 0)) as listening, closing(socket.create_connection(listening.getsockname())):
+        connection, _ = listening.accept()
+        with closing(connection):
+            assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0
