@@ -269,7 +269,7 @@ def test_without_a_network_the_digits_stand_in_loudly(official_source, workspace
     official_source(free_port())
     started = time.monotonic()
     fetched = fetch_dataset(FetchConfig(fall_back_to_digits=True), workspace)
-    assert time.monotonic() - started < 15
+    assert time.monotonic() - started < 30
     assert (fetched.name, fetched.fallback, fetched.train_rows) == ("digits", True, 1_437)
     loud = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
     assert any("MNIST CANNOT BE REACHED" in message and "ConnectError" in message for message in loud)
@@ -284,7 +284,7 @@ def test_a_name_that_is_never_found_does_not_hold_up_the_fallback(
     fetch_dataset(FetchConfig(dataset="digits"), workspace)
     started = time.monotonic()
     assert fetch_dataset(FetchConfig(fall_back_to_digits=True), workspace).fallback
-    assert time.monotonic() - started < 4
+    assert time.monotonic() - started < 10
 
 
 def test_nobody_falls_back_unasked(official_source, workspace: Workspace, small_sprite, tmp_path: Path):

@@ -115,7 +115,7 @@ def test_an_interrupted_training_ends_soon_and_goes_on_later(digits_dataset, run
         if wholes and line.endswith(f"{after}\n"):
             child.send_signal(signal.SIGINT)
             break
-    _, errors = child.communicate(timeout=10)
+    _, errors = child.communicate(timeout=120)
     assert child.returncode == -signal.SIGINT
     assert errors.strip().endswith("KeyboardInterrupt")
     assert [path.name for path in run.path.iterdir()] == ["live.jsonl"]
