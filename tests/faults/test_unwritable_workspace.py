@@ -88,9 +88,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str, 
     config = build_config(
         {"fetch": {"dataset": "digits"}, "evaluation": {"device": "cpu"}, "publishing": {"gate": GATE}}
     )
-    undrawn = make_run(workspace, config, linear_models, 40)
+    undrawn = make_run(workspace, config, 40)
     steps.evaluate(config.evaluation, undrawn.output(FetchedDataset), undrawn.output(ExportedModel), undrawn)
-    run = make_run(workspace, config, linear_models, 60)
+    run = make_run(workspace, config, 60)
     made = run.output(FetchedDataset), run.output(TrainedModel), run.output(ExportedModel)
     evaluated = steps.evaluate(config.evaluation, made[0], made[2], run)
     published = steps.publish(config.publishing, *made, evaluated, run)
