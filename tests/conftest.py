@@ -1,5 +1,6 @@
 """Fixtures that several rooms share."""
 
+import logging
 import os
 import shutil
 import signal
@@ -35,13 +36,16 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
-def restored_environment() -> Iterator[None]:
-    """No test leaves variables to the next one, not even those that a command sets for its children."""
-    before = dict(os.environ)
+def restored_process() -> Iterator[None]:
+    """No test leaves variables or log handlers to the next one, not even those that a command or Prefect sets."""
+    variables, logger = dict(os.environ), logging.getLogger("mnist_pipeline")
+    level, handlers = logger.level, logger.handlers[:]
     yield
-    for name in os.environ.keys() - before:
+    for name in os.environ.keys() - variables:
         del os.environ[name]
-    os.environ.update(before)
+    os.environ.update(variables)
+    logger.setLevel(level)
+    logger.handlers[:] = handlers
 
 
 @pytest.fixture(scope="session")
