@@ -18,17 +18,13 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Own labelled images: for training, and for a test of one's own.")
 
-Labels = Annotated[
-    str | None, typer.Option("--labels", help="Folder or s3://bucket/prefix; the workspace's own where none.")
-]
-
 
 @app.command()
 def add(
     ctx: typer.Context,
     source: Annotated[Path, typer.Argument(help="Folder with a folder per class, or a table path,label.")],
     by: Annotated[str, typer.Option("--by", help="Who labelled them.")],
-    labels: Labels = None,
+    labels: options.Labels = None,
     workspace: options.Workspace = WORKSPACE,
 ) -> None:
     """Keep labelled images (0 to 9, or none for no digit); each is for training or for the own test, for ever."""
@@ -51,7 +47,7 @@ def add(
 @app.command("list")
 def list_labels(
     ctx: typer.Context,
-    labels: Labels = None,
+    labels: options.Labels = None,
     workspace: options.Workspace = WORKSPACE,
 ) -> None:
     """How many images there are, by class, side and person."""
@@ -73,7 +69,7 @@ def conflicts(
     settle: Annotated[str | None, typer.Option("--settle", help="Digest of an image, or the beginning of it.")] = None,
     label: Annotated[str | None, typer.Option("--label", help="What it is: 0 to 9, or none; with --settle.")] = None,
     by: Annotated[str | None, typer.Option("--by", help="Who decides; with --settle.")] = None,
-    labels: Labels = None,
+    labels: options.Labels = None,
     workspace: options.Workspace = WORKSPACE,
 ) -> None:
     """Images of which people say different things; they are left out until one answer is settled on."""

@@ -88,6 +88,11 @@ SignKey = Annotated[
     Path | None,
     typer.Option("--sign-key", envvar="MNIST_PIPELINE_SIGN_KEY", help="PEM file of an Ed25519 key; signs the version."),
 ]
+Labels = Annotated[
+    str | None, typer.Option("--labels", help="Folder or s3://bucket/prefix; the workspace's own where none.")
+]
+ReviewCount = Annotated[int, typer.Option("--review-count", min=1, max=10_000, help="Images that people answer.")]
+REVIEW_COUNT = 150
 
 
 def terminal_options() -> list[TyperOption]:

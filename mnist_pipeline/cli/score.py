@@ -49,6 +49,10 @@ def score(
         bool, typer.Option("--strict", help="Exit 4 if an image could not be scored, or there is none.")
     ] = False,
     report: Annotated[Path | None, typer.Option("--report", help="HTML page: what to check by eye first.")] = None,
+    review: Annotated[
+        Path | None, typer.Option("--review", help="HTML sheet in which people answer images; saves labels.csv.")
+    ] = None,
+    review_count: options.ReviewCount = options.REVIEW_COUNT,
     dask_scheduler: Annotated[
         str | None,
         typer.Option(
@@ -75,17 +79,21 @@ def score(
         "resume": resume,
     }
     which = {"model": model, "name": name, "workspace": workspace, "registry": registry}
-    request = _Request(folder, files_from, output, report, values, which)
+    request = _Request(folder, files_from, output, report, values, which, review)
+    if review is not None:
+        _check_review(folder, dask_scheduler)
     try:
         if dask_scheduler is None:
             summary = _score_here(terminal, request)
         else:
             summary = _score_on_dask(terminal, request, dask_scheduler)
+        if review is not None:
+            _write_review(request, review, review_count)
     except KeyboardInterrupt:
         if resume or not overwrite:
             raise
         raise StoppedError("interrupted; with --resume in the place of --overwrite it goes on from here") from None
-    terminal.result(summary.model_dump(mode="json"), *_lines(summary, output, report))
+    terminal.result(summary.model_dump(mode="json"), *_lines(summary, output, report, review))
     from mnist_pipeline.scoring.remarks import is_complete, remarks
 
     for remark in remarks(summary):
@@ -104,6 +112,12 @@ class _Request:
     report: Path | None
     config: dict[str, Any]
     model: dict[str, Any]
+    review: Path | None = None
+
+    @property
+    def location(self) -> "Location":
+        """Where the images are."""
+        return _location(self.folder, self.files_from)
 
 
 def _score_here(terminal: Terminal, request: _Request) -> "ScoreSummary":
@@ -117,8 +131,8 @@ def _score_here(terminal: Terminal, request: _Request) -> "ScoreSummary":
     from mnist_pipeline.scoring.job import ScoringJob
     from mnist_pipeline.scoring.score import score_job
 
-    config, source = parse_config(ScoreConfig, request.config), _location(request.folder, request.files_from)
-    job = ScoringJob.of(config, source, find_scoring_model(**request.model), request.output, request.report)
+    config, model = parse_config(ScoreConfig, request.config), find_scoring_model(**request.model)
+    job = ScoringJob.of(config, request.location, model, request.output, request.report, request.review)
     with _names(request.files_from) as names, terminal.progress() as report_progress:
         return score_job(job, names, report_progress, render_scoring_report)
 
@@ -155,6 +169,26 @@ def _score_on_dask(terminal: Terminal, request: _Request, scheduler: str) -> "Sc
     return summary
 
 
+def _check_review(folder: str | None, dask_scheduler: str | None) -> None:
+    if dask_scheduler is not None or "://" in (folder or ""):
+        raise UsageError(
+            "--review: the sheet names files of this machine; for a cluster or an object store, score without it, "
+            "then: mnist-pipeline serve --review OUTPUT"
+        )
+
+
+def _write_review(request: _Request, sheet: Path, count: int) -> None:
+    from mnist_pipeline.errors import PipelineError
+    from mnist_pipeline.files import write_text
+    from mnist_pipeline.reporting.review import review_sheet
+
+    text = review_sheet(request.output, request.location, count)
+    try:
+        write_text(sheet, text)
+    except OSError as error:
+        raise PipelineError(f"--review {printable(sheet)}: {error.strerror or error}; the rows are all there") from None
+
+
 def _location(folder: str | None, files_from: str | None) -> "Location":
     from mnist_pipeline.scoring.records import Location
 
@@ -178,7 +212,7 @@ def _names(files_from: str | None) -> AbstractContextManager[BinaryIO | None]:
         raise UsageError(f"--files-from {files_from}: {error.strerror}") from None
 
 
-def _lines(summary: "ScoreSummary", output: Path, report: Path | None) -> list[str]:
+def _lines(summary: "ScoreSummary", output: Path, *pages: Path | None) -> list[str]:
     """What a person wants to know first."""
     from mnist_pipeline.scoring.remarks import counts, left_out
 
@@ -191,6 +225,6 @@ def _lines(summary: "ScoreSummary", output: Path, report: Path | None) -> list[s
         f"{summary.reused:,} of them taken over from an earlier job" if summary.reused else "",
         f"{summary.images_per_second:,.0f} images/s, {summary.seconds:.1f} s, {summary.workers} workers",
         printable(output),
-        "" if report is None else printable(report),
+        *("" if page is None else printable(page) for page in pages),
     ]
     return [line for line in lines if line]

@@ -3,7 +3,8 @@
 import os
 import webbrowser
 from contextlib import suppress
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +12,10 @@ from mnist_pipeline.cli import options
 from mnist_pipeline.cli.options import WORKSPACE
 from mnist_pipeline.cli.terminal import Terminal
 from mnist_pipeline.errors import MissingExtraError, UsageError
+from mnist_pipeline.workspace import Workspace
+
+if TYPE_CHECKING:
+    from mnist_pipeline.labels.review import Review
 
 TOKEN_CHARACTERS = 16
 """Of the shortest token that is accepted."""
@@ -49,8 +54,16 @@ def serve(
     max_megabytes: Annotated[
         float, typer.Option("--max-megabytes", min=0.001, max=1_000, help="Largest request.")
     ] = 16,
+    review: Annotated[
+        Path | None, typer.Option("--review", metavar="OUTPUT", help="Scored output whose images people answer.")
+    ] = None,
+    images: Annotated[
+        str | None, typer.Option("--images", help="Folder of these images, where it is not the one that was scored.")
+    ] = None,
+    review_count: options.ReviewCount = options.REVIEW_COUNT,
+    labels: options.Labels = None,
 ) -> None:
-    """Serve the page to draw on, watch runs and see models, and the HTTP interface; on loopback, until Ctrl-C."""
+    """Serve the page (draw, watch runs, see models, review) and the HTTP interface; on loopback, until Ctrl-C."""
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     terminal: Terminal = ctx.obj
     _check_access(host, token, insecure=insecure)
@@ -75,11 +88,13 @@ def serve(
     from mnist_pipeline.web.security import Access, own_names
 
     names = own_names(host) | {one.lower() for one in allow_host or ()}
+    asked = None if review is None else _open_review(review, images, labels, review_count, workspace)
     settings = Settings(
         Wanted(model, name, workspace, registry),
         Access(names, token or ""),
         workers=workers or usable_cpus(),
         max_bytes=int(max_megabytes * 1e6),
+        review=asked,
     )
     listening = listen(host, port)
     address = f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}/"
@@ -92,6 +107,16 @@ def serve(
 
     with suppress(KeyboardInterrupt):  # this is how a server ends
         serve_until_told(create_app(settings), listening, started)
+
+
+def _open_review(output: Path, images: str | None, labels: str | None, count: int, workspace: Path) -> "Review":
+    from mnist_pipeline.labels.review import open_review
+    from mnist_pipeline.labels.store import open_labels
+    from mnist_pipeline.scoring.records import Location
+    from mnist_pipeline.scoring.rows import location_of
+
+    location = location_of(output) if images is None else Location.of(images)
+    return open_review(output, location, open_labels(labels or Workspace(workspace).labels), count)
 
 
 def _check_access(host: str, token: str | None, *, insecure: bool) -> None:

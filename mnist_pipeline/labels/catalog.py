@@ -19,13 +19,17 @@ class LabelledImage(Record):
 
     @property
     def standing(self) -> list[Answer]:
-        """The answers that count: each person's last one, of those since the last decision (that included)."""
+        """The answers that count: each person's last one, of those since the last decision (that included).
+
+        Who has withdrawn the last one says nothing.
+        """
         settled = max((place for place, answer in enumerate(self.answers) if answer.settles), default=0)
-        return list({answer.by: answer for answer in self.answers[settled:]}.values())
+        last = {answer.by: answer for answer in self.answers[settled:]}
+        return [answer for answer in last.values() if not answer.withdrawn]
 
     @property
     def label(self) -> str | None:
-        """What all agree on; None where they do not."""
+        """What all agree on; None where they do not, or nobody says anything."""
         labels = {answer.label for answer in self.standing}
         return labels.pop() if len(labels) == 1 else None
 
@@ -66,7 +70,7 @@ class Catalog:
     @property
     def conflicts(self) -> list[LabelledImage]:
         """Images that are left out until somebody decides."""
-        return [image for image in self.images.values() if image.label is None]
+        return [image for image in self.images.values() if len({one.label for one in image.standing}) > 1]
 
     def settled(self, side: Side) -> list[LabelledImage]:
         """The images of a side on whose label all agree."""
@@ -82,7 +86,7 @@ class Catalog:
                 side: dict(sorted(Counter(str(one.label) for one in images).items()))
                 for side, images in (("train", train), ("own-test", own))
             },
-            people=dict(sorted(Counter(answer.by for answer in self.answers).items())),
+            people=dict(sorted(Counter(answer.by for answer in self.answers if not answer.withdrawn).items())),
         )
 
 

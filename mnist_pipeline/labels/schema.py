@@ -27,3 +27,5 @@ class Answer(Record):
     """Hex of `likeness.outline`."""
     settles: bool = False
     """Decides a conflict: answers before it count no more."""
+    withdrawn: bool = False
+    """Takes back what this person had said of the image, which was ``label``."""

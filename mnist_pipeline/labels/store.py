@@ -79,6 +79,7 @@ class LabelStore:
     def __init__(self, place: Place, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._place = place
         self._clock = clock
+        self._additions: dict[str, list[Answer]] = {}  # as they were read: nothing is ever overwritten
 
     def catalog(self) -> Catalog:
         """All answers, and what follows from them.
@@ -86,13 +87,17 @@ class LabelStore:
         Raises:
             IntegrityError: an addition cannot be read.
         """
-        answers: list[Answer] = []
-        for key in self._place.keys(ANSWERS):
+        answers = [answer for key in self._place.keys(ANSWERS) for answer in self._addition(key)]
+        return Catalog(sorted(answers, key=lambda answer: answer.when))
+
+    def _addition(self, key: str) -> list[Answer]:
+        if key not in self._additions:
             try:
-                answers += [Answer.model_validate_json(line) for line in self._place.read(key).splitlines()]
+                lines = self._place.read(key).splitlines()
+                self._additions[key] = [Answer.model_validate_json(line) for line in lines]
             except ValueError as error:
                 raise IntegrityError(f"{key} of the labels is not what was written; restore it from a copy") from error
-        return Catalog(sorted(answers, key=lambda answer: answer.when))
+        return self._additions[key]
 
     def image(self, digest: str) -> bytes:
         """The file of an image, as it was added.
@@ -155,9 +160,18 @@ class LabelStore:
             if len(found) != 1:
                 raise UsageError(f"{prefix} is {len(found)} conflicts; see: mnist-pipeline labels conflicts")
             latest = found[0].answers[-1]
-            update = {"label": label, "by": by, "when": self._clock(), "settles": True}
+            update = {"label": label, "by": by, "when": self._clock(), "settles": True, "withdrawn": False}
             self._write([latest.model_copy(update=update)])
             return latest.digest
+
+    def withdraw(self, digest: str, *, by: str) -> bool:
+        """Take back what a person has said of an image; whether there was anything. The image stays, and its side."""
+        with self._alone():
+            image = self.catalog().images.get(digest)
+            said = [answer for answer in image.standing if answer.by == by] if image else []
+            update = {"when": self._clock(), "settles": False, "withdrawn": True}
+            self._write([answer.model_copy(update=update) for answer in said])
+            return bool(said)
 
     def _write(self, answers: list[Answer]) -> None:
         if answers:
@@ -177,7 +191,7 @@ class Known:
 
     def __init__(self, store: LabelStore, catalog: Catalog) -> None:
         self._store = store
-        self._labels = {(a.digest, a.by): a.label for a in catalog.answers}
+        self._labels = {(a.digest, a.by): None if a.withdrawn else a.label for a in catalog.answers}
         self._sides: dict[str, Side] = {a.digest: a.side for a in catalog.answers}
         self._outlines = {a.digest: read_outline(a.outline) for a in catalog.answers}
         self._boxes: dict[str, Plane] = {}

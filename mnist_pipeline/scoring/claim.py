@@ -4,6 +4,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -107,8 +108,9 @@ def _check(outputs: Outputs, config: ScoreConfig, inputs: Inputs) -> None:
         used.append(outputs.manifest)
     else:
         destinations.append(Destination("the manifest of --output,", outputs.manifest))
-    if (report := outputs.report) is not None:
-        destinations.append(Destination("--report", report, lambda: is_report(report)))
+    for option, page in (("--report", outputs.report), ("--review", outputs.review)):
+        if page is not None:
+            destinations.append(Destination(option, page, partial(is_report, page)))
     check_destinations(
         destinations,
         inputs,

@@ -40,6 +40,7 @@ class ScoringJob:
         output: .csv, .jsonl or .parquet, absolute; a manifest appears beside it.
         report: HTML page to write as well, absolute.
         preprocessing_version: of the machine that planned the job; other versions may give other rows.
+        review: HTML sheet that people answer, absolute; whoever runs the job writes it, from the output.
     """
 
     config: ScoreConfig
@@ -48,19 +49,26 @@ class ScoringJob:
     output: Path
     report: Path | None
     preprocessing_version: str
+    review: Path | None = None
 
     @classmethod
     def of(
-        cls, config: ScoreConfig, source: Location, model: ScoringModel, output: Path, report: Path | None = None
+        cls,
+        config: ScoreConfig,
+        source: Location,
+        model: ScoringModel,
+        output: Path,
+        report: Path | None = None,
+        review: Path | None = None,
     ) -> "ScoringJob":
         """A job of this machine, with paths as a user names them."""
-        page = None if report is None else report.absolute()
-        return cls(config, source, model, output.absolute(), page, preprocessing_version())
+        page, sheet = (None if path is None else path.absolute() for path in (report, review))
+        return cls(config, source, model, output.absolute(), page, preprocessing_version(), sheet)
 
     @property
     def outputs(self) -> Outputs:
         """Every path that it writes."""
-        return Outputs(self.output, self.report)
+        return Outputs(self.output, self.report, self.review)
 
     @property
     def settings(self) -> ScoringSettings:

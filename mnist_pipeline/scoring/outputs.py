@@ -9,7 +9,7 @@ from mnist_pipeline.files import sibling
 from mnist_pipeline.scoring.records import Shard
 
 GENERATOR = "mnist-pipeline score"
-"""What a report says made it ..."""
+"""What a report, or a review sheet, says made it ..."""
 HEAD_BYTES = 1_024
 """... within so many bytes."""
 
@@ -20,6 +20,7 @@ class Outputs:
 
     output: Path
     report: Path | None = None
+    review: Path | None = None
 
     @classmethod
     def of(cls, output: Path, report: Path | None = None) -> "Outputs":
@@ -55,7 +56,7 @@ class Outputs:
     @property
     def named(self) -> list[Path]:
         """What the user named."""
-        return [self.output] if self.report is None else [self.output, self.report]
+        return [path for path in (self.output, self.report, self.review) if path is not None]
 
     @property
     def visible(self) -> list[Path]:

@@ -15,7 +15,8 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from mnist_pipeline.errors import PipelineError
-from mnist_pipeline.web import events, interface, pages
+from mnist_pipeline.labels.review import Review
+from mnist_pipeline.web import events, interface, pages, review
 from mnist_pipeline.web.model import FollowedModel, Wanted
 from mnist_pipeline.web.security import Access, Guard
 from mnist_pipeline.web.state import Places, State
@@ -36,6 +37,7 @@ class Settings:
         places: requests at once; further ones are sent away.
         max_bytes: of a request.
         limits: of one image.
+        review: images that people are asked about; None where there is nothing to review.
     """
 
     wanted: Wanted
@@ -44,6 +46,7 @@ class Settings:
     places: int = 32
     max_bytes: int = 16_000_000
     limits: Limits = field(default_factory=Limits)
+    review: Review | None = None
 
 
 def create_app(settings: Settings) -> Starlette:
@@ -60,6 +63,7 @@ def create_app(settings: Settings) -> Starlette:
             workers,
             Places(settings.places),
             settings.max_bytes,
+            settings.review,
         )
         try:
             await model.look()
@@ -81,6 +85,11 @@ def create_app(settings: Settings) -> Starlette:
             Route("/runs/{run}/curve.json", events.curve),
             Route("/models", pages.models_page),
             Route("/models/{model}/{version}/report", pages.model_report),
+            Route("/review", review.review_page),
+            Route("/review/queue", review.queue),
+            Route("/review/pictures/{digest}", review.picture),
+            Route("/review/answers", review.answer, methods=["POST"]),
+            Route("/review/shared/{name}", review.shared_file),
             Route("/v1/classify", interface.classify, methods=["POST"]),
             Route("/health", interface.health),
             Route("/metrics", interface.metrics),

@@ -36,10 +36,11 @@ REPORT_CSP = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base
 
 @cache
 def _templates() -> "Environment":
-    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
     found = Environment(
-        loader=PackageLoader("mnist_pipeline.web"),
+        # What the page has in common with sheets that are files lies with those.
+        loader=ChoiceLoader([PackageLoader("mnist_pipeline.web"), PackageLoader("mnist_pipeline.reporting")]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

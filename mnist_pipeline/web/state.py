@@ -7,6 +7,7 @@ from pathlib import Path
 
 from starlette.exceptions import HTTPException
 
+from mnist_pipeline.labels.review import Review
 from mnist_pipeline.web.metrics import Metrics
 from mnist_pipeline.web.model import FollowedModel
 from mnist_pipeline.web.workers import Workers
@@ -45,6 +46,7 @@ class State:
         workers: the processes that do.
         places: for requests.
         max_bytes: of a request.
+        review: images that people are asked about.
     """
 
     workspace: Path
@@ -53,4 +55,5 @@ class State:
     workers: Workers
     places: Places
     max_bytes: int
+    review: Review | None = None
     metrics: Metrics = field(default_factory=Metrics)
