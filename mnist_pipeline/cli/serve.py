@@ -67,6 +67,8 @@ def serve(
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     terminal: Terminal = ctx.obj
     _check_access(host, token, insecure=insecure)
+    if images is not None and review is None:
+        raise UsageError("--images says where the images of --review OUTPUT are; name that as well")
     from mnist_pipeline.scoring.workers.start import start_forkserver
 
     start_forkserver()  # it loads while this process does

@@ -28,6 +28,12 @@ class LabelledImage(Record):
         return [answer for answer in last.values() if not answer.withdrawn]
 
     @property
+    def people(self) -> set[str]:
+        """Who says anything of it, be it that a decision has come since."""
+        last = {answer.by: answer for answer in self.answers}
+        return {by for by, answer in last.items() if not answer.withdrawn}
+
+    @property
     def label(self) -> str | None:
         """What all agree on; None where they do not, or nobody says anything."""
         labels = {answer.label for answer in self.standing}

@@ -74,9 +74,9 @@ class Review:
         Each person has an order of one's own, so that several at once seldom meet on one image.
         """
         known = self._store.catalog().images
-        standing = {digest: {one.by for one in known[digest].standing} for digest in self.images if digest in known}
-        left = [digest for digest in self.images if by not in standing.get(digest, set())]
-        left.sort(key=lambda digest: (bool(standing.get(digest)), hashlib.sha256(f"{by} {digest}".encode()).digest()))
+        people = {digest: known[digest].people if digest in known else set() for digest in self.images}
+        left = [digest for digest in self.images if by not in people[digest]]
+        left.sort(key=lambda digest: (bool(people[digest]), hashlib.sha256(f"{by} {digest}".encode()).digest()))
         return Queue(left, len(self.images) - len(left))
 
     def png(self, digest: str) -> bytes:

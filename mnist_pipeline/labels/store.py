@@ -168,10 +168,12 @@ class LabelStore:
         """Take back what a person has said of an image; whether there was anything. The image stays, and its side."""
         with self._alone():
             image = self.catalog().images.get(digest)
-            said = [answer for answer in image.standing if answer.by == by] if image else []
+            if image is None or by not in image.people:
+                return False
             update = {"when": self._clock(), "settles": False, "withdrawn": True}
-            self._write([answer.model_copy(update=update) for answer in said])
-            return bool(said)
+            last = [answer for answer in image.answers if answer.by == by][-1]
+            self._write([last.model_copy(update=update)])
+            return True
 
     def _write(self, answers: list[Answer]) -> None:
         if answers:

@@ -6,6 +6,7 @@ entry below covers fails a test.
 """
 
 import inspect
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
@@ -249,6 +250,13 @@ def a_server(calls: Calls) -> None:
     calls.replace("webbrowser.open", lambda _: True)
 
 
+def a_review(calls: Calls) -> None:
+    """A server that has images to review."""
+    a_server(calls)
+    calls.replace("mnist_pipeline.labels.store.open_labels", lambda _: SimpleNamespace())
+    calls.replace("mnist_pipeline.labels.review.open_review", lambda *_: None)
+
+
 def a_score(calls: Calls) -> None:
     """By processes of this machine, to an end that is not complete."""
     calls.monkeypatch.setattr("mnist_pipeline.scoring.workers.start.start_forkserver", lambda: None)
@@ -258,11 +266,16 @@ def a_score(calls: Calls) -> None:
     def score(job: Any, names: Any, *_: Any) -> SimpleNamespace:
         listed = names and Path(names.name).name
         calls.note("score", {"config": job.config, "source": job.source, "names": listed})
-        calls.note("score", {"output": job.output, "report": job.report})
+        calls.note("score", {"output": job.output, "report": job.report, "review": job.review})
         return SimpleNamespace(model_dump=lambda **_: {})
 
     calls.monkeypatch.setattr("mnist_pipeline.scoring.score.score_job", score)
     _an_incomplete_end(calls)
+
+
+def a_review_sheet(calls: Calls) -> None:
+    a_score(calls)
+    calls.replace("mnist_pipeline.reporting.review.review_sheet", lambda *_: "")
 
 
 def a_score_on_dask(calls: Calls) -> None:
@@ -434,6 +447,16 @@ COMMANDS: list[Command] = [
         },
     ),
     Command(
+        ["serve", "--workers", "2", "--review", "rows.csv", "--images", "scans"],
+        a_review,
+        {
+            "--review": (["--review", "rows.jsonl"], {"open_review.output": Path("rows.jsonl")}),
+            "--images": (["--images", "other"], {"open_review.location.root": lambda: os.path.realpath("other")}),
+            "--review-count": (["--review-count", "200"], {"open_review.count": 200}),
+            "--labels": (["--labels", "s3://b/labels"], {"open_labels.location": "s3://b/labels"}),
+        },
+    ),
+    Command(
         ["classify", "7.png"],
         a_classification,
         {
@@ -463,6 +486,14 @@ COMMANDS: list[Command] = [
             "--overwrite": (["--overwrite"], {"score.config.overwrite": True}),
             "--resume": (["--resume"], {"score.config.resume": True}),
             "--strict": (["--strict"], {"exit_code": 4}),
+        },
+    ),
+    Command(
+        ["score", "scans", "--output", "rows.csv", "--review", "sheet.html"],
+        a_review_sheet,
+        {
+            "--review": (["--review", "other.html"], {"score.review": Path("other.html").absolute}),
+            "--review-count": (["--review-count", "200"], {"review_sheet.count": 200}),
         },
     ),
     Command(

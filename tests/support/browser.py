@@ -4,7 +4,7 @@ import base64
 import json
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,12 @@ class Browser:
         from selenium.webdriver.support.ui import WebDriverWait
 
         return WebDriverWait(self.driver, seconds, 0.02).until(lambda _: self.run(script, *arguments))
+
+    def wait_for(self, condition: Callable[[], bool], seconds: float = 60) -> None:
+        """Until something outside the page is so, such as a file that it saves."""
+        from selenium.webdriver.support.ui import WebDriverWait
+
+        WebDriverWait(self.driver, seconds, 0.02).until(lambda _: condition())
 
     def text(self, selector: str) -> str:
         found: str = self.run("return document.querySelector(arguments[0]).innerText", selector)

@@ -68,7 +68,7 @@ class Reviewer {
     const picture = this.#queue[0];
     this.#alone(async () => {
       const model = await this.#source.keep(picture, label);
-      this.#say(`You: ${words(label)}. Model: ${model.text}.`, model.label === label ? "same" : "differs");
+      this.#say(`The one before: you ${words(label)}, the model ${model.text}.`, model.label === label ? "same" : "differs");
       this.#answered += 1;
       await this.#go(picture, label);
     });
