@@ -9,9 +9,12 @@ import pytest
 from typer.testing import CliRunner
 
 from mnist_pipeline.cli import app
+from mnist_pipeline.errors import UsageError
+from mnist_pipeline.labels.review import open_review
 from mnist_pipeline.labels.store import open_labels
 from mnist_pipeline.reporting.review import review_sheet
 from mnist_pipeline.scoring.records import Location
+from mnist_pipeline.scoring.rows import location_of
 from tests.support.browser import AXE, CHROMEDRIVER, CHROMIUM, chromium
 from tests.support.images import png
 
@@ -64,6 +67,22 @@ def test_score_writes_a_sheet_with_what_could_be_scored_and_as_many_as_are_asked
         str(path) for path in scans.iterdir() if path.suffix == ".png"
     }
     assert "<b>" not in sheet
+
+
+def test_the_output_says_where_its_images_are_so_that_a_server_can_show_them(small_workspace, scans, tmp_path):
+    sheet = scans / "review.html"  # among the images, of which it is none
+    for more in ([], ["--resume"]):
+        done = score(small_workspace, scans, tmp_path / "out.csv", "--review", sheet, *more)
+        assert done.exit_code == 0, done.output
+        assert "6 images: " in done.output
+    output = tmp_path / "out.csv"
+    review = open_review(output, location_of(output), open_labels(tmp_path / "labels"), 100)
+    assert {image.row.name.decode() for image in review.images.values()} == {
+        path.name for path in scans.iterdir() if path.suffix == ".png"
+    }
+    (tmp_path / "out.csv.manifest.json").unlink()
+    with pytest.raises(UsageError, match="has no manifest that says where its images are"):
+        location_of(output)
 
 
 def test_a_sheet_replaces_nothing_that_is_there_and_names_what_cannot_have_one(small_workspace, scans, tmp_path):

@@ -187,6 +187,16 @@ def test_an_image_that_is_not_the_one_any_more_gets_no_label(running, folder):
     assert labels_of(folder) == {}
 
 
+def test_where_labels_cannot_be_written_it_is_said_and_the_model_is_not_told(running, folder):
+    image = queue_of(running, "anna")["images"][0]
+    (folder / "artifacts" / "labels").mkdir(parents=True, exist_ok=True)
+    (folder / "artifacts" / "labels" / "images").write_text("in the way")
+    response = say(running, image, "1")
+    assert response.status_code == 507
+    assert response.json()["error"].startswith("the labels cannot be written: ")
+    assert labels_of(folder) == {}
+
+
 def test_without_an_output_the_page_says_how_to_name_one(server):
     assert "serve --review OUTPUT.csv" in server.client.get("/review").text
     assert "serve --review OUTPUT.csv" in queue_of(server, "anna")["error"]

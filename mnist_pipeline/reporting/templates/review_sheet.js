@@ -33,7 +33,7 @@ save.addEventListener("click", () => {
   link.href = URL.createObjectURL(new Blob(["path,label\n", ...lines], { type: "text/csv" }));
   link.download = "labels.csv";
   link.click();
-  URL.revokeObjectURL(link.href);
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000); // some browsers read it after the click
   saved = true;
 });
 window.addEventListener("beforeunload", (event) => {
