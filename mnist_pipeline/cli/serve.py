@@ -100,10 +100,10 @@ def serve(
     )
     listening = listen(host, port)
     address = f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}/"
-    page = f"{address}?token={token}" if token else address
+    page = f"{address}{'review' if review else ''}{f'?token={token}' if token else ''}"
 
     def started() -> None:
-        terminal.result({"url": address}, address)
+        terminal.result({"url": address}, f"{address}review" if review else address)
         if show and not webbrowser.open(page):
             terminal.warn(f"no browser could be started; open {address} yourself")
 

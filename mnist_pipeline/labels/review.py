@@ -11,7 +11,7 @@ from mnist_pipeline.errors import UsageError
 from mnist_pipeline.imaging.errors import ImageError
 from mnist_pipeline.labels.choice import choose_images
 from mnist_pipeline.labels.store import LabelStore, NewImage
-from mnist_pipeline.scoring.pictures import picture_png
+from mnist_pipeline.scoring.pictures import Picture, readable_picture
 from mnist_pipeline.scoring.records import Location
 from mnist_pipeline.scoring.rows import ScoredRow, read_rows
 from mnist_pipeline.scoring.sources.reading import Reader, open_reader
@@ -79,15 +79,15 @@ class Review:
         left.sort(key=lambda digest: (bool(people[digest]), hashlib.sha256(f"{by} {digest}".encode()).digest()))
         return Queue(left, len(self.images) - len(left))
 
-    def png(self, digest: str) -> bytes:
-        """The image as it is shown: a PNG file.
+    def picture(self, digest: str) -> Picture:
+        """The image as it is shown.
 
         Raises:
             ChangedError: its file has changed.
             ImageError: it cannot be read.
         """
         # Decoded here: worker processes have decoded every image of an output before.
-        return picture_png(self._read(self.images[digest]), PIXELS, SIDE)
+        return readable_picture(self._read(self.images[digest]), PIXELS, SIDE)
 
     def answer(self, digest: str, label: str, *, by: str) -> None:
         """Keep what a person says; it is on disk when this returns.
@@ -135,14 +135,14 @@ def open_review(output: Path, location: Location, store: LabelStore, count: int)
     return Review(images, reader, store)
 
 
-def choose_readable(output: Path, location: Location, count: int) -> Iterator[tuple[ReviewImage, bytes]]:
-    """The images that people are asked about, each with the PNG file that shows it; arguments and errors as above.
+def choose_readable(output: Path, location: Location, count: int) -> Iterator[tuple[ReviewImage, Picture]]:
+    """The images that people are asked about, each with the picture that shows it; arguments and errors as above.
 
     Those that cannot be read any more are left out.
     """
     for image, data in _choose(output, _reader(location), count):
         with suppress(ImageError):
-            yield image, picture_png(data, PIXELS, SIDE)
+            yield image, readable_picture(data, PIXELS, SIDE)
 
 
 def _choose(output: Path, reader: Reader, count: int) -> Iterator[tuple[ReviewImage, bytes]]:

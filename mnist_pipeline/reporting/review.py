@@ -10,7 +10,6 @@ from mnist_pipeline.labels.review import choose_readable
 from mnist_pipeline.reporting.environment import environment
 from mnist_pipeline.runs.wording import percent
 from mnist_pipeline.scoring.outputs import GENERATOR
-from mnist_pipeline.scoring.pictures import data_uri
 from mnist_pipeline.scoring.records import Location
 from mnist_pipeline.scoring.rows import ScoredRow
 
@@ -39,13 +38,13 @@ def review_sheet(output: Path, location: Location, count: int) -> str:
         UsageError: the output cannot be read.
     """
     images = []
-    for image, png in choose_readable(output, location, count):
+    for image, picture in choose_readable(output, location, count):
         path = os.path.join(os.fsencode(location.root), image.row.name)  # noqa: PTH118 - bytes
         try:
             named = path.decode()
         except UnicodeDecodeError:
             continue
-        images.append({"path": named, "picture": data_uri(png), "model": model_answer(image.row)})
+        images.append({"path": named, "picture": picture.uri, "model": model_answer(image.row)})
     return _render(images)
 
 

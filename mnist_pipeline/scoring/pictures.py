@@ -3,6 +3,7 @@
 import base64
 import io
 import warnings
+from typing import NamedTuple
 
 from PIL import Image, ImageOps
 
@@ -14,40 +15,61 @@ from mnist_pipeline.scoring.classify import Job, Model, as_seen
 
 THUMBNAIL = 96
 """Longer side of a picture, pixels."""
+JPEG_QUALITY = 85
+
+
+class Picture(NamedTuple):
+    """A file that browsers show.
+
+    Attributes:
+        data: the file.
+        media_type: such as image/png.
+    """
+
+    data: bytes
+    media_type: str
+
+    @property
+    def uri(self) -> str:
+        """The address that holds it."""
+        return f"data:{self.media_type};base64,{base64.b64encode(self.data).decode()}"
 
 
 def picture(name: bytes, job: Job, model: Model) -> dict[str, str]:
-    """``original`` and ``prepared`` as data URIs of PNG images, or empty where there is none."""
+    """``original`` and ``prepared`` as data URIs of PNG files, or empty where there is none."""
     try:
         data, _ = job.reader.read(name)
         plane = decode(data, job.max_pixels)
         seen = as_seen(plane, job.mode, model)
     except (ImageError, OSError):
         return {"original": "", "prepared": ""}
-    return {"original": data_uri(_shown(data, plane, THUMBNAIL)), "prepared": data_uri(_png(Image.fromarray(seen)))}
+    shown, prepared = _shown(data, plane, THUMBNAIL), Image.fromarray(seen)
+    return {"original": _written(shown, "PNG").uri, "prepared": _written(prepared, "PNG").uri}
 
 
-def picture_png(data: bytes, max_pixels: int, side: int) -> bytes:
-    """The image as a browser shows it: a PNG file whose longer side is at most so many pixels.
+def readable_picture(data: bytes, max_pixels: int, side: int) -> Picture:
+    """The image as people read it, on any background; the longer side has at most so many pixels.
+
+    Small ones keep every pixel; a large one becomes a JPEG, which is a tenth of its PNG.
 
     Raises:
         ImageError: it is no image that is read.
     """
-    return _shown(data, decode(data, max_pixels), side)
+    plane = decode(data, max_pixels)
+    shown = _shown(data, plane, side)
+    if shown.mode == "RGBA" and shown.getchannel("A").getextrema() != (255, 255):
+        shown = Image.fromarray(plane)  # where one could see through it, as it was decoded
+        shown.thumbnail((side, side))
+    return _written(shown.convert("RGB"), "PNG" if max(plane.shape) <= side else "JPEG")
 
 
-def data_uri(png: bytes) -> str:
-    """The PNG file as an address that holds it."""
-    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
-
-
-def _shown(data: bytes, plane: Plane, side: int) -> bytes:
+def _shown(data: bytes, plane: Plane, side: int) -> Image.Image:
     try:
         shown = _colours(data, side)
     except Exception:  # what Pillow does not read is shown in grey
         shown = Image.fromarray(plane)
     shown.thumbnail((side, side))
-    return _png(shown)
+    return shown
 
 
 def _colours(data: bytes, side: int) -> Image.Image:
@@ -58,7 +80,7 @@ def _colours(data: bytes, side: int) -> Image.Image:
             return ImageOps.exif_transpose(image).convert("RGBA")
 
 
-def _png(image: Image.Image) -> bytes:
+def _written(image: Image.Image, kind: str) -> Picture:
     out = io.BytesIO()
-    image.save(out, "PNG", optimize=True)
-    return out.getvalue()
+    image.save(out, kind, optimize=True, quality=JPEG_QUALITY)
+    return Picture(out.getvalue(), f"image/{kind.lower()}")

@@ -58,8 +58,10 @@ async def queue(request: Request) -> Response:
 async def picture(request: Request) -> Response:
     """One image."""
     review = _review(request)
-    data = await _work(review, request.path_params["digest"], review.png)
-    return Response(data, media_type="image/png", headers={"cache-control": "private, max-age=3600, immutable"})
+    found = await _work(review, request.path_params["digest"], review.picture)
+    return Response(
+        found.data, media_type=found.media_type, headers={"cache-control": "private, max-age=3600, immutable"}
+    )
 
 
 async def answer(request: Request) -> Response:

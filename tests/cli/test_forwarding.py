@@ -454,6 +454,7 @@ COMMANDS: list[Command] = [
             "--images": (["--images", "other"], {"open_review.location.root": lambda: os.path.realpath("other")}),
             "--review-count": (["--review-count", "200"], {"open_review.count": 200}),
             "--labels": (["--labels", "s3://b/labels"], {"open_labels.location": "s3://b/labels"}),
+            "--open": (["--open"], {"open.url": "http://127.0.0.1:8000/review", "open.new": 0, "open.autoraise": True}),
         },
     ),
     Command(

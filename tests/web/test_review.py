@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 from mnist_pipeline.cli import app
 from mnist_pipeline.labels.review import open_review
 from mnist_pipeline.labels.store import open_labels
+from mnist_pipeline.scoring.pictures import readable_picture
 from mnist_pipeline.scoring.records import Location
 from mnist_pipeline.web.security import Access, own_names
 from tests.support.browser import AXE, CHROMEDRIVER, CHROMIUM, chromium
@@ -92,12 +93,23 @@ def test_a_picture_is_shown_as_it_is_scored_in_a_size_that_a_page_needs(running,
     large = np.full((900, 2_000), 200, np.uint8)
     (folder / "scans" / "0.png").write_bytes(png(large))
     with served(folder / "artifacts", review=review_of(folder)) as again:
-        sizes = set()
+        found = set()
         for image in queue_of(again, "anna")["images"]:
             response = again.client.get(f"/review/pictures/{image}")
-            assert response.headers["content-type"] == "image/png"
-            sizes.add(Image.open(io.BytesIO(response.content)).size)
-    assert sizes == {(30, 40), (560, 252)}
+            found.add((response.headers["content-type"], Image.open(io.BytesIO(response.content)).size))
+    assert found == {("image/png", (30, 40)), ("image/jpeg", (560, 252))}
+
+
+@pytest.mark.parametrize("ink", [0, 255])
+def test_ink_on_what_one_can_see_through_is_seen_on_a_dark_page_and_on_a_light_one(ink):
+    see_through = np.zeros((40, 40, 4), np.uint8)
+    see_through[10:30, 18:22] = (ink, ink, ink, 255)
+    file = io.BytesIO()
+    Image.fromarray(see_through).save(file, "PNG")
+    shown = Image.open(io.BytesIO(readable_picture(file.getvalue(), 10_000, 560).data))
+    assert shown.mode == "RGB"
+    grey = np.asarray(shown.convert("L")).astype(int)
+    assert abs(grey[20, 20] - grey[0, 0]) > 200
 
 
 def test_what_is_withdrawn_is_asked_again_and_both_stay_on_record(running, folder):
