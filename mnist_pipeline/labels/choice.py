@@ -6,12 +6,10 @@ from collections.abc import Callable, Iterable
 
 from mnist_pipeline.scoring.rows import ScoredRow
 
-REVIEWED = 150
-"""Images of a review, where nobody says how many."""
 Rank = Callable[[ScoredRow], tuple[float, ...]]
 
 
-def choose_images(rows: Iterable[ScoredRow], count: int = REVIEWED, *, seed: int = 0) -> list[ScoredRow]:
+def choose_images(rows: Iterable[ScoredRow], count: int, *, seed: int = 0) -> list[ScoredRow]:
     """A third at random, a third the least confident answers, a third refused ones at random; mixed.
 
     Where there are fewer of a kind, others take their places; images that could not be scored are left out. The random

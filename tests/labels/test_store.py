@@ -225,3 +225,25 @@ def test_images_of_the_own_test_side_stay_there_when_everything_is_added_again_s
     random.Random(1).shuffle(files)
     store.add(files, by="ben")
     assert {digest: image.side for digest, image in store.catalog().images.items()} == before
+
+
+def test_who_withdraws_says_nothing_any_more_and_ends_a_conflict(tmp_path):
+    store, other = (LabelStore(FolderPlace(tmp_path)) for _ in range(2))
+    image = encoded(page(1), "PNG")
+    store.add([new(image, "3")], by="anna")
+    [digest] = other.catalog().images
+    other.add([new(image, "4")], by="ben")
+    assert [one.digest for one in store.catalog().conflicts] == [digest]
+    side = store.catalog().images[digest].side
+    assert store.withdraw(digest, by="ben")
+    assert not store.withdraw(digest, by="ben")
+    assert not store.withdraw(digest, by="carl")
+    assert not store.withdraw("0" * 64, by="anna")
+    found = other.catalog()
+    assert (found.conflicts, found.images[digest].label) == ([], "3")
+    assert store.withdraw(digest, by="anna")
+    empty = other.catalog()
+    assert (empty.conflicts, empty.settled(side), empty.images[digest].label) == ([], [], None)
+    assert empty.images[digest].side == side
+    assert [answer.withdrawn for answer in empty.images[digest].answers] == [False, False, True, True]
+    assert empty.summarise().people == {"anna": 1, "ben": 1}

@@ -263,19 +263,17 @@ def test_a_server_that_is_killed_has_kept_every_answer_that_it_confirmed(folder)
 
     person = threading.Thread(target=answer)
     person.start()
-    assert half.wait(120)
-    program.kill()  # while it is given the next one
+    try:
+        assert half.wait(120)
+    finally:
+        program.kill()  # while it is given the next one
     person.join()
     program.client.close()
     assert confirmed.items() <= labels_of(folder).items()
     assert len(labels_of(folder)) - len(confirmed) in {0, 1}
-    again = queue_of_review(folder)
+    again = review_of(folder).queue("anna")
     assert set(again.digests).isdisjoint(confirmed)
     assert again.answered == len(labels_of(folder))
-
-
-def queue_of_review(folder):
-    return review_of(folder).queue("anna")
 
 
 @pytest.fixture(scope="module")

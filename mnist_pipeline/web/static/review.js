@@ -13,7 +13,7 @@ async function ask(url, options) {
   } catch {
     throw new Error("Not kept: the server does not answer. Is it still running?");
   }
-  const said = await response.json();
+  const said = await response.json().catch(() => ({ error: "the server failed" }));
   if (!response.ok) throw new Error(`Not kept: ${said.error}.`);
   return said;
 }
