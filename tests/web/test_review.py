@@ -325,6 +325,30 @@ def test_by_keys_a_digit_none_skip_and_undo(browser, running, folder):
 
 
 @needs_chromium
+def test_nothing_is_told_or_shown_or_taken_before_the_answer_is_kept(browser, folder, monkeypatch):
+    review, may_keep = review_of(folder), threading.Event()
+    keep = review.answer
+
+    def keep_later(digest, label, *, by):
+        assert may_keep.wait(120)
+        keep(digest, label, by=by)
+
+    monkeypatch.setattr(review, "answer", keep_later)
+    with served(folder / "artifacts", review=review) as running:
+        first = begin(browser, running, "anna")
+        press(browser, "3")
+        browser.wait("return document.getElementById('reviewer').ariaBusy === 'true'")
+        press(browser, "4")  # it cannot be meant for a picture that does not show
+        shown = "return [document.getElementById('picture').src, document.getElementById('said').textContent]"
+        assert browser.run(shown) == [f"{running.url}review/pictures/{first}", ""]
+        assert labels_of(folder) == {}
+        second = go(browser, may_keep.set, first)
+        browser.command("Input.dispatchKeyEvent", type="keyDown", key="3", text="3", autoRepeat=True)
+        assert browser.wait(READY) == second
+    assert [(one.digest, one.label) for one in catalog_of(folder).answers] == [(first, "3")]
+
+
+@needs_chromium
 def test_by_touch_to_the_end_and_a_reload_knows_who_answers_and_what_is_left(browser, running, folder):
     shown = begin(browser, running, "ben", width=360, height=740)
     browser.run("document.querySelector('[data-label=\"5\"]').click()")
