@@ -31,8 +31,11 @@ from tests.support.small_workspace import SmallWorkspace
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
 
-# Where tests run in the background of a shell, Ctrl-C is switched off, for the commands that they start as well.
+# Where tests run in the background of a shell, Ctrl-C is switched off, and the end of the terminal under nohup, for the
+# commands that they start as well.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP"):
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(autouse=True)

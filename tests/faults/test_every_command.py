@@ -47,7 +47,7 @@ class Case:
     @property
     def command(self) -> str:
         """Its name: two words in a group, else one."""
-        return " ".join(self.words.split()[: 2 if self.words.startswith(("models", "runs")) else 1])
+        return " ".join(self.words.split()[: 2 if self.words.startswith(("labels", "models", "runs")) else 1])
 
 
 EARLY = ("json", "bare", "closed")
@@ -61,6 +61,11 @@ CASES = [
     Case("evaluate 20000101T000000-abcdef", 2, only=EARLY),
     Case("publish 20000101T000000-abcdef", 2, only=EARLY),
     Case("score {scans} --output {out}/rows.csv --overwrite --workers 1"),
+    Case("classify {scans}/0.png"),
+    Case("serve --host 0.0.0.0", 2, only=EARLY),
+    Case("labels add {nowhere}/labels.csv --by anna", 2, only=EARLY),
+    Case("labels list"),
+    Case("labels conflicts", only=EARLY),  # it has nothing to say on standard output
     Case("report {version}"),
     Case("report", only=["bare"]),
     Case("report {run} --compare {run} --output {nowhere}/page.html", 1, only=["bare"]),
@@ -68,6 +73,9 @@ CASES = [
     Case("runs show"),
     Case("models list"),
     Case("models show"),
+    Case("models explain {version}"),
+    Case("models approve {version} --reason fine", 1, only=EARLY),
+    Case("models reject {version} --reason wrong", 1, only=EARLY),
     Case("models promote {version} --reason again", writes=True),
     Case("models rollback --reason back", 1, only=[*EARLY, "read-only"]),
     Case("models verify"),

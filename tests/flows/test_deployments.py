@@ -283,7 +283,7 @@ def test_the_schedule_retrains_where_something_changed_and_only_there(worker, wo
     forced = worker.trigger("retrain/weekly", workspace=str(workspace), force=True)
     message = worker.ended(forced)["state"]["message"]
     assert message.startswith("refused: digits")
-    assert "a tie" in message
+    assert "no gain" in message
     assert worker.sink.wait_for("retrain refused", str(workspace))["message"].startswith(message)
 
 
