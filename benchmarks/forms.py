@@ -32,8 +32,8 @@ from mnist_pipeline.data.fetch import fetch_dataset
 from mnist_pipeline.files import sha256_file
 from mnist_pipeline.imaging import painting
 from mnist_pipeline.inference import Classifier
-from mnist_pipeline.rejection.answers import ConfidenceThreshold
 from mnist_pipeline.rejection.model import ScoringModel
+from mnist_pipeline.rejection.rule import stated_threshold
 from mnist_pipeline.scoring.job import ScoringJob
 from mnist_pipeline.scoring.records import Location
 from mnist_pipeline.scoring.score import score_job
@@ -106,8 +106,7 @@ class Hand:
 
 def score(model: Path, folder: Path) -> Iterator[dict[str, str]]:
     """The rows of ``score`` with the model's own limits."""
-    limits = Classifier.load(model, device="cpu").metadata.limits
-    threshold = limits and ConfidenceThreshold(value=limits.confidence, novelty=limits.novelty, source="the model")
+    threshold = stated_threshold(Classifier.load(model, device="cpu").metadata.limits)
     with tempfile.TemporaryDirectory() as place:
         output = Path(place) / "rows.csv"
         location = Location(kind="folder", root=str(folder))

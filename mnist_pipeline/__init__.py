@@ -16,6 +16,8 @@ CLASSES: Final = 10
 """Number of classes."""
 DIGIT_NAMES: Final = ("Zero", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine")
 """Names of the classes where they are the digits."""
+NO_DIGIT: Final = "none"
+"""How people label an image that shows no digit."""
 
 Device = Literal["auto", "cpu", "gpu"]
 """Where to compute, as it is asked for."""
@@ -24,7 +26,7 @@ UsedDevice = Literal["cpu", "gpu"]
 PreprocessMode = Literal["auto", "mnist", "resize", "none"]
 """How an image is brought into MNIST's form (`ScoreConfig.preprocess`)."""
 
-MAX_MEGAPIXELS: Final = 100.0
-"""Largest image that is decoded where nothing else is said, millions of pixels."""
-MAX_MEGABYTES: Final = 256.0
-"""Largest file that is read where nothing else is said, millions of bytes."""
+MAX_PIXELS: Final = 100_000_000
+"""Of the largest image that is decoded, where nothing else is said."""
+MAX_BYTES: Final = 256_000_000
+"""Of the largest file that is read, where nothing else is said."""

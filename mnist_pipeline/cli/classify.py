@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mnist_pipeline import MAX_MEGABYTES, MAX_MEGAPIXELS, PreprocessMode
+from mnist_pipeline import MAX_BYTES, MAX_PIXELS, PreprocessMode
 from mnist_pipeline.cli import options
 from mnist_pipeline.cli.blocks import bar, picture
 from mnist_pipeline.cli.options import WORKSPACE
@@ -18,7 +18,7 @@ from mnist_pipeline.cli.terminal import Terminal
 from mnist_pipeline.errors import UsageError
 
 if TYPE_CHECKING:
-    from mnist_pipeline.scoring.classify import Job
+    from mnist_pipeline.scoring.classify import Preprocessing
     from mnist_pipeline.scoring.single import Reply
     from mnist_pipeline.scoring.sources.reading import Reader
 
@@ -55,7 +55,7 @@ def classify(
         chosen = find_scoring_model(model, name, workspace, registry)
         threshold = choose_threshold(min_confidence, chosen)
         loaded = Classifier.load(chosen.path, sha256=chosen.sha256, device="cpu", threads=1, spinning=False)
-    replies = [classify_image(os.fsencode(file), _job(file, preprocess), loaded, threshold) for file in files]
+    replies = [classify_image(os.fsencode(file), _preprocessing(file, preprocess), loaded, threshold) for file in files]
     told = {"model": chosen.version or str(chosen.path), "images": [_as_json(reply) for reply in replies]}
     terminal.result(told, *_lines(replies, show_picture=show_picture))
     unread = [reply for reply in replies if reply.row["error"]]
@@ -67,7 +67,7 @@ def classify(
 
 @contextmanager
 def _no_collector() -> Iterator[None]:
-    """What is loaded in the block stays: to look through it for garbage takes a sixth of the command's time."""
+    """What is loaded in the block stays: to look through it for garbage would cost time and free nothing."""
     gc.disable()
     try:
         yield
@@ -75,18 +75,16 @@ def _no_collector() -> Iterator[None]:
         gc.enable()
 
 
-def _job(file: str, preprocess: PreprocessMode) -> "Job":
-    from mnist_pipeline.scoring.classify import Job
-    from mnist_pipeline.scoring.single import BytesReader
-    from mnist_pipeline.scoring.sources.reading import FileReader
+def _preprocessing(file: str, preprocess: PreprocessMode) -> "Preprocessing":
+    from mnist_pipeline.scoring.classify import Preprocessing
+    from mnist_pipeline.scoring.sources.reading import BytesReader, FileReader
 
-    most = int(MAX_MEGABYTES * 1e6)
     reader: Reader
     if file == STDIN:
-        reader = BytesReader(sys.stdin.buffer.read(most + 1), most)
+        reader = BytesReader(sys.stdin.buffer.read(MAX_BYTES + 1), MAX_BYTES)
     else:
-        reader = FileReader(str(Path.cwd()), most, follow_links=True)
-    return Job(reader, preprocess, int(MAX_MEGAPIXELS * 1e6))
+        reader = FileReader(str(Path.cwd()), MAX_BYTES, follow_links=True)
+    return Preprocessing(reader, preprocess, MAX_PIXELS)
 
 
 def _as_json(reply: "Reply") -> dict[str, Any]:

@@ -35,7 +35,7 @@ def add(
     with writing(workspace):
         store = _open(labels, workspace)
         found = store.add(find_images(source), by=by)
-        summary = store.catalog().summarise()
+        summary = store.catalogue().summarise()
     terminal.result(
         found.model_dump(mode="json") | summary.model_dump(mode="json"),
         f"{found.added:,} images are new, {found.answered:,} have one more answer, {found.known:,} were known",
@@ -52,7 +52,7 @@ def list_labels(
 ) -> None:
     """How many images there are, by class, side and person."""
     terminal: Terminal = ctx.obj
-    summary = _open(labels, workspace).catalog().summarise()
+    summary = _open(labels, workspace).catalogue().summarise()
     names = sorted({name for counts in summary.classes.values() for name in counts})
     rows = [(name, *(f"{summary.classes[side].get(name, 0):,}" for side in ("train", "own-test"))) for name in names]
     terminal.table(
@@ -84,7 +84,7 @@ def conflicts(
             raise UsageError("--settle needs --label (0 to 9, or none) and --by NAME")
         with writing(workspace):
             store.settle(settle, chosen, by=by or "")
-    found = store.catalog().conflicts
+    found = store.catalogue().conflicts
     if not found:
         terminal.say("no conflicts")
     rows = [

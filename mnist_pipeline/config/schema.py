@@ -13,7 +13,7 @@ from pydantic import (
     field_validator,
 )
 
-from mnist_pipeline import MAX_MEGABYTES, MAX_MEGAPIXELS, Device, PreprocessMode
+from mnist_pipeline import MAX_BYTES, MAX_PIXELS, Device, PreprocessMode
 from mnist_pipeline.config.fields import Config, Fraction, Name, Seconds
 from mnist_pipeline.config.training import TrainConfig
 
@@ -144,9 +144,9 @@ class ScoreConfig(Config):
     """Bring existing outputs of such a job up to date: rows that are still true are taken over, and an output that
     is complete and up to date is left as it is. Where there is no output yet, an interrupted job is gone on with in
     any case, unless ``overwrite`` starts anew."""
-    max_megapixels: float = Field(default=MAX_MEGAPIXELS, gt=0, le=1_000)
+    max_megapixels: float = Field(default=MAX_PIXELS / 1e6, gt=0, le=1_000)
     """Largest image that is decoded, millions of pixels."""
-    max_megabytes: float = Field(default=MAX_MEGABYTES, gt=0, le=2_000)
+    max_megabytes: float = Field(default=MAX_BYTES / 1e6, gt=0, le=2_000)
     """Largest file that is read, millions of bytes."""
     max_memory_megabytes: int = Field(default=1_024, ge=256, le=65_536)
     """What the decoding of one image may take in a worker, beyond what the worker itself needs."""

@@ -7,18 +7,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mnist_pipeline import MAX_MEGAPIXELS
+from mnist_pipeline import MAX_PIXELS, NO_DIGIT
 from mnist_pipeline.evaluation import metrics
 from mnist_pipeline.evaluation.schema import OwnMistake, OwnTest
 from mnist_pipeline.inference import Classifier
-from mnist_pipeline.rejection.answers import OK, ConfidenceThreshold
-from mnist_pipeline.rejection.rule import DEFAULT_THRESHOLD, apply_threshold
-from mnist_pipeline.scoring.classify import Job, score_names
+from mnist_pipeline.rejection.answers import OK
+from mnist_pipeline.rejection.classes import NONE
+from mnist_pipeline.rejection.rule import DEFAULT_THRESHOLD, apply_threshold, stated_threshold
+from mnist_pipeline.scoring.classify import Preprocessing, score_names
 from mnist_pipeline.scoring.sources.reading import Signature
 
-NO_DIGIT = 10
-"""The class of what is no digit, behind the ten digits."""
-NONE = "none"
 NO_DIGIT_NAME = "No digit"
 
 
@@ -40,7 +38,7 @@ class ArchiveReader:
 
 
 class OwnAnswer(NamedTuple):
-    """One image; classes are 0 to 9, or `NO_DIGIT`."""
+    """One image; classes are 0 to 9, or `NONE`."""
 
     digest: str
     true: int
@@ -57,8 +55,8 @@ def measure_own_test(classifier: Classifier, archive: Path, class_names: list[st
     """
     answers = _answer(classifier, archive)
     true, given = (np.array([getattr(one, field) for one in answers], np.int64) for field in ("true", "answer"))
-    matrix = metrics.confusion_matrix(true, given, NO_DIGIT + 1)
-    digits, refused = true != NO_DIGIT, given == NO_DIGIT
+    matrix = metrics.confusion_matrix(true, given, NONE + 1)
+    digits, refused = true != NONE, given == NONE
     right = int((true == given).sum())
     return OwnTest(
         samples=len(answers),
@@ -80,19 +78,12 @@ def _answer(classifier: Classifier, archive: Path) -> list[OwnAnswer]:
     """Of each image, in the order of the archive; what cannot be read is no digit."""
     with zipfile.ZipFile(archive) as packed:
         names = packed.namelist()
-        job = Job(ArchiveReader(packed), "auto", int(MAX_MEGAPIXELS * 1e6))
-        part = score_names([name.encode() for name in names], job, classifier, {})
-    rows = apply_threshold(part.rows, _threshold(classifier))
-    answers = np.where(rows["status"] == OK, rows["probabilities"].argmax(axis=1), NO_DIGIT).tolist()
+        preprocessing = Preprocessing(ArchiveReader(packed), "auto", MAX_PIXELS)
+        results = score_names([name.encode() for name in names], preprocessing, classifier, {})
+    rows = apply_threshold(results.rows, stated_threshold(classifier.metadata.limits) or DEFAULT_THRESHOLD)
+    answers = np.where(rows["status"] == OK, rows["probabilities"].argmax(axis=1), NONE).tolist()
     labels = [name.partition("/") for name in names]
     return [
-        OwnAnswer(digest, NO_DIGIT if label == NONE else int(label), answer)
+        OwnAnswer(digest, NONE if label == NO_DIGIT else int(label), answer)
         for (label, _, digest), answer in zip(labels, answers, strict=True)
     ]
-
-
-def _threshold(classifier: Classifier) -> ConfidenceThreshold:
-    limits = classifier.metadata.limits
-    if limits is None:
-        return DEFAULT_THRESHOLD
-    return ConfidenceThreshold(value=limits.confidence, novelty=limits.novelty, source="the model")

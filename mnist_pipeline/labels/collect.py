@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mnist_pipeline import MAX_MEGAPIXELS, SIDE
+from mnist_pipeline import MAX_PIXELS, NO_DIGIT, SIDE
 from mnist_pipeline.data.dataset import Dataset
 from mnist_pipeline.data.store import IMAGES, LABELS
 from mnist_pipeline.errors import IntegrityError
@@ -27,8 +27,7 @@ from mnist_pipeline.imaging.form import has_sprite_form
 from mnist_pipeline.imaging.likeness import are_alike, ink_box, most_similar, read_outline
 from mnist_pipeline.imaging.planes import Plane
 from mnist_pipeline.imaging.readings import read_flat
-from mnist_pipeline.labels.catalog import LabelledImage
-from mnist_pipeline.labels.schema import NO_DIGIT
+from mnist_pipeline.labels.catalogue import LabelledImage
 from mnist_pipeline.labels.store import LabelStore
 from mnist_pipeline.progress import Progress, ReportProgress, no_progress
 from mnist_pipeline.runs.artifacts import OWN_TEST, ExtraImages, FetchedDataset, Output
@@ -79,12 +78,12 @@ def collect_own_images(
     Returns:
         images.npy (uint8 [n, 28, 28]), labels.npy (uint8 [n]), own_test.zip, extra.json.
     """
-    catalog = store.catalog()
-    train, own = catalog.settled("train"), catalog.settled("own-test")
+    catalogue = store.catalogue()
+    train, own = catalogue.settled("train"), catalogue.settled("own-test")
     if not train and not own:
         return None
     data = Dataset.open(dataset.directory)
-    never = [image for image in catalog.images.values() if image.side == "own-test"]
+    never = [image for image in catalogue.images.values() if image.side == "own-test"]
     images, labels, problems = _fit(store, train, never, data, report)
     if problems:
         logger.warning(
@@ -144,7 +143,7 @@ def _planes(
 
 
 def _plane(store: LabelStore, image: LabelledImage) -> Plane:
-    return decode(store.image(image.digest), int(MAX_MEGAPIXELS * 1e6))
+    return decode(store.image(image.digest), MAX_PIXELS)
 
 
 def _read(plane: Plane) -> tuple[NDArray[np.uint8] | None, str]:

@@ -1,11 +1,16 @@
 """Where labels live: a folder, or below an address of an object store. Nothing is overwritten in either."""
 
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Protocol
 
 from mnist_pipeline.errors import IntegrityError
 from mnist_pipeline.files import write_bytes
+from mnist_pipeline.files.locks import ProcessLock
 from mnist_pipeline.files.object_store import ObjectFolder
+
+LOCK_SECONDS = 300
+"""Somebody who adds many images keeps others out for minutes."""
 
 
 class Place(Protocol):
@@ -25,6 +30,10 @@ class Place(Protocol):
 
     def keys(self, folder: str) -> list[str]:
         """Keys of all files in ``folder``, sorted."""
+        ...
+
+    def alone(self) -> AbstractContextManager[None]:
+        """Keep others out while the block lasts; where that is not possible, `Catalogue` lets no side leak."""
         ...
 
 
@@ -52,6 +61,9 @@ class FolderPlace:
         base = self.root / folder
         return sorted(f"{folder}/{path.name}" for path in base.glob("[!.]*")) if base.is_dir() else []
 
+    def alone(self) -> AbstractContextManager[None]:
+        return ProcessLock(self.root / ".lock").hold(LOCK_SECONDS)
+
 
 class ObjectPlace:
     """Objects below ``s3://bucket/prefix``."""
@@ -69,7 +81,10 @@ class ObjectPlace:
         return found.data
 
     def keys(self, folder: str) -> list[str]:
-        return sorted(key for key in self._objects.keys(folder))
+        return sorted(self._objects.keys(folder))
+
+    def alone(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
 
 def open_place(location: str | Path) -> Place:

@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from mnist_pipeline import MAX_MEGABYTES, MAX_MEGAPIXELS
+from mnist_pipeline import MAX_BYTES, MAX_PIXELS
 from mnist_pipeline.errors import UsageError
 from mnist_pipeline.imaging.errors import ImageError
 from mnist_pipeline.labels.choice import choose_images
@@ -19,7 +19,6 @@ from mnist_pipeline.scoring.writers import escape_path
 
 SIDE = 560
 """Longer side of a picture that is shown, pixels at most."""
-PIXELS = int(MAX_MEGAPIXELS * 1e6)
 
 
 class ChangedError(Exception):
@@ -73,7 +72,7 @@ class Review:
 
         Each person has an order of one's own, so that several at once seldom meet on one image.
         """
-        known = self._store.catalog().images
+        known = self._store.catalogue().images
         people = {digest: known[digest].people if digest in known else set() for digest in self.images}
         left = [digest for digest in self.images if by not in people[digest]]
         left.sort(key=lambda digest: (bool(people[digest]), hashlib.sha256(f"{by} {digest}".encode()).digest()))
@@ -87,7 +86,7 @@ class Review:
             ImageError: it cannot be read.
         """
         # Decoded here: worker processes have decoded every image of an output before.
-        return readable_picture(self._read(self.images[digest]), PIXELS, SIDE)
+        return readable_picture(self._read(self.images[digest]), MAX_PIXELS, SIDE)
 
     def answer(self, digest: str, label: str, *, by: str) -> None:
         """Keep what a person says; it is on disk when this returns.
@@ -142,7 +141,7 @@ def choose_readable(output: Path, location: Location, count: int) -> Iterator[tu
     """
     for image, data in _choose(output, _reader(location), count):
         with suppress(ImageError):
-            yield image, readable_picture(data, PIXELS, SIDE)
+            yield image, readable_picture(data, MAX_PIXELS, SIDE)
 
 
 def _choose(output: Path, reader: Reader, count: int) -> Iterator[tuple[ReviewImage, bytes]]:
@@ -153,4 +152,4 @@ def _choose(output: Path, reader: Reader, count: int) -> Iterator[tuple[ReviewIm
 
 
 def _reader(location: Location) -> Reader:
-    return open_reader(location, int(MAX_MEGABYTES * 1e6))
+    return open_reader(location, MAX_BYTES)

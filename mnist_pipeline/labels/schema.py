@@ -6,8 +6,6 @@ from pydantic import AwareDatetime
 
 from mnist_pipeline.schema import Record
 
-NO_DIGIT = "none"
-"""The label of what is no digit."""
 Side = Literal["train", "own-test"]
 
 

@@ -4,27 +4,37 @@ import csv
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeVar
 
+from mnist_pipeline import DIGIT_NAMES, NO_DIGIT
 from mnist_pipeline.errors import UsageError
-from mnist_pipeline.labels.schema import NO_DIGIT
 from mnist_pipeline.labels.store import NewImage
 from mnist_pipeline.scoring.sources.listing import Skipped, scan_folder
 
-NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
-LABELS = {NO_DIGIT: NO_DIGIT, **{str(n): str(n) for n in range(10)}, **{name: str(n) for n, name in enumerate(NAMES)}}
+Named = TypeVar("Named")
+LABELS = {NO_DIGIT: NO_DIGIT} | {
+    said: str(n) for n, name in enumerate(DIGIT_NAMES) for said in (str(n), name.casefold())
+}
+"""What people write, without regard to case -> the label."""
 
 
 def find_images(source: Path) -> Iterator[NewImage]:
     """The images of a folder of class folders, or of a table ``path,label``; read as they are asked for.
 
     Raises:
-        UsageError: there is no such folder or table, or a label in it is none.
+        UsageError: there is no such folder or table, it names no image, or a label in it is not valid.
     """
     if source.is_dir():
-        return _of_folder(source, _listed(source))
+        return _of_folder(source, _require(source, _listed(source)))
     if source.is_file():
-        return _of_table(source, _rows(source))
+        return _of_table(source, _require(source, _rows(source)))
     raise UsageError(f"{source}: there is no such folder, and no such table (path,label)")
+
+
+def _require(source: Path, found: list[Named]) -> list[Named]:
+    if not found:
+        raise UsageError(f"{source} names no image; give a folder for each class (0 to 9, none), or a table path,label")
+    return found
 
 
 def parse_label(text: str) -> str | None:

@@ -5,7 +5,7 @@
 
 Nothing is ever overwritten: an addition is a file of its own, so that several people can add at once, in a folder or in
 an object store, and what a killed one left behind is whole or not there. What an image's label is follows from all
-answers: `catalog`.
+answers: `catalogue`.
 """
 
 import hashlib
@@ -13,7 +13,6 @@ import logging
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -21,23 +20,20 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from mnist_pipeline import MAX_MEGABYTES, MAX_MEGAPIXELS
+from mnist_pipeline import MAX_BYTES, MAX_PIXELS
 from mnist_pipeline.errors import IntegrityError, UsageError
-from mnist_pipeline.files.locks import ProcessLock
 from mnist_pipeline.imaging.decoding import decode
 from mnist_pipeline.imaging.errors import ImageError
 from mnist_pipeline.imaging.likeness import are_alike, ink_box, most_similar, outline, read_outline
 from mnist_pipeline.imaging.planes import Plane
-from mnist_pipeline.labels.catalog import Catalog
-from mnist_pipeline.labels.places import FolderPlace, Place, open_place
-from mnist_pipeline.labels.schema import NO_DIGIT, Answer, Side
+from mnist_pipeline.labels.catalogue import Catalogue
+from mnist_pipeline.labels.places import Place, open_place
+from mnist_pipeline.labels.schema import Answer, Side
 from mnist_pipeline.schema import Record
-
-__all__ = ["NO_DIGIT", "Added", "LabelStore", "NewImage", "open_labels"]
+from mnist_pipeline.scoring.sources.reading import BytesReader
 
 OWN_TEST_SHARE = 0.3
 ANSWERS, IMAGES = "answers", "images"
-LOCK_SECONDS = 300
 PROBLEMS_SHOWN = 20
 logger = logging.getLogger(__name__)
 
@@ -81,14 +77,14 @@ class LabelStore:
         self._clock = clock
         self._additions: dict[str, list[Answer]] = {}  # as they were read: nothing is ever overwritten
 
-    def catalog(self) -> Catalog:
+    def catalogue(self) -> Catalogue:
         """All answers, and what follows from them.
 
         Raises:
             IntegrityError: an addition cannot be read.
         """
         answers = [answer for key in self._place.keys(ANSWERS) for answer in self._addition(key)]
-        return Catalog(sorted(answers, key=lambda answer: answer.when))
+        return Catalogue(sorted(answers, key=lambda answer: answer.when))
 
     def _addition(self, key: str) -> list[Answer]:
         if key not in self._additions:
@@ -120,14 +116,15 @@ class LabelStore:
         """
         if not by.strip():
             raise UsageError("nobody is named; say who labels with --by NAME")
-        with self._alone():
-            known = Known(self, self.catalog())
+        with self._place.alone():
+            known = Known(self, self.catalogue())
             answers: list[Answer] = []
             problems: list[tuple[str, str]] = []
             counts = Counter[str]()
             for new in images:
                 try:
-                    plane = decode(check_size(new.data), int(MAX_MEGAPIXELS * 1e6))
+                    data, _ = BytesReader(new.data, MAX_BYTES).read(b"")
+                    plane = decode(data, MAX_PIXELS)
                 except ImageError as error:
                     problems.append((error.kind, f"{new.source}: {error.kind}: {error.message}"))
                     continue
@@ -154,9 +151,9 @@ class LabelStore:
         Raises:
             UsageError: there is no such conflict, or more than one.
         """
-        with self._alone():
-            catalog = self.catalog()
-            found = [one for one in catalog.conflicts if one.digest.startswith(prefix)]
+        with self._place.alone():
+            catalogue = self.catalogue()
+            found = [one for one in catalogue.conflicts if one.digest.startswith(prefix)]
             if len(found) != 1:
                 raise UsageError(f"{prefix} is {len(found)} conflicts; see: mnist-pipeline labels conflicts")
             latest = found[0].answers[-1]
@@ -166,8 +163,8 @@ class LabelStore:
 
     def withdraw(self, digest: str, *, by: str) -> bool:
         """Take back what a person has said of an image; whether there was anything. The image stays, and its side."""
-        with self._alone():
-            image = self.catalog().images.get(digest)
+        with self._place.alone():
+            image = self.catalogue().images.get(digest)
             if image is None or by not in image.people:
                 return False
             update = {"when": self._clock(), "settles": False, "withdrawn": True}
@@ -181,21 +178,15 @@ class LabelStore:
             name = f"{self._clock():%Y%m%dT%H%M%S%f}-{uuid.uuid4().hex[:8]}.jsonl"
             self._place.create(f"{ANSWERS}/{name}", lines.encode())
 
-    def _alone(self) -> AbstractContextManager[None]:
-        """Keep others out where that is possible; where not, `Catalog` sees to it that no side leaks into the other."""
-        if isinstance(self._place, FolderPlace):
-            return ProcessLock(self._place.root / ".lock").hold(LOCK_SECONDS)
-        return nullcontext()
-
 
 class Known:
     """What is known of images while more are added."""
 
-    def __init__(self, store: LabelStore, catalog: Catalog) -> None:
+    def __init__(self, store: LabelStore, catalogue: Catalogue) -> None:
         self._store = store
-        self._labels = {(a.digest, a.by): None if a.withdrawn else a.label for a in catalog.answers}
-        self._sides: dict[str, Side] = {a.digest: a.side for a in catalog.answers}
-        self._outlines = {a.digest: read_outline(a.outline) for a in catalog.answers}
+        self._labels = {(a.digest, a.by): None if a.withdrawn else a.label for a in catalogue.answers}
+        self._sides: dict[str, Side] = {a.digest: a.side for a in catalogue.answers}
+        self._outlines = {a.digest: read_outline(a.outline) for a in catalogue.answers}
         self._boxes: dict[str, Plane] = {}
 
     def judge(self, digest: str, label: str, by: str) -> Literal["added", "answered", "known"]:
@@ -229,21 +220,13 @@ class Known:
 
     def _box(self, digest: str) -> Plane:
         if digest not in self._boxes:
-            self._boxes[digest] = ink_box(decode(self._store.image(digest), int(MAX_MEGAPIXELS * 1e6)))
+            self._boxes[digest] = ink_box(decode(self._store.image(digest), MAX_PIXELS))
         return self._boxes[digest]
 
 
 def side_of(digest: str) -> Side:
     """The side of a picture that is like none before."""
     return "own-test" if int(digest[:8], 16) < OWN_TEST_SHARE * 2**32 else "train"
-
-
-def check_size(data: bytes) -> bytes:
-    if len(data) > MAX_MEGABYTES * 1e6:
-        raise ImageError("too large", f"{len(data):,} bytes; at most {int(MAX_MEGABYTES * 1e6):,} are read")
-    if not data:
-        raise ImageError("empty", "holds no bytes")
-    return data
 
 
 def open_labels(location: str | Path) -> LabelStore:

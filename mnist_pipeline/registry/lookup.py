@@ -11,9 +11,7 @@ NO_MODELS = {".keras", ".h5", ".pb", ".pt", ".tflite", ".json"}
 """Endings of files that people take for a model of this program."""
 
 if TYPE_CHECKING:
-    from mnist_pipeline.inference import AnswerLimits
     from mnist_pipeline.registry import Registry
-    from mnist_pipeline.rejection.answers import ConfidenceThreshold
     from mnist_pipeline.rejection.model import ScoringModel
 
 
@@ -59,9 +57,10 @@ def find_scoring_model(model: str, name: str | None, workspace: Path, registry: 
     from mnist_pipeline.files import read_json
     from mnist_pipeline.inference import AnswerLimits, read_metadata
     from mnist_pipeline.rejection.model import ScoringModel
+    from mnist_pipeline.rejection.rule import stated_threshold
 
     if (path := Path(model)).suffix.lower() == ".onnx":
-        return ScoringModel(path, _digest(path), threshold=_threshold(read_metadata(path).limits))
+        return ScoringModel(path, _digest(path), threshold=stated_threshold(read_metadata(path).limits))
     store = find_registry(workspace, registry)
     try:
         found = store.resolve(pick_model(store, name), model)
@@ -71,7 +70,7 @@ def find_scoring_model(model: str, name: str | None, workspace: Path, registry: 
         raise
     # The evaluation repeats what the model states, and is read in a tenth of the time.
     limits = (read_json(found.directory / EVALUATION_JSON).get("rejection") or {}).get("limits")
-    threshold = None if limits is None else _threshold(AnswerLimits.model_validate(limits))
+    threshold = stated_threshold(None if limits is None else AnswerLimits.model_validate(limits))
     return ScoringModel(found.path, found.sha256, f"{found.model} {found.version}", threshold)
 
 
@@ -94,17 +93,3 @@ def _what_is(path: Path) -> str:
     if path.is_dir():
         return "is a folder"
     return "is no regular file" if path.exists() else "there is no such file"
-
-
-def _threshold(limits: "AnswerLimits | None") -> "ConfidenceThreshold | None":
-    """The limits that the model states."""
-    from mnist_pipeline.rejection.answers import ConfidenceThreshold
-
-    if limits is None:
-        return None
-    return ConfidenceThreshold(
-        value=limits.confidence,
-        novelty=limits.novelty,
-        false_reject_rate=limits.turned_away,
-        source=f"the model's own, chosen on {limits.rows} validation rows",
-    )

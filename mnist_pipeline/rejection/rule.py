@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from mnist_pipeline.inference.contract import AnswerLimits
 from mnist_pipeline.rejection.answers import NO_DIGIT, OK, REASON_NAMES, ConfidenceThreshold
 from mnist_pipeline.rejection.model import ScoringModel
 
@@ -18,6 +19,18 @@ def choose_threshold(min_confidence: float | None, model: ScoringModel) -> Confi
     if min_confidence is not None:
         return ConfidenceThreshold(value=min_confidence, source="--min-confidence")
     return model.threshold or DEFAULT_THRESHOLD
+
+
+def stated_threshold(limits: AnswerLimits | None) -> ConfidenceThreshold | None:
+    """The limits that a model states in its metadata, as a threshold; None where it states none."""
+    if limits is None:
+        return None
+    return ConfidenceThreshold(
+        value=limits.confidence,
+        novelty=limits.novelty,
+        false_reject_rate=limits.turned_away,
+        source=f"the model's own, chosen on {limits.rows} validation rows",
+    )
 
 
 def confidences(rows: NDArray[np.void]) -> NDArray[np.float32]:

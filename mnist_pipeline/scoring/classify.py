@@ -50,8 +50,8 @@ class Model(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
-    """What the images of a shard are scored with.
+class Preprocessing:
+    """Where images come from, and what is done before a model is asked.
 
     Attributes:
         reader: where they come from.
@@ -84,24 +84,26 @@ class Item(NamedTuple):
     error: tuple[str, str] = ("", "")
 
 
-def read_items(names: Sequence[bytes], job: Job, quarantined: Mapping[int, tuple[str, str]]) -> Iterator[Item]:
+def read_items(
+    names: Sequence[bytes], preprocessing: Preprocessing, quarantined: Mapping[int, tuple[str, str]]
+) -> Iterator[Item]:
     """Read and decode each of ``names`` in its order, arguments as `score_names`."""
-    job.reader.expect(name for row, name in enumerate(names) if row not in quarantined)
+    preprocessing.reader.expect(name for row, name in enumerate(names) if row not in quarantined)
     for row, name in enumerate(names):
         if row in quarantined:
             yield Item(row, error=quarantined[row])
         else:
-            job.report(row)
-            yield _read(row, name, job)
+            preprocessing.report(row)
+            yield _read(row, name, preprocessing)
 
 
-def _read(row: int, name: bytes, job: Job) -> Item:
+def _read(row: int, name: bytes, preprocessing: Preprocessing) -> Item:
     signature, digest = NO_SIGNATURE, NO_DIGEST
     try:
-        data, signature = job.reader.read(name)
+        data, signature = preprocessing.reader.read(name)
         digest = hashlib.sha256(data).digest()
-        plane = decode(data, job.max_pixels)
-        if job.mode == "none":
+        plane = decode(data, preprocessing.max_pixels)
+        if preprocessing.mode == "none":
             _require_form(plane)
         return Item(row, signature, digest, plane)
     except ImageError as error:
@@ -120,18 +122,18 @@ def _require_form(plane: Plane) -> None:
 
 
 def score_names(
-    names: Sequence[bytes], job: Job, model: Model, quarantined: Mapping[int, tuple[str, str]]
+    names: Sequence[bytes], preprocessing: Preprocessing, model: Model, quarantined: Mapping[int, tuple[str, str]]
 ) -> ShardResults:
     """The rows of ``names``, in their order.
 
     Args:
         names: what to read.
-        job: how.
+        preprocessing: how.
         model: what to ask.
         quarantined: rows that must not be touched, because they brought workers down: row -> (kind, message).
     """
-    rows = Rows(len(names), job.mode, model)
-    for item in read_items(names, job, quarantined):
+    rows = Rows(len(names), preprocessing.mode, model)
+    for item in read_items(names, preprocessing, quarantined):
         rows.take(item)
     rows.finish()
     return ShardResults(tuple(names), rows.rows, rows.errors, model.provider if rows.asked else "")

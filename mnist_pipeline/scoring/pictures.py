@@ -11,7 +11,7 @@ from mnist_pipeline.imaging.decoding import decode
 from mnist_pipeline.imaging.errors import ImageError
 from mnist_pipeline.imaging.formats import READ
 from mnist_pipeline.imaging.planes import Plane
-from mnist_pipeline.scoring.classify import Job, Model, as_seen
+from mnist_pipeline.scoring.classify import Model, Preprocessing, as_seen
 
 THUMBNAIL = 96
 """Longer side of a picture, pixels."""
@@ -35,12 +35,12 @@ class Picture(NamedTuple):
         return f"data:{self.media_type};base64,{base64.b64encode(self.data).decode()}"
 
 
-def picture(name: bytes, job: Job, model: Model) -> dict[str, str]:
+def picture(name: bytes, preprocessing: Preprocessing, model: Model) -> dict[str, str]:
     """``original`` and ``prepared`` as data URIs of PNG files, or empty where there is none."""
     try:
-        data, _ = job.reader.read(name)
-        plane = decode(data, job.max_pixels)
-        seen = as_seen(plane, job.mode, model)
+        data, _ = preprocessing.reader.read(name)
+        plane = decode(data, preprocessing.max_pixels)
+        seen = as_seen(plane, preprocessing.mode, model)
     except (ImageError, OSError):
         return {"original": "", "prepared": ""}
     shown, prepared = _shown(data, plane, THUMBNAIL), Image.fromarray(seen)

@@ -2,19 +2,16 @@
 
 import io
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mnist_pipeline.imaging.errors import ImageError
 from mnist_pipeline.rejection.answers import ERROR, ConfidenceThreshold
 from mnist_pipeline.rejection.rule import apply_threshold
-from mnist_pipeline.scoring.classify import Job, Model, Rows, as_seen, read_items
+from mnist_pipeline.scoring.classify import Model, Preprocessing, Rows, as_seen, read_items
 from mnist_pipeline.scoring.records import ROW
-from mnist_pipeline.scoring.sources.reading import Signature
 from mnist_pipeline.scoring.writers import Batch, escape_path, open_sink
 
 
@@ -33,49 +30,21 @@ class Reply:
     seen: NDArray[np.uint8] | None
 
 
-class BytesReader:
-    """Reads one image that is in memory already, whatever the name.
-
-    Args:
-        data: of the image file.
-        max_bytes: of the largest one that is read.
-    """
-
-    def __init__(self, data: bytes, max_bytes: int) -> None:
-        self._data = data
-        self._max_bytes = max_bytes
-
-    def expect(self, names: Iterable[bytes]) -> None:
-        """It is here."""
-
-    def read(self, _: bytes) -> tuple[bytes, Signature]:
-        signature = self.signature(b"")
-        if len(self._data) > self._max_bytes:
-            what = f"{len(self._data):,} bytes; at most {self._max_bytes:,} are read"
-            raise ImageError("too large", what, signature)
-        if not self._data:
-            raise ImageError("empty", "holds no bytes", signature)
-        return self._data, signature
-
-    def signature(self, _: bytes) -> Signature:
-        return Signature(len(self._data), 0)
-
-
-def classify_image(name: bytes, job: Job, model: Model, threshold: ConfidenceThreshold) -> Reply:
+def classify_image(name: bytes, preprocessing: Preprocessing, model: Model, threshold: ConfidenceThreshold) -> Reply:
     """Read, decode and answer one image.
 
     Args:
-        name: of the image, for the job's reader and for the row.
-        job: how it is read and preprocessed.
+        name: of the image, for the preprocessing's reader and for the row.
+        preprocessing: how it is read and preprocessed.
         model: what to ask.
         threshold: below which an answer is none.
     """
-    [item] = read_items([name], job, {})
-    rows = Rows(1, job.mode, model)
+    [item] = read_items([name], preprocessing, {})
+    rows = Rows(1, preprocessing.mode, model)
     rows.take(item)
     rows.finish()
     novelty = float(rows.rows["novelty"][0])
-    seen = None if item.plane is None else as_seen(item.plane, job.mode, model)
+    seen = None if item.plane is None else as_seen(item.plane, preprocessing.mode, model)
     row = as_row(Batch([escape_path(name)], apply_threshold(rows.rows, threshold), rows.errors))
     return Reply(row, novelty if np.isfinite(novelty) else None, seen)
 

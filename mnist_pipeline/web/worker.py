@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mnist_pipeline import MAX_PIXELS
 from mnist_pipeline.errors import PipelineError
 from mnist_pipeline.rejection.model import ScoringModel
 from mnist_pipeline.scoring.workers.silence import silenced
@@ -43,7 +44,7 @@ class Limits:
         memory_megabytes: beyond what a worker needs itself.
     """
 
-    pixels: int = 100_000_000
+    pixels: int = MAX_PIXELS
     seconds: float = 20.0
     memory_megabytes: int = 1_024
 
@@ -141,11 +142,12 @@ class _Answering:
 
     def _reply(self, question: Question, model: "Classifier") -> object:
         from mnist_pipeline.rejection.rule import choose_threshold
-        from mnist_pipeline.scoring.classify import Job
-        from mnist_pipeline.scoring.single import BytesReader, classify_image
+        from mnist_pipeline.scoring.classify import Preprocessing
+        from mnist_pipeline.scoring.single import classify_image
+        from mnist_pipeline.scoring.sources.reading import BytesReader
 
-        job = Job(BytesReader(question.data, len(question.data)), "auto", self._limits.pixels)
-        return classify_image(question.name, job, model, choose_threshold(None, question.model))
+        preprocessing = Preprocessing(BytesReader(question.data, len(question.data)), "auto", self._limits.pixels)
+        return classify_image(question.name, preprocessing, model, choose_threshold(None, question.model))
 
     def _rehearse(self, rehearsal: Rehearsal, model: "Classifier") -> float:
         if not len(rehearsal.images):

@@ -603,7 +603,7 @@ COMMANDS: list[Command] = [
         own_labels("add"),
         {**LABELS, "--by": (["--by", "ben"], {"add.by": "ben"})},
     ),
-    Command(["labels", "list"], own_labels("catalog"), LABELS),
+    Command(["labels", "list"], own_labels("catalogue"), LABELS),
     Command(
         ["labels", "conflicts", "--settle", "0123", "--label", "7", "--by", "anna"],
         own_labels("settle"),

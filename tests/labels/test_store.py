@@ -72,7 +72,7 @@ def test_no_copy_or_crop_of_an_own_test_image_is_trained_on_whatever_the_order(d
         store.add([new(file, str(number % 10)) for number, file in rest[:count]], by=f"person {len(rest)}")
         rest = rest[count:]
 
-    images = store.catalog().images
+    images = store.catalogue().images
     digests = {
         number: {d for d in images if store.image(d) in {f for n, f in files if n == number}} for number, _ in files
     }
@@ -98,7 +98,7 @@ def test_copies_that_were_added_at_once_in_two_places_do_not_leak_either(dataset
         for key in [*half.keys("images"), *half.keys("answers")]:
             merged.create(key, half.read(key))
     store = LabelStore(merged)
-    images = list(store.catalog().images.values())
+    images = list(store.catalogue().images.values())
     torn = sum(
         {images[number].side, images[number + PICTURES].side} == {"train", "own-test"} for number in range(PICTURES)
     )
@@ -113,7 +113,7 @@ def test_about_three_in_ten_are_own_test_and_different_pictures_are_not_taken_fo
     store = LabelStore(FolderPlace(tmp_path))
     images = (load_digits().images / 16 * 255).astype(np.uint8)[:300]
     store.add([new(encoded(np.kron(255 - image, np.ones((4, 4), np.uint8)), "PNG")) for image in images], by="anna")
-    summary = store.catalog().summarise()
+    summary = store.catalogue().summarise()
     assert summary.train + summary.own_test == 300
     assert 0.2 < summary.own_test / 300 < 0.4
 
@@ -124,20 +124,20 @@ def test_a_second_answer_is_a_conflict_until_somebody_decides(tmp_path):
     assert store.add([new(file, "1")], by="anna").added == 1
     assert store.add([new(file, "1")], by="anna").known == 1
     assert store.add([new(file, "1")], by="ben").answered == 1
-    assert store.catalog().conflicts == []
+    assert store.catalogue().conflicts == []
     assert store.add([new(file, "7")], by="carl").answered == 1
 
-    summary = store.catalog().summarise()
+    summary = store.catalogue().summarise()
     assert (summary.train + summary.own_test, summary.conflicts, summary.people) == (
         0,
         1,
         {"anna": 1, "ben": 1, "carl": 1},
     )
-    digest = store.settle(store.catalog().conflicts[0].digest[:6], "7", by="dora")
-    image = store.catalog().images[digest]
-    assert (image.label, len(image.answers), store.catalog().conflicts) == ("7", 4, [])
+    digest = store.settle(store.catalogue().conflicts[0].digest[:6], "7", by="dora")
+    image = store.catalogue().images[digest]
+    assert (image.label, len(image.answers), store.catalogue().conflicts) == ("7", 4, [])
     store.add([new(file, "1")], by="anna")  # she said so before: it is known
-    assert store.catalog().images[digest].label == "7"
+    assert store.catalogue().images[digest].label == "7"
     with pytest.raises(UsageError, match="is 0 conflicts; see: mnist-pipeline labels conflicts"):
         store.settle(digest, "1", by="dora")
 
@@ -147,7 +147,7 @@ def test_who_changes_their_mind_is_in_no_conflict_with_themselves(tmp_path):
     file = encoded(page(1), "PNG")
     store.add([new(file, "1")], by="anna")
     store.add([new(file, "7")], by="anna")
-    (image,) = store.catalog().images.values()
+    (image,) = store.catalogue().images.values()
     assert (image.label, [answer.label for answer in image.answers]) == ("7", ["1", "7"])
 
 
@@ -213,7 +213,7 @@ def test_labels_live_in_an_object_store_as_well(object_server, tmp_path):
     assert store.add([new(file, "2")], by="anna").added == 1
     again = open_labels("s3://bucket/labels")
     assert again.add([new(file, "3")], by="ben").answered == 1
-    (image,) = again.catalog().conflicts
+    (image,) = again.catalogue().conflicts
     assert again.image(image.digest) == file
 
 
@@ -221,28 +221,28 @@ def test_images_of_the_own_test_side_stay_there_when_everything_is_added_again_s
     files = [new(encoded(page(number), "PNG"), str(number % 10)) for number in range(PICTURES)]
     store = LabelStore(FolderPlace(tmp_path))
     store.add(files, by="anna")
-    before = {digest: image.side for digest, image in store.catalog().images.items()}
+    before = {digest: image.side for digest, image in store.catalogue().images.items()}
     random.Random(1).shuffle(files)
     store.add(files, by="ben")
-    assert {digest: image.side for digest, image in store.catalog().images.items()} == before
+    assert {digest: image.side for digest, image in store.catalogue().images.items()} == before
 
 
 def test_who_withdraws_says_nothing_any_more_and_ends_a_conflict(tmp_path):
     store, other = (LabelStore(FolderPlace(tmp_path)) for _ in range(2))
     image = encoded(page(1), "PNG")
     store.add([new(image, "3")], by="anna")
-    [digest] = other.catalog().images
+    [digest] = other.catalogue().images
     other.add([new(image, "4")], by="ben")
-    assert [one.digest for one in store.catalog().conflicts] == [digest]
-    side = store.catalog().images[digest].side
+    assert [one.digest for one in store.catalogue().conflicts] == [digest]
+    side = store.catalogue().images[digest].side
     assert store.withdraw(digest, by="ben")
     assert not store.withdraw(digest, by="ben")
     assert not store.withdraw(digest, by="carl")
     assert not store.withdraw("0" * 64, by="anna")
-    found = other.catalog()
+    found = other.catalogue()
     assert (found.conflicts, found.images[digest].label) == ([], "3")
     assert store.withdraw(digest, by="anna")
-    empty = other.catalog()
+    empty = other.catalogue()
     assert (empty.conflicts, empty.settled(side), empty.images[digest].label) == ([], [], None)
     assert empty.images[digest].side == side
     assert [answer.withdrawn for answer in empty.images[digest].answers] == [False, False, True, True]

@@ -144,8 +144,8 @@ def test_what_is_answered_in_a_browser_is_saved_as_a_table_and_taken_as_labels(s
     assert {row["path"] for row in rows} == {str(path) for path in (tmp_path / "scans").iterdir()}
     done = run("labels", "add", table, "--by", "anna", "--workspace", tmp_path / "w")
     assert done.exit_code == 0, done.output
-    catalog = open_labels(tmp_path / "w" / "labels").catalog()
-    assert {image.answers[0].source: image.label for image in catalog.images.values()} == {
+    catalogue = open_labels(tmp_path / "w" / "labels").catalogue()
+    assert {image.answers[0].source: image.label for image in catalogue.images.values()} == {
         row["path"]: row["label"] for row in rows
     }
 

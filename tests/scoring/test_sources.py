@@ -20,7 +20,7 @@ from mnist_pipeline.imaging.errors import ImageError
 from mnist_pipeline.imaging.form import has_sprite_form
 from mnist_pipeline.rejection.model import ScoringModel
 from mnist_pipeline.reporting.scoring import render_scoring_report
-from mnist_pipeline.scoring.classify import Job, read_items
+from mnist_pipeline.scoring.classify import Preprocessing, read_items
 from mnist_pipeline.scoring.job import ScoringJob
 from mnist_pipeline.scoring.records import Location
 from mnist_pipeline.scoring.score import score_job
@@ -183,7 +183,7 @@ def test_every_image_of_the_sprite_passes_through_untouched(tmp_path):
 def test_what_passes_through_is_bit_for_bit_what_the_file_holds(digits, make_folder):
     folder = make_folder(40)
     names = sorted(path.relative_to(folder).as_posix().encode() for path in folder.rglob("*.png"))
-    job = Job(FileReader(str(folder), 10_000, follow_links=False), "auto", 1_000_000)
+    job = Preprocessing(FileReader(str(folder), 10_000, follow_links=False), "auto", 1_000_000)
     planes = np.stack([item.plane for item in read_items(names, job, {})])
     numbers = [int(Path(name.decode()).stem) for name in names]
     assert (planes == digits.images[numbers]).all()

@@ -66,7 +66,7 @@ def say(server, image, label, by="anna", **options):
 
 
 def catalog_of(folder):
-    return open_labels(folder / "artifacts/labels").catalog()
+    return open_labels(folder / "artifacts/labels").catalogue()
 
 
 def labels_of(folder, by="anna"):
@@ -118,9 +118,9 @@ def test_what_is_withdrawn_is_asked_again_and_both_stay_on_record(running, folde
     assert say(running, image, None).json() == {"kept": None}
     assert labels_of(folder) == {}
     assert image in queue_of(running, "anna")["images"]
-    catalog = catalog_of(folder)
-    assert (catalog.conflicts, catalog.settled("train"), catalog.settled("own-test")) == ([], [], [])
-    assert [one.withdrawn for one in catalog.images[image].answers] == [False, True]
+    catalogue = catalog_of(folder)
+    assert (catalogue.conflicts, catalogue.settled("train"), catalogue.settled("own-test")) == ([], [], [])
+    assert [one.withdrawn for one in catalogue.images[image].answers] == [False, True]
     say(running, image, "3")
     assert labels_of(folder) == {image: "3"}
     assert catalog_of(folder).summarise().people == {"anna": 2}

@@ -121,8 +121,7 @@ class FileReader:
                 raise ImageError("not a file", "is no regular file")
             signature = signature_of(before)
             if signature.size > self._max_bytes:
-                what = f"{signature.size:,} bytes; at most {self._max_bytes:,} are read"
-                raise ImageError("too large", what, signature)
+                raise _too_large(signature, self._max_bytes)
             data = os.read(descriptor, signature.size + 1)
             # One read gives a small file whole; the kernel may cut off a large one.
             while 0 < len(data) < signature.size and (more := os.read(descriptor, signature.size - len(data))):
@@ -156,6 +155,37 @@ def _patiently(read: Callable[[], tuple[bytes, Signature]], absent: tuple[str, s
                 raise
         time.sleep(pause)
     raise AssertionError("unreachable")
+
+
+class BytesReader:
+    """Reads one image that is in memory already, whatever the name.
+
+    Args:
+        data: of the image file.
+        max_bytes: of the largest one that is read.
+    """
+
+    def __init__(self, data: bytes, max_bytes: int) -> None:
+        self._data = data
+        self._max_bytes = max_bytes
+
+    def expect(self, names: Iterable[bytes]) -> None:
+        """It is here."""
+
+    def read(self, _: bytes) -> tuple[bytes, Signature]:
+        signature = self.signature(b"")
+        if len(self._data) > self._max_bytes:
+            raise _too_large(signature, self._max_bytes)
+        if not self._data:
+            raise ImageError("empty", "holds no bytes", signature)
+        return self._data, signature
+
+    def signature(self, _: bytes) -> Signature:
+        return Signature(len(self._data), 0)
+
+
+def _too_large(signature: Signature, most: int) -> ImageError:
+    return ImageError("too large", f"{signature.size:,} bytes; at most {most:,} are read", signature)
 
 
 def _as_image_error(error: OSError, absent: tuple[str, str]) -> ImageError:

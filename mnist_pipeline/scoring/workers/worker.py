@@ -136,7 +136,7 @@ class _Scorer:
 
     def __init__(self, setup: Setup, row: SharedRow) -> None:
         from mnist_pipeline.inference import Classifier
-        from mnist_pipeline.scoring.classify import Job
+        from mnist_pipeline.scoring.classify import Preprocessing
         from mnist_pipeline.scoring.shards import key_base
         from mnist_pipeline.scoring.sources.reading import open_reader
 
@@ -147,7 +147,7 @@ class _Scorer:
         reader = open_reader(settings.location, settings.limits.bytes)
         self._at_row = at_row
         self._outputs, self._key_base = setup.outputs, key_base(settings)
-        self._job = Job(reader, settings.preprocess, settings.limits.pixels, at_row)
+        self._preprocessing = Preprocessing(reader, settings.preprocess, settings.limits.pixels, at_row)
         self._model = Classifier.load(
             settings.model, sha256=settings.model_sha256, device=settings.device, threads=1, spinning=False
         )
@@ -160,7 +160,7 @@ class _Scorer:
             return Scored()
         from mnist_pipeline.scoring.pictures import picture
 
-        return Pictures([picture(name, self._job, self._model) for name in request.names])
+        return Pictures([picture(name, self._preprocessing, self._model) for name in request.names])
 
     def _score(self, request: ScoreShard) -> None:
         from mnist_pipeline.scoring.classify import score_names
@@ -168,7 +168,7 @@ class _Scorer:
         from mnist_pipeline.scoring.shards import shard_names
 
         names = shard_names(request.shard, self._outputs, self._key_base)
-        results = score_names(names, self._job, self._model, request.quarantined)
+        results = score_names(names, self._preprocessing, self._model, request.quarantined)
         self._at_row(IDLE)
         write_results(self._outputs.results_of(request.shard), results)
 

@@ -52,7 +52,7 @@ class Summary(Record):
     """Who -> answers."""
 
 
-class Catalog:
+class Catalogue:
     """All answers of one store.
 
     Args:
