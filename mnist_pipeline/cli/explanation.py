@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING
 import typer
 
 from mnist_pipeline.cli import options
-from mnist_pipeline.cli.formats import moment
 from mnist_pipeline.cli.lookup import find_registry, pick_model
 from mnist_pipeline.cli.models import Reference
 from mnist_pipeline.cli.options import WORKSPACE
 from mnist_pipeline.cli.terminal import Terminal
-from mnist_pipeline.runs.wording import plain_percent
+from mnist_pipeline.runs.wording import moment, plain_percent
 from mnist_pipeline.workspace import Workspace
 
 if TYPE_CHECKING:

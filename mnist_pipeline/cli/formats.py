@@ -1,13 +1,6 @@
-"""How the command line writes a value: one rule for each kind, and always on one line."""
-
-from datetime import UTC, datetime
+"""How the command line writes what others have named: always on one line."""
 
 from mnist_pipeline.runs.wording import NO_BREAK_SPACE
-
-
-def moment(time: datetime) -> str:
-    """An aware time, to the minute, in UTC: "2026-11-25 21:07 UTC"."""
-    return f"{time.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def escaped(text: str) -> str:

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mnist_pipeline.cli import options
-from mnist_pipeline.cli.formats import moment
 from mnist_pipeline.cli.options import WORKSPACE
 from mnist_pipeline.cli.tables import Table
 from mnist_pipeline.cli.terminal import Terminal
 from mnist_pipeline.errors import UsageError
+from mnist_pipeline.runs.wording import moment
 from mnist_pipeline.workspace import Workspace
 
 if TYPE_CHECKING:

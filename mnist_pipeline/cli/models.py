@@ -7,13 +7,12 @@ import typer
 
 from mnist_pipeline.cli import options
 from mnist_pipeline.cli.failures import FAILED
-from mnist_pipeline.cli.formats import moment
 from mnist_pipeline.cli.lookup import find_registry, pick_model
 from mnist_pipeline.cli.options import WORKSPACE
 from mnist_pipeline.cli.tables import Table
 from mnist_pipeline.cli.terminal import Terminal
 from mnist_pipeline.errors import UsageError
-from mnist_pipeline.runs.wording import plain_percent
+from mnist_pipeline.runs.wording import moment, plain_percent
 
 app = typer.Typer(help="Published models: versions, aliases, history.")
 

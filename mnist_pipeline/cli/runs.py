@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mnist_pipeline.cli import options
-from mnist_pipeline.cli.formats import moment
 from mnist_pipeline.cli.options import WORKSPACE
 from mnist_pipeline.cli.tables import Table
 from mnist_pipeline.cli.terminal import Terminal
+from mnist_pipeline.runs.wording import moment
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -1,6 +1,5 @@
 """Why a version is, was or is not champion, from what was published, recorded and decided."""
 
-import datetime as dt
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
@@ -8,6 +7,7 @@ from mnist_pipeline.errors import PipelineError
 from mnist_pipeline.evaluation.schema import Check, Evaluation, Verdict
 from mnist_pipeline.files import read_json
 from mnist_pipeline.registry import CHAMPION, PENDING, Change, History, Lineage, PublishedVersion, Registry
+from mnist_pipeline.runs.wording import moment
 from mnist_pipeline.schema import Record
 from mnist_pipeline.workspace import EVALUATION_JSON, GATE_JSON, Workspace
 
@@ -102,13 +102,13 @@ def _standing(history: History, found: PublishedVersion) -> tuple[Standing, str]
     came = next((move for move in reversed(moves) if move.after == version), None)
     left = next((move for move in reversed(moves) if move.before == version), None)
     if came and history.aliases.get(CHAMPION) == version:
-        return "champion", f"It is champion since {_told(came)}."
+        return "champion", f"It has been champion since {_told(came)}."
     if rejected := next((c for c in reversed(history.changes) if (c.action, c.before) == ("reject", version)), None):
-        return "rejected", f"It passed the gate and was rejected {_told(rejected)}."
+        return "rejected", f"It passed the gate and was rejected on {_told(rejected)}."
     if came and left:
         return (
             "former champion",
-            f"It was champion from {_when(came.time)} until {left.after} replaced it {_told(left)}.",
+            f"It was champion from {moment(came.time)} until {left.after} replaced it on {_told(left)}.",
         )
     if history.aliases.get(PENDING) == version:
         return "pending", "It passed the gate and waits for approval: mnist-pipeline models approve, or models reject."
@@ -118,11 +118,7 @@ def _standing(history: History, found: PublishedVersion) -> tuple[Standing, str]
 
 
 def _told(change: Change) -> str:
-    return f"{_when(change.time)} by {change.who}: {change.reason}"
-
-
-def _when(time: dt.datetime) -> str:
-    return f"{time:%Y-%m-%d %H:%M} UTC"
+    return f"{moment(change.time)} by {change.who}: {change.reason}"
 
 
 def _changed(found: PublishedVersion, other: PublishedVersion) -> tuple[list[int] | None, list[int] | None]:

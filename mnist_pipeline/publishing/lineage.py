@@ -12,6 +12,7 @@ from mnist_pipeline.registry import Change, History, Lineage, PublishedVersion, 
 from mnist_pipeline.runs.artifacts import FetchedDataset
 from mnist_pipeline.runs.fingerprint import ONNXRUNTIME, code_digest, installed_version
 from mnist_pipeline.runs.run import Run
+from mnist_pipeline.runs.wording import moment
 
 FRAMEWORKS = ("tensorflow", "keras", "tf2onnx", "onnx", *ONNXRUNTIME, "numpy")
 
@@ -100,7 +101,7 @@ def _withdrawn(which: str, version: str, change: Change) -> Check:
     else:
         decided = f"was champion until {change.who} put {change.after} in its place"
     sentence = (
-        f"{which} {decided} on {change.time:%Y-%m-%d %H:%M} UTC ({change.reason}), and no run undoes that; to bring it "
+        f"{which} {decided} on {moment(change.time)} ({change.reason}), and no run undoes that; to bring it "
         f"back: mnist-pipeline models promote {version} --reason TEXT."
     )
     return Check(name="person's decision", value=None, threshold=None, passed=False, sentence=sentence)

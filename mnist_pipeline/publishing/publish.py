@@ -39,7 +39,7 @@ from mnist_pipeline.files import write_json
 from mnist_pipeline.publishing.compare import compare_with_champion
 from mnist_pipeline.publishing.gate import is_sound, judge
 from mnist_pipeline.publishing.lineage import describe_lineage, find_past, find_withdrawal
-from mnist_pipeline.publishing.validate import validate_in_fresh_process
+from mnist_pipeline.publishing.validate import TOLERANCE, validate_in_fresh_process
 from mnist_pipeline.registry import (
     CHAMPION,
     PENDING,
@@ -69,8 +69,6 @@ from mnist_pipeline.workspace import RunDirectory, Workspace
 
 GOLDEN_IMAGES = 64
 """Test images whose stored predictions a fresh process must reproduce from the published model."""
-GOLDEN_TOLERANCE = 1e-5
-"""Largest accepted difference of a probability between two processes on one device."""
 
 
 class Candidate(NamedTuple):
@@ -274,12 +272,11 @@ class _Trial:
             test.images[rows],
             stored[rows],
             device=evaluation.device,
-            tolerance=GOLDEN_TOLERANCE,
         )
         return Check(
             name="infrastructure",
             value=found.max_abs_difference,
-            threshold=GOLDEN_TOLERANCE,
+            threshold=TOLERANCE,
             passed=found.passed,
             sentence=found.sentence,
         )

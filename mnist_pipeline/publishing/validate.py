@@ -19,6 +19,9 @@ from mnist_pipeline import Device
 from mnist_pipeline.errors import PipelineError
 from mnist_pipeline.schema import Record
 
+TOLERANCE = 1e-5
+"""Largest accepted difference of a probability between two processes on one device."""
+
 
 class InfrastructureValidation(Record):
     """What the fresh process found."""
@@ -37,7 +40,7 @@ def validate_in_fresh_process(
     probabilities: NDArray[np.float32],
     *,
     device: Device = "auto",
-    tolerance: float = 1e-5,
+    tolerance: float = TOLERANCE,
     timeout: float = 120,
 ) -> InfrastructureValidation:
     """Load ``model`` in a new Python process through `inference.Classifier` and compare its answers.

@@ -1,9 +1,12 @@
-"""Where the templates lie, and how they write numbers."""
+"""Where the templates lie, how they write numbers and times, and how a page names what it lets in."""
 
+import base64
+import hashlib
 from functools import cache
 from typing import TYPE_CHECKING
 
 from mnist_pipeline.reporting import format as report_format
+from mnist_pipeline.runs.wording import moment
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -36,4 +39,10 @@ def environment(*, html: bool) -> "Environment":
         lstrip_blocks=True,
     )
     found.filters |= {name: getattr(report_format, name) for name in FORMATS}
+    found.filters["moment"] = moment
     return found
+
+
+def csp_digest(text: str) -> str:
+    """SHA-256 of a style or a script in base64, as a Content-Security-Policy names it behind ``sha256-``."""
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

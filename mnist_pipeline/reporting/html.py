@@ -4,8 +4,6 @@ A page is one file: styles, charts and images are inside it, and its Content-Sec
 nothing else in. Whatever comes from data is escaped by the template engine.
 """
 
-import base64
-import hashlib
 from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -15,7 +13,7 @@ from mnist_pipeline.reporting import format as report_format
 from mnist_pipeline.reporting import plots
 from mnist_pipeline.reporting import view as report_view
 from mnist_pipeline.reporting.comparison import compare
-from mnist_pipeline.reporting.environment import environment
+from mnist_pipeline.reporting.environment import csp_digest, environment
 from mnist_pipeline.reporting.inputs import ReportInputs
 
 if TYPE_CHECKING:
@@ -74,9 +72,8 @@ def _safe(markup: str) -> "Markup":
 def _render(template: str, **values: Any) -> str:
     templates = environment(html=True)
     style = _minified(templates.get_template("style.css").render())
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     text = templates.get_template(template).render(
-        style=_safe(style), style_digest=digest, view=report_view, package_version=__version__, **values
+        style=_safe(style), style_digest=csp_digest(style), view=report_view, package_version=__version__, **values
     )
     return text.rstrip() + "\n"
 

@@ -1,13 +1,12 @@
 """The review sheet: one file in which people say what images show, without a server."""
 
-import base64
 import hashlib
 import os
 from pathlib import Path
 from typing import Any
 
 from mnist_pipeline.labels.review import choose_readable
-from mnist_pipeline.reporting.environment import environment
+from mnist_pipeline.reporting.environment import csp_digest, environment
 from mnist_pipeline.runs.wording import percent
 from mnist_pipeline.scoring.outputs import GENERATOR
 from mnist_pipeline.scoring.records import Location
@@ -59,12 +58,8 @@ def _render(images: list[dict[str, Any]]) -> str:
         images=images,
         name=name,
         style=style,
-        style_digest=_digest(style),
+        style_digest=csp_digest(style),
         script=script,
-        script_digest=_digest(script),
+        script_digest=csp_digest(script),
         generator=GENERATOR,
     )
-
-
-def _digest(text: str) -> str:
-    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

@@ -1,11 +1,10 @@
 """What to check by eye first: a page with the distribution, the rejected and least confident images, and the errors."""
 
-import base64
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain, repeat
 
+from mnist_pipeline.reporting.environment import csp_digest, environment
 from mnist_pipeline.scoring.outputs import GENERATOR
 from mnist_pipeline.scoring.records import ScoreSummary
 from mnist_pipeline.scoring.statistics import Statistics
@@ -54,24 +53,15 @@ def render_scoring_report(summary: ScoreSummary, statistics: Statistics, picture
         statistics: of its rows.
         pictures: of the images that `Statistics.shown` names; some may lack at the end.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("mnist_pipeline.reporting"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    style = environment.get_template("scoring.css").render()
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    return environment.get_template("scoring.html.j2").render(
+    templates = environment(html=True)
+    style = templates.get_template("scoring.css").render()
+    return templates.get_template("scoring.html.j2").render(
         summary=summary,
         confidences=statistics.histogram,
         tallest=max([1, *statistics.histogram]),
         most=max([1, *summary.digits.values()]),
         shown=cards(statistics, pictures),
         style=style,
-        style_digest=digest,
+        style_digest=csp_digest(style),
         generator=GENERATOR,
     )

@@ -195,3 +195,9 @@ class PublishedModel(Output):
     """The champion's alias moved to this version in this run."""
     reasons: list[str]
     """Why the gate refused; empty where it did not."""
+
+
+STEPS = tuple(
+    kind.step for kind in (FetchedDataset, TrainedModel, NoveltyModel, ExportedModel, EvaluatedModel, PublishedModel)
+)
+"""Of every run, in their order; where there are own images, `ExtraImages` are collected after the first."""

@@ -13,6 +13,7 @@ from mnist_pipeline.errors import PipelineError
 from mnist_pipeline.files import write_json
 from mnist_pipeline.files.locks import LOOK_SECONDS, HeldElsewhereError, ProcessLock, is_held
 from mnist_pipeline.files.writing import refusal
+from mnist_pipeline.runs.wording import moment
 from mnist_pipeline.schema import Record
 from mnist_pipeline.workspace import Workspace
 
@@ -58,7 +59,7 @@ def find_training(workspace: Workspace) -> Holder | None:
 def _describe(found: Holder | None) -> str:
     if found is None:
         return "it has not said which process it is"
-    return f"process {found.process} on {found.host}, since {found.since:%Y-%m-%d %H:%M} UTC"
+    return f"process {found.process} on {found.host}, since {moment(found.since)}"
 
 
 def _read(note: Path) -> Holder | None:

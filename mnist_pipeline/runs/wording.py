@@ -1,4 +1,6 @@
-"""How shares are written in sentences and tables, everywhere."""
+"""How shares and times are written in sentences and tables, everywhere."""
+
+from datetime import UTC, datetime
 
 NO_BREAK_SPACE = "\u00a0"
 
@@ -14,3 +16,8 @@ def percent(fraction: float, digits: int = 2) -> str:
 def plain_percent(fraction: float) -> str:
     """As `percent`, with a plain space, which a search finds: for sentences that are stored, logged or printed."""
     return percent(fraction).replace(NO_BREAK_SPACE, " ")
+
+
+def moment(time: datetime) -> str:
+    """An aware time, to the minute, in UTC: "2026-11-25 21:07 UTC"."""
+    return f"{time.astimezone(UTC):%Y-%m-%d %H:%M} UTC"

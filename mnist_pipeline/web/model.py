@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from mnist_pipeline import CLASSES, SIDE
 from mnist_pipeline.data.dataset import Dataset
 from mnist_pipeline.errors import PipelineError
 from mnist_pipeline.files import sha256_file
+from mnist_pipeline.publishing.validate import TOLERANCE
 from mnist_pipeline.registry import Manifest
 from mnist_pipeline.registry.lookup import find_registry, find_scoring_model, pick_model
 from mnist_pipeline.rejection.model import ScoringModel
@@ -26,8 +28,6 @@ INTERVAL = 1.0
 """Seconds between looks at the registry."""
 STORED = 100
 """Predictions that a new model has to repeat."""
-TOLERANCE = 1e-5
-"""Largest accepted difference of a probability."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +130,7 @@ def stored_predictions(workspace: Path, manifest: Manifest | None) -> tuple[NDAr
     Returns:
         uint8 [n, 28, 28] and float32 [n, 10]; n is at most `STORED`.
     """
-    nothing = np.zeros((0, 28, 28), np.uint8), np.zeros((0, 10), np.float32)
+    nothing = np.zeros((0, SIDE, SIDE), np.uint8), np.zeros((0, CLASSES), np.float32)
     if manifest is None:
         return nothing
     try:

@@ -2,7 +2,6 @@
 
 import asyncio
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import cache
 from itertools import islice
 from pathlib import Path
@@ -15,14 +14,14 @@ from starlette.responses import HTMLResponse, Response
 from mnist_pipeline.errors import PipelineError
 from mnist_pipeline.registry import CHAMPION, Change, Registry, VersionSummary
 from mnist_pipeline.registry.lookup import find_registry
+from mnist_pipeline.reporting.environment import environment
 from mnist_pipeline.reporting.view import overfitting_sentence, shades
-from mnist_pipeline.runs.artifacts import EvaluatedModel
+from mnist_pipeline.runs.artifacts import STEPS, EvaluatedModel
 from mnist_pipeline.runs.record import RunRecord
 from mnist_pipeline.runs.run import runs
-from mnist_pipeline.runs.wording import percent
 from mnist_pipeline.web.events import requested_run
 from mnist_pipeline.web.state import State
-from mnist_pipeline.web.watch import STEPS, read_run
+from mnist_pipeline.web.watch import read_run
 from mnist_pipeline.workspace import REPORT_HTML, Workspace
 
 if TYPE_CHECKING:
@@ -36,22 +35,11 @@ REPORT_CSP = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base
 
 @cache
 def _templates() -> "Environment":
-    from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+    from jinja2 import ChoiceLoader, PackageLoader
 
-    found = Environment(
-        # What the page has in common with sheets that are files lies with those.
-        loader=ChoiceLoader([PackageLoader("mnist_pipeline.web"), PackageLoader("mnist_pipeline.reporting")]),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    found.filters |= {"percent": percent, "moment": _moment}
-    return found
-
-
-def _moment(time: datetime) -> str:
-    return f"{time.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    # What the page has in common with sheets that are files lies with those.
+    rooms = [PackageLoader(f"mnist_pipeline.{room}") for room in ("web", "reporting")]
+    return environment(html=True).overlay(loader=ChoiceLoader(rooms))
 
 
 def render(template: str, **values: Any) -> Response:
@@ -90,10 +78,7 @@ def _listed_runs(workspace: Path) -> list[ListedRun]:
 
 async def run_page(request: Request) -> Response:
     """One run, as far as it is."""
-    state: State = request.app.state.server
-    watched = await asyncio.to_thread(read_run, state.workspace, request.path_params["run"])
-    if watched is None:
-        raise HTTPException(404, f"there is no run {request.path_params['run']!r} in {state.workspace}")
+    watched = await asyncio.to_thread(lambda: read_run(requested_run(request)))
     shaded = shades(watched.evaluation) if watched.evaluation else []
     overfits = overfitting_sentence(watched.history) if watched.history else ""
     return render("run.html.j2", watched=watched, steps=STEPS, shades=shaded, overfits=overfits)

@@ -14,7 +14,7 @@ from mnist_pipeline.errors import PipelineError
 from mnist_pipeline.evaluation.schema import Evaluation, Verdict
 from mnist_pipeline.files import read_json
 from mnist_pipeline.reporting.view import png_data_uri
-from mnist_pipeline.runs.artifacts import FetchedDataset
+from mnist_pipeline.runs.artifacts import STEPS, FetchedDataset
 from mnist_pipeline.runs.live import Begin, read_live
 from mnist_pipeline.runs.record import RunRecord
 from mnist_pipeline.runs.run import Run
@@ -25,8 +25,6 @@ RUN_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z-]{0,63}")
 EXAMPLES = 20
 DIGITS = 50
 MISTAKES = 20
-STEPS = ("fetch", "train", "novelty", "export", "evaluate", "publish")
-"""In the order in which a run does them."""
 RecordT = TypeVar("RecordT", bound=BaseModel)
 
 
@@ -83,11 +81,8 @@ class WatchedRun:
         return self.run.directory.report_html.is_file()
 
 
-def read_run(workspace: Path, run_id: str) -> WatchedRun | None:
-    """The run; None where there is none of this name, or its record cannot be read."""
-    run = find_run(workspace, run_id)
-    if run is None:
-        return None
+def read_run(run: Run) -> WatchedRun:
+    """All that its page shows."""
     files = run.directory
     evaluation = _read(files.evaluation_json, Evaluation)
     data = _dataset(run)

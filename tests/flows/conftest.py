@@ -15,6 +15,7 @@ import pytest
 from flows.local_server import LocalServer
 
 COMMAND = [sys.executable, "-P", "-m", "mnist_pipeline"]
+STEPS = ["fetch", "train", "novelty", "export", "evaluate", "publish"]
 SMALL = ["--dataset", "digits", "--preset", "codelab", "--epochs", "12", "--batch-size", "32", "--device", "cpu"]
 
 

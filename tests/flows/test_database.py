@@ -17,9 +17,7 @@ import yaml
 from prefect.server.schemas.schedules import CronSchedule
 
 from flows.deployments import find_file
-from tests.flows.conftest import SMALL, Prefect
-
-STEPS = ["fetch", "train", "novelty", "export", "evaluate", "publish"]
+from tests.flows.conftest import SMALL, STEPS, Prefect
 
 
 @dataclass(frozen=True)

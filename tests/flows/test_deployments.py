@@ -25,10 +25,9 @@ from PIL import Image
 from prefect.client.orchestration import SyncPrefectClient
 
 from mnist_pipeline.data.dataset import Dataset
-from tests.flows.conftest import COMMAND, SMALL
+from tests.flows.conftest import COMMAND, SMALL, STEPS
 from tests.support.sink import SECONDS, Sink
 
-STEPS = ["fetch", "train", "novelty", "export", "evaluate", "publish"]
 PREFECT = [sys.executable, "-m", "prefect", "--no-prompt"]
 CONFIG = [*SMALL[:4], "--set", "training.epochs=12", "--set", "training.batch_size=32", "--device", "cpu"]
 Found = TypeVar("Found")

@@ -9,9 +9,7 @@ import numpy as np
 import pytest
 
 from mnist_pipeline.data.dataset import Dataset, to_model_input
-from tests.flows.conftest import SMALL, kill, wait_for_checkpoint
-
-STEPS = ["fetch", "train", "novelty", "export", "evaluate", "publish"]
+from tests.flows.conftest import SMALL, STEPS, kill, wait_for_checkpoint
 
 
 @pytest.fixture

@@ -81,7 +81,7 @@ def year(candidates, tmp_path) -> Year:
     store = open_labels(candidates.workspace.labels)
     store.add(find_images(tmp_path / "own"), by="anna")
     extra = collect_own_images(store, "labels", candidates.dataset, candidates.workspace)
-    measured = {image.digest: int(image.label) for image in store.catalog().settled("own-test")}
+    measured = {image.digest: int(image.label) for image in store.catalogue().settled("own-test")}
     paths = {path.read_bytes(): path for path in (tmp_path / "own").rglob("*.png")}
     own = [(np.asarray(Image.open(paths[store.image(digest)])), label) for digest, label in measured.items()]
     return Year(candidates, extra, own)
