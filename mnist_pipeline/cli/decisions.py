@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from mnist_pipeline.cli import options
-from mnist_pipeline.cli.lookup import find_registry, pick_model
+from mnist_pipeline.cli.lookup import find_model
 from mnist_pipeline.cli.options import WORKSPACE
 from mnist_pipeline.cli.terminal import Terminal
 
@@ -23,8 +23,7 @@ def promote(
 ) -> None:
     """Make a version the champion, by a person's decision."""
     terminal: Terminal = ctx.obj
-    store = find_registry(workspace, registry)
-    model = pick_model(store, name)
+    store, model = find_model(workspace, registry, name)
     before = store.champion(model)
     chosen = store.promote(model, version, reason=reason, expected=before)
     _show_move(terminal, model, before, chosen)
@@ -39,8 +38,7 @@ def rollback(
 ) -> None:
     """Go back to the champion before this one; again goes further back."""
     terminal: Terminal = ctx.obj
-    store = find_registry(workspace, registry)
-    model = pick_model(store, name)
+    store, model = find_model(workspace, registry, name)
     before = store.champion(model)
     _show_move(terminal, model, before, store.rollback(model, reason=reason))
 
@@ -55,8 +53,7 @@ def approve(
 ) -> None:
     """Let the version that waits for approval become champion."""
     terminal: Terminal = ctx.obj
-    store = find_registry(workspace, registry)
-    model = pick_model(store, name)
+    store, model = find_model(workspace, registry, name)
     before = store.champion(model)
     _show_move(terminal, model, before, store.approve(model, version, reason=reason))
 
@@ -71,8 +68,7 @@ def reject(
 ) -> None:
     """Turn down the version that waits for approval; no run promotes it after that."""
     terminal: Terminal = ctx.obj
-    store = find_registry(workspace, registry)
-    model = pick_model(store, name)
+    store, model = find_model(workspace, registry, name)
     rejected, champion = store.reject(model, version, reason=reason), store.champion(model)
     terminal.result(
         {"model": model, "rejected": rejected, "champion": champion},

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from mnist_pipeline.cli import options
-from mnist_pipeline.cli.lookup import find_registry, pick_model
+from mnist_pipeline.cli.lookup import find_model
 from mnist_pipeline.cli.models import Reference
 from mnist_pipeline.cli.options import WORKSPACE
 from mnist_pipeline.cli.terminal import Terminal
@@ -30,8 +30,8 @@ def explain(
     terminal: Terminal = ctx.obj
     from mnist_pipeline.publishing.explain import explain
 
-    store = find_registry(workspace, registry)
-    found = explain(store, Workspace(workspace), pick_model(store, name), reference)
+    store, model = find_model(workspace, registry, name)
+    found = explain(store, Workspace(workspace), model, reference)
     terminal.result(found.model_dump(mode="json"), *_lines(found))
 
 

@@ -14,8 +14,9 @@ def find_registry(workspace: Path, location: str | None) -> "Registry":
     return lookup.find_registry(workspace, location)
 
 
-def pick_model(registry: "Registry", name: str | None) -> str:
-    """As `registry.lookup.pick_model`."""
-    from mnist_pipeline.registry import lookup
+def find_model(workspace: Path, location: str | None, name: str | None) -> "tuple[Registry, str]":
+    """The registry, and the model in it that is meant, as `registry.lookup.pick_model` says."""
+    from mnist_pipeline.registry.lookup import pick_model
 
-    return lookup.pick_model(registry, name)
+    registry = find_registry(workspace, location)
+    return registry, pick_model(registry, name)

@@ -7,7 +7,7 @@ import typer
 
 from mnist_pipeline.cli import options
 from mnist_pipeline.cli.failures import FAILED
-from mnist_pipeline.cli.lookup import find_registry, pick_model
+from mnist_pipeline.cli.lookup import find_model, find_registry
 from mnist_pipeline.cli.options import WORKSPACE
 from mnist_pipeline.cli.tables import Table
 from mnist_pipeline.cli.terminal import Terminal
@@ -53,8 +53,8 @@ def show(
 ) -> None:
     """The manifest of one version, every file verified."""
     terminal: Terminal = ctx.obj
-    store = find_registry(workspace, registry)
-    found = store.resolve(pick_model(store, name), reference)
+    store, model = find_model(workspace, registry, name)
+    found = store.resolve(model, reference)
     manifest = found.manifest
     aliases = sorted(alias for alias, version in store.history(found.model).aliases.items() if version == found.version)
     terminal.result(
@@ -83,8 +83,12 @@ def verify(
 ) -> None:
     """Hash every published file again; exit 1 if any differs."""
     terminal: Terminal = ctx.obj
-    store = find_registry(workspace, registry)
-    models = store.models() if every else [pick_model(store, name)]
+    if every:
+        store = find_registry(workspace, registry)
+        models = store.models()
+    else:
+        store, model = find_model(workspace, registry, name)
+        models = [model]
     findings = [finding for model in models for finding in store.verify(model, version, public_key=public_key)]
     value = {"findings": [finding.model_dump(mode="json") for finding in findings]}
     if not findings:
@@ -109,8 +113,8 @@ def history(
 ) -> None:
     """Every change of versions and aliases, oldest first."""
     terminal: Terminal = ctx.obj
-    store = find_registry(workspace, registry)
-    changes = store.history(pick_model(store, name)).changes
+    store, model = find_model(workspace, registry, name)
+    changes = store.history(model).changes
     rows = [
         (moment(one.time), one.action, one.after or "", one.before or "", one.alias or "", one.who, one.reason)
         for one in changes
@@ -133,8 +137,7 @@ def at(
     terminal: Terminal = ctx.obj
     from mnist_pipeline.registry import parse_when
 
-    store = find_registry(workspace, registry)
-    model = pick_model(store, name)
+    store, model = find_model(workspace, registry, name)
     instant = parse_when(when)
     change = store.history(model).at(instant)
     if change is None:
@@ -157,8 +160,8 @@ def prune(
 ) -> None:
     """Delete old versions; never one that an alias, a rollback or the last two champions need."""
     terminal: Terminal = ctx.obj
-    store = find_registry(workspace, registry)
-    deleted = store.prune(pick_model(store, name), keep=keep, reason=reason, dry_run=dry_run)
+    store, model = find_model(workspace, registry, name)
+    deleted = store.prune(model, keep=keep, reason=reason, dry_run=dry_run)
     verb = "would delete" if dry_run else "deleted"
     terminal.result(
         {"dry_run": dry_run, "versions": deleted}, *(f"{verb} {version}" for version in deleted or ["nothing"])

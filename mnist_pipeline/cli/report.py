@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from mnist_pipeline.cli import options
-from mnist_pipeline.cli.lookup import find_registry, pick_model
+from mnist_pipeline.cli.lookup import find_registry
 from mnist_pipeline.cli.options import WORKSPACE
 from mnist_pipeline.cli.terminal import Terminal
 from mnist_pipeline.errors import PipelineError, UsageError
@@ -58,6 +58,8 @@ def _run_report(workspace: Path, run_id: str | None) -> Path | None:
 
 
 def _version_report(workspace: Path, registry: str | None, name: str | None, reference: str) -> Path:
+    from mnist_pipeline.registry.lookup import pick_model
+
     store = find_registry(workspace, registry)
     if not store.models():
         raise UsageError(f"{reference!r} is neither a run nor a version in {workspace}")

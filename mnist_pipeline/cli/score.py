@@ -80,15 +80,13 @@ def score(
     }
     which = {"model": model, "name": name, "workspace": workspace, "registry": registry}
     request = _Request(folder, files_from, output, report, values, which, review)
-    if review is not None:
-        _check_review(folder, dask_scheduler)
+    _check_review(request, dask_scheduler)
     try:
         if dask_scheduler is None:
             summary = _score_here(terminal, request)
         else:
             summary = _score_on_dask(terminal, request, dask_scheduler)
-        if review is not None:
-            _write_review(request, review, review_count)
+        _write_review(request, review_count)
     except KeyboardInterrupt:
         if resume or not overwrite:
             raise
@@ -169,15 +167,18 @@ def _score_on_dask(terminal: Terminal, request: _Request, scheduler: str) -> "Sc
     return summary
 
 
-def _check_review(folder: str | None, dask_scheduler: str | None) -> None:
-    if dask_scheduler is not None or "://" in (folder or ""):
+def _check_review(request: _Request, dask_scheduler: str | None) -> None:
+    if request.review is not None and (dask_scheduler is not None or "://" in (request.folder or "")):
         raise UsageError(
             "--review: the sheet names files of this machine; for a cluster or an object store, score without it, "
             "then: mnist-pipeline serve --review OUTPUT"
         )
 
 
-def _write_review(request: _Request, sheet: Path, count: int) -> None:
+def _write_review(request: _Request, count: int) -> None:
+    sheet = request.review
+    if sheet is None:
+        return
     from mnist_pipeline.errors import PipelineError
     from mnist_pipeline.files import write_text
     from mnist_pipeline.reporting.review import review_sheet

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from mnist_pipeline import __version__
 from mnist_pipeline.reporting import format as report_format
-from mnist_pipeline.reporting import plots
+from mnist_pipeline.reporting import plots, sentences
 from mnist_pipeline.reporting import view as report_view
 from mnist_pipeline.reporting.comparison import compare
 from mnist_pipeline.reporting.environment import csp_digest, environment
@@ -42,7 +42,7 @@ def render_comparison_html(a: ReportInputs, b: ReportInputs) -> str:
 
 def _charts(inputs: ReportInputs) -> Mapping[str, "Markup"]:
     history, evaluation = inputs.history, inputs.evaluation
-    training = report_view.curve_summary(history)
+    training = sentences.curve_summary(history)
     ece = report_format.percent(evaluation.expected_calibration_error)
     drawn = {
         "loss-by-epoch": (partial(plots.loss_by_epoch, history), f"Loss by epoch. {training}"),
@@ -73,7 +73,12 @@ def _render(template: str, **values: Any) -> str:
     templates = environment(html=True)
     style = _minified(templates.get_template("style.css").render())
     text = templates.get_template(template).render(
-        style=_safe(style), style_digest=csp_digest(style), view=report_view, package_version=__version__, **values
+        style=_safe(style),
+        style_digest=csp_digest(style),
+        view=report_view,
+        words=sentences,
+        package_version=__version__,
+        **values,
     )
     return text.rstrip() + "\n"
 

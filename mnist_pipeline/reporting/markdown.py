@@ -6,7 +6,7 @@ can neither become markup nor break out of its table cell.
 
 import re
 
-from mnist_pipeline.reporting import view
+from mnist_pipeline.reporting import sentences, view
 from mnist_pipeline.reporting.environment import environment
 from mnist_pipeline.reporting.inputs import ReportInputs
 
@@ -36,4 +36,4 @@ def code(text: str) -> str:
 def render_markdown(inputs: ReportInputs) -> str:
     """The report of one run as Markdown."""
     template = environment(html=False).get_template("report.md.j2")
-    return template.render(inputs=inputs, view=view, text=escape, code=code).rstrip() + "\n"
+    return template.render(inputs=inputs, view=view, words=sentences, text=escape, code=code).rstrip() + "\n"

@@ -4,7 +4,7 @@
     score(job, shards, pool)     the rows of each shard, by worker processes
     finish(job, plan, work)      all rows, in order, to the output
 
-All of it happens within `outputs.claim`. What is unfinished lies in a hidden folder beside the output. A job that
+All of it happens within `claim.claim`. What is unfinished lies in a hidden folder beside the output. A job that
 was killed leaves it there; the next job takes over the rows of every shard whose names, settings and images are
 still the same. The folder goes once the output is there.
 """

@@ -9,9 +9,9 @@ from mnist_pipeline.files import sibling
 from mnist_pipeline.scoring.records import Shard
 
 GENERATOR = "mnist-pipeline score"
-"""What a report, or a review sheet, says made it ..."""
+"""What a report, or a review sheet, says made it."""
 HEAD_BYTES = 1_024
-"""... within so many bytes."""
+"""Of a page, within which it says so."""
 
 
 @dataclass(frozen=True, slots=True)

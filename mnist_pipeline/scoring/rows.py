@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
-from mnist_pipeline.errors import IntegrityError, PipelineError, UsageError
+from mnist_pipeline.errors import PipelineError, UsageError
 from mnist_pipeline.files import read_json
 from mnist_pipeline.rejection.answers import STATUS_NAMES
 from mnist_pipeline.scoring.outputs import Outputs
 from mnist_pipeline.scoring.records import Location, ScoreSummary
-from mnist_pipeline.scoring.writers import check_format, parse_path
+from mnist_pipeline.scoring.writers import check_format, parse_cell, parse_path
 
 
 class ScoredRow(NamedTuple):
@@ -62,7 +62,7 @@ def location_of(output: Path) -> Location:
         summary = ScoreSummary.model_validate(read_json(Outputs.of(output).manifest))
         kind, _, root = summary.location.partition(":")
         return Location.model_validate({"kind": kind, "root": root})
-    except (OSError, IntegrityError, PipelineError, ValidationError):
+    except (OSError, PipelineError, ValidationError):
         raise UsageError(f"{output} has no manifest that says where its images are; name them with --images") from None
 
 
@@ -82,7 +82,7 @@ def _row(values: Mapping[str, Any]) -> ScoredRow:
 def _csv(output: Path) -> Iterator[Mapping[str, Any]]:
     with output.open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
-            yield row | {"path": row["path"].removeprefix("'")}
+            yield row | {"path": parse_cell(row["path"])}
 
 
 def _json_lines(output: Path) -> Iterator[Mapping[str, Any]]:

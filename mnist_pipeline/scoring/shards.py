@@ -27,11 +27,11 @@ MOST = 4
 IMAGE_SECONDS, BYTE_SECONDS = 4e-5, 3e-8
 """What an image costs about, on one core of a common machine: 28x28 PNG files, and JPEG files of 12 megapixels."""
 SHARD_SECONDS = 0.1
-"""Work in a shard, on average ..."""
-SHORTEST_SECONDS = 0.005
-"""... of which so much is worth the way to a worker and back ..."""
+"""Work in a shard, on average, of a job that is large enough."""
 SHARDS = 64
-"""... if it takes shorter shards to have so many of them."""
+"""A smaller job is cut into so many shards."""
+SHORTEST_SECONDS = 0.005
+"""Work in the shortest of these, on average: less is not worth the way to a worker and back."""
 SAMPLED = 4_096
 """Of more images than these, every `SAMPLE`-th is looked at, and the next ones count as if they were as large."""
 SAMPLE = 16

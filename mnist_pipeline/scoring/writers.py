@@ -147,6 +147,11 @@ def cell(text: str) -> str:
     return '"' + text.replace('"', '""') + '"' if _QUOTED.search(text) else text
 
 
+def parse_cell(text: str) -> str:
+    """The text that `cell` made a cell of, once a CSV reader has taken its quotes away."""
+    return text.removeprefix("'")
+
+
 class CsvSink:
     """RFC 4180 with LF line ends, UTF-8. Probabilities have six decimals; what is not known is empty."""
 

@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 
 SEED = 0
 MOST_ROWS = 12_000
-"""Train rows that are shown as they are, half of them where there are few; about seven pictures are drawn for each."""
+"""Train rows that are shown as they are, half of them where there are few; some eight pictures are made of each."""
 EPOCHS = 5
 BATCH = 256
 LEARNING_RATE = 0.01

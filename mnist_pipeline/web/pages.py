@@ -15,7 +15,8 @@ from mnist_pipeline.errors import PipelineError
 from mnist_pipeline.registry import CHAMPION, Change, Registry, VersionSummary
 from mnist_pipeline.registry.lookup import find_registry
 from mnist_pipeline.reporting.environment import environment
-from mnist_pipeline.reporting.view import overfitting_sentence, shades
+from mnist_pipeline.reporting.sentences import overfitting_sentence
+from mnist_pipeline.reporting.view import shades
 from mnist_pipeline.runs.artifacts import STEPS, EvaluatedModel
 from mnist_pipeline.runs.record import RunRecord
 from mnist_pipeline.runs.run import runs

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mnist_pipeline.reporting.view import overfitting_sentence
+from mnist_pipeline.reporting.sentences import overfitting_sentence
 from tests.support.reports import sample_history
 
 
