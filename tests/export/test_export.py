@@ -32,30 +32,15 @@ from mnist_pipeline.inference import Classifier, ModelMetadata, check_model_is_s
 from mnist_pipeline.inference.probabilities import compare
 from mnist_pipeline.runs.artifacts import ExportedModel, FetchedDataset, NoveltyModel, TrainedModel
 from mnist_pipeline.runs.parity import Parity
-from mnist_pipeline.runs.training_history import Batches, TrainingHistory, TrainingSeconds
 from mnist_pipeline.training.saving import average
 from mnist_pipeline.workspace import RunDirectory
+from tests.support import linear_models
 
 ONNXRUNTIME_WEB = Path(os.environ.get("ONNXRUNTIME_WEB") or "node_modules/onnxruntime-web")
 METADATA = ModelMetadata(
     class_names=tuple("0123456789"), dataset="digits", dataset_digest="d", run_id="r", preset="p", frameworks={}
 )
-HISTORY = TrainingHistory(
-    config={},
-    layers=[],
-    parameters=0,
-    train_rows=0,
-    validation_rows=287,
-    device="cpu",
-    best_epochs=[1],
-    validation_accuracy=None,
-    stopped="finished",
-    epochs=[],
-    batches=Batches(loss=[], accuracy=[]),
-    validations=[],
-    seconds=TrainingSeconds(imports=0, compile=0, fit=0),
-    notes=[],
-)
+HISTORY = linear_models.history(287)
 # Keras' own: `model.save` copies arrays in a way that NumPy 2 has deprecated.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 

@@ -24,7 +24,6 @@ from mnist_pipeline.errors import PipelineError
 from mnist_pipeline.files import write_json
 from mnist_pipeline.registry import Registry
 from mnist_pipeline.runs.artifacts import ExportedModel, FetchedDataset, NoveltyModel, Output, TrainedModel
-from mnist_pipeline.runs.parity import Parity
 from mnist_pipeline.runs.run import Run
 from mnist_pipeline.workspace import Workspace
 from tests.support import linear_models
@@ -35,23 +34,6 @@ REFUSED = "cannot be written: Read-only file system; name a folder that can be w
 GATE = {"min_accuracy": 0.8, "min_class_accuracy": 0.5, "max_calibration_error": 0.5}
 
 
-def parity_of(sha256: str) -> Parity:
-    return Parity(
-        images=1_000,
-        max_abs_difference=0,
-        mean_abs_difference=0,
-        argmax_differences=0,
-        tolerance=1e-5,
-        passed=True,
-        provider="CPUExecutionProvider",
-        opset=17,
-        nodes=5,
-        bytes=32_000,
-        model_sha256=sha256,
-        keras_sha256="a1" * 32,
-    )
-
-
 def make_run(workspace: Workspace, config: PipelineConfig, training_steps: int) -> Run:
     """A run up to its export: softmax regression in place of Keras' model."""
     run = Run.start(workspace, config)
@@ -60,19 +42,9 @@ def make_run(workspace: Workspace, config: PipelineConfig, training_steps: int) 
     weights = linear_models.fit(data.train.images, data.train.labels, training_steps)
     _, exported = linear_models.export(weights, dataset, run.directory.path)
     run.directory.model_keras.write_bytes(b"not read")
-    write_json(run.directory.parity, parity_of(exported.sha256).model_dump(mode="json"))
-    trained = TrainedModel(
-        directory=run.directory.path,
-        files=Output.digests(run.directory.model_keras, run.directory.history),
-        preset="codelab",
-        parameters=7_840,
-        device="cpu",
-        best_epochs=[1],
-        epochs=1,
-        validation_accuracy=None,
-        weights_sha256="b2" * 32,
-    )
-    run.note("key", trained, 1.0, None)
+    write_json(run.directory.parity, linear_models.proven(exported.sha256).model_dump(mode="json"))
+    files = Output.digests(run.directory.model_keras, run.directory.history)
+    run.note("key", linear_models.trained(run.directory.path, files), 1.0, None)
     novelty = NoveltyModel(directory=run.directory.path, files={}, samples=0, parameters=0, weights_sha256="c3" * 32)
     run.note("key", novelty, 1.0, None)
     files = exported.files | Output.digests(run.directory.parity)

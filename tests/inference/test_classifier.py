@@ -6,17 +6,19 @@ import sys
 import textwrap
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
 from mnist_pipeline.errors import DeviceError, IntegrityError, UsageError
 from mnist_pipeline.files import sha256_bytes
 from mnist_pipeline.inference import Classifier, ModelMetadata, gpu_problem
+from tests.support import linear_models
 
 METADATA = ModelMetadata(
     class_names=("Zero", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine"),
@@ -31,25 +33,15 @@ no_gpu_here = pytest.mark.skipif(gpu_problem() is None, reason="CUDA works on th
 TESTS = Path(__file__).parent
 
 
-def linear_model(**changes: object) -> onnx.ModelProto:
+def linear_model(**changes: Any) -> onnx.ModelProto:
     """softmax(images / 255 @ WEIGHTS); ``changes`` replace the stated input, output or metadata."""
-    nodes = [
-        helper.make_node("Cast", ["images"], ["pixels"], to=TensorProto.FLOAT),
-        helper.make_node("Div", ["pixels", "white"], ["scaled"]),
-        helper.make_node("Reshape", ["scaled", "flat"], ["rows"]),
-        helper.make_node("MatMul", ["rows", "weights"], ["logits"]),
-        helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1),
-    ]
-    constants = {"white": np.float32(255), "flat": np.array([-1, 784]), "weights": WEIGHTS}
-    graph = helper.make_graph(
-        nodes,
-        "linear",
-        [changes.get("input") or helper.make_tensor_value_info("images", TensorProto.UINT8, ["N", 28, 28])],
-        [changes.get("output") or helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["N", 10])],
-        [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    helper.set_model_props(model, changes.get("metadata", METADATA.to_props()))
+    model = onnx.load_from_string(linear_models.onnx_bytes(WEIGHTS, METADATA))
+    for name, values in (("input", model.graph.input), ("output", model.graph.output)):
+        if name in changes:
+            values[0].CopyFrom(changes[name])
+    if "metadata" in changes:
+        del model.metadata_props[:]
+        helper.set_model_props(model, changes["metadata"])
     return model
 
 

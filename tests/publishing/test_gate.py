@@ -13,25 +13,11 @@ from mnist_pipeline.evaluation import metrics
 from mnist_pipeline.evaluation.schema import Check, Comparison, Latency, OwnComparison, OwnTest, Verdict
 from mnist_pipeline.publishing.evidence import Pairs
 from mnist_pipeline.publishing.gate import Past, judge
-from mnist_pipeline.runs.parity import Parity
-from tests.support.reports import sample_evaluation
+from tests.support.reports import sample_evaluation, sample_parity
 
 SOUND = Check(name="infrastructure", value=0.0, threshold=1e-5, passed=True, sentence="A fresh process agrees.")
 BROKEN = Check(name="infrastructure", value=0.5, threshold=1e-5, passed=False, sentence="A fresh process disagrees.")
-PARITY = Parity(
-    images=1_000,
-    max_abs_difference=1.8e-7,
-    mean_abs_difference=2e-9,
-    argmax_differences=0,
-    tolerance=1e-5,
-    passed=True,
-    provider="CPUExecutionProvider",
-    opset=17,
-    nodes=14,
-    bytes=25_312,
-    model_sha256="5f" * 32,
-    keras_sha256="a1" * 32,
-)
+PARITY = sample_parity()
 DATASET = "3d" * 32
 
 

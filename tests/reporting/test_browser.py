@@ -6,12 +6,9 @@ accessibility check takes axe-core from AXE_CORE (the path of axe.min.js) or fro
 """
 
 import json
-import os
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -19,48 +16,24 @@ from mnist_pipeline.evaluation.schema import Evaluation
 from mnist_pipeline.files import write_text
 from mnist_pipeline.reporting.html import render_comparison_html, render_html
 from mnist_pipeline.reporting.inputs import RunFacts
+from tests.support import browser as support
 from tests.support.reports import make_inputs, sample_evaluation, sample_history, sample_verdict
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-CHROMEDRIVER = shutil.which("chromedriver")
 pytestmark = pytest.mark.skipif(
-    not (CHROMIUM and CHROMEDRIVER), reason="needs chromium and chromedriver (Debian: chromium, chromium-driver)"
+    not (support.CHROMIUM and support.CHROMEDRIVER),
+    reason="needs chromium and chromedriver (Debian: chromium, chromium-driver)",
 )
-REPOSITORY = Path(__file__).parents[2]
-AXE = Path(os.environ.get("AXE_CORE") or REPOSITORY / "node_modules/axe-core/axe.min.js")
 PAGES = ("promoted", "refused", "comparison")
 
 
-class Browser:
-    """One headless Chromium, and what it logged."""
+class Browser(support.Browser):
+    """Opens reports, and reads their tables."""
 
-    def __init__(self, driver: Any) -> None:
-        self.driver = driver
-
-    def open(self, page: Path, *, width: int = 1440, scheme: str = "light", media: str = "screen") -> None:
-        features = [{"name": "prefers-color-scheme", "value": scheme}]
-        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": media, "features": features})
-        metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
-        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    def show(self, page: Path, *, width: int = 1440, scheme: str = "light", media: str = "screen") -> None:
         self.messages()
         self.requests()
-        self.driver.get(page.as_uri())
+        self.open(page.as_uri(), width=width, scheme=scheme, media=media)
         self.run("document.querySelectorAll('details').forEach(part => { part.open = true })")
-
-    def run(self, script: str, *arguments: Any) -> Any:
-        return self.driver.execute_script(script, *arguments)
-
-    def messages(self) -> list[str]:
-        """What was written to the console since the last call."""
-        return [entry["message"] for entry in self.driver.get_log("browser")]
-
-    def requests(self) -> list[str]:
-        """Every address that was asked for since the last call; what is inside the page itself is no request."""
-        entries = [json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance")]
-        sent = [
-            entry["params"]["request"]["url"] for entry in entries if entry["method"] == "Network.requestWillBeSent"
-        ]
-        return [url for url in sent if not url.startswith("data:")]
 
     def numbers(self, table: str) -> list[list[float]]:
         """The exact values of a table's body, row by row."""
@@ -80,18 +53,8 @@ class Browser:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    from selenium import webdriver
-    from selenium.webdriver.chrome.service import Service
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM or ""
-    # The pages are our own files; the sandbox needs rights that containers do not give.
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(CHROMEDRIVER))
-    yield Browser(driver)
-    driver.quit()
+    with support.chromium() as found:
+        yield Browser(found.driver)
 
 
 @pytest.fixture(scope="module")
@@ -126,7 +89,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.mark.parametrize("name", PAGES)
 def test_nothing_is_requested_and_nothing_complains(browser: Browser, pages: dict[str, Path], name: str) -> None:
-    browser.open(pages[name])
+    browser.show(pages[name])
     assert browser.messages() == []
     assert browser.requests() == [pages[name].as_uri()]
     assert browser.run("return document.compatMode") == "CSS1Compat"
@@ -139,14 +102,14 @@ def test_the_policy_is_in_force(browser: Browser, pages: dict[str, Path], tmp_pa
     hostile = tmp_path / "hostile.html"
     injected = "<script>document.title = 'taken'</script><style>body { display: none }</style>"
     write_text(hostile, text.replace("<h1>", f"{injected}<img src='http://127.0.0.1:9/x.png'><h1>"))
-    browser.open(hostile)
+    browser.show(hostile)
     assert browser.run("return document.title") != "taken"
     assert browser.run("return getComputedStyle(document.body).display") == "block"
     assert len(browser.messages()) == 3
 
 
 def test_every_number_equals_the_evaluation(browser: Browser, pages: dict[str, Path], evaluation: Evaluation) -> None:
-    browser.open(pages["promoted"])
+    browser.show(pages["promoted"])
     stored = json.loads(evaluation.model_dump_json())
     inputs = make_inputs()
     fields = ("accuracy", "samples", "precision", "recall", "f1")
@@ -175,7 +138,7 @@ def test_every_number_equals_the_evaluation(browser: Browser, pages: dict[str, P
 
 
 def test_what_is_read_is_the_rounded_value(browser: Browser, pages: dict[str, Path]) -> None:
-    browser.open(pages["promoted"])
+    browser.show(pages["promoted"])
     cells = browser.run(
         "return [...document.querySelectorAll('#per-class data, #confusion data, #coverage td data, #epochs data')]"
         ".map(cell => [Number(cell.value), cell.innerText])"
@@ -199,7 +162,7 @@ def read(text: str) -> tuple[float, float]:
 
 
 def test_every_class_is_named(browser: Browser, pages: dict[str, Path], evaluation: Evaluation) -> None:
-    browser.open(pages["promoted"])
+    browser.show(pages["promoted"])
     expected = [f"{label} {name}" for label, name in enumerate(evaluation.class_names)]
     for table in ("#per-class", "#confusion", "#changes", "#class-counts"):
         assert browser.texts(f"{table} tbody th") == expected
@@ -209,7 +172,7 @@ def test_every_class_is_named(browser: Browser, pages: dict[str, Path], evaluati
 @pytest.mark.parametrize("width", [320, 390, 820, 1440])
 @pytest.mark.parametrize("name", PAGES)
 def test_no_page_scrolls_sideways(browser: Browser, pages: dict[str, Path], name: str, width: int) -> None:
-    browser.open(pages[name], width=width)
+    browser.show(pages[name], width=width)
     wide, shown = browser.run("return ['scrollWidth', 'clientWidth'].map(name => document.documentElement[name])")
     assert wide == shown <= width
     outside = browser.run(
@@ -238,7 +201,7 @@ def channels(colour: str) -> list[float]:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_charts_are_legible_by_day_and_by_night(browser: Browser, pages: dict[str, Path], scheme: str) -> None:
-    browser.open(pages["promoted"], scheme=scheme)
+    browser.show(pages["promoted"], scheme=scheme)
     paper = channels(browser.run("return getComputedStyle(document.body).backgroundColor"))
     fills = browser.run(
         "return [...new Set([...document.querySelectorAll('svg text')].map(text => getComputedStyle(text).fill))]"
@@ -260,7 +223,7 @@ def test_charts_are_legible_by_day_and_by_night(browser: Browser, pages: dict[st
 def test_the_keyboard_reaches_the_content(browser: Browser, pages: dict[str, Path]) -> None:
     from selenium.webdriver.common.keys import Keys
 
-    browser.open(pages["promoted"], width=390)
+    browser.show(pages["promoted"], width=390)
     body = browser.driver.find_element("tag name", "body")
     body.send_keys(Keys.TAB)
     skip = browser.driver.switch_to.active_element
@@ -276,7 +239,7 @@ def test_the_keyboard_reaches_the_content(browser: Browser, pages: dict[str, Pat
 
 
 def test_paper_is_white_even_at_night(browser: Browser, pages: dict[str, Path]) -> None:
-    browser.open(pages["promoted"], scheme="dark", media="print")
+    browser.show(pages["promoted"], scheme="dark", media="print")
     assert browser.run("return getComputedStyle(document.body).color") == "rgb(0, 0, 0)"
     assert browser.run("return getComputedStyle(document.querySelector('nav')).display") == "none"
     assert browser.run("return getComputedStyle(document.querySelector('.wide')).overflowX") == "visible"
@@ -284,12 +247,12 @@ def test_paper_is_white_even_at_night(browser: Browser, pages: dict[str, Path]) 
     assert contrast(channels(text), [255, 255, 255]) >= 7
 
 
-@pytest.mark.skipif(not AXE.is_file(), reason="needs axe-core: set AXE_CORE, or run npm install axe-core")
+@pytest.mark.skipif(not support.AXE.is_file(), reason="needs axe-core: set AXE_CORE, or run npm install axe-core")
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("name", PAGES)
 def test_axe_finds_nothing_serious(browser: Browser, pages: dict[str, Path], name: str, scheme: str) -> None:
-    browser.open(pages[name], width=390 if scheme == "dark" else 1440, scheme=scheme)
-    browser.run(AXE.read_text(encoding="utf-8"))
+    browser.show(pages[name], width=390 if scheme == "dark" else 1440, scheme=scheme)
+    browser.run(support.AXE.read_text(encoding="utf-8"))
     found = browser.driver.execute_async_script(
         "const done = arguments[0]; axe.run({preload: false}).then(done, error => done(String(error)))"
     )

@@ -22,9 +22,11 @@ class Browser:
     def __init__(self, driver: Any) -> None:
         self.driver = driver
 
-    def open(self, url: str, *, width: int = 1280, height: int = 900, scheme: str = "light") -> None:
+    def open(
+        self, url: str, *, width: int = 1280, height: int = 900, scheme: str = "light", media: str = "screen"
+    ) -> None:
         features = [{"name": "prefers-color-scheme", "value": scheme}]
-        self.command("Emulation.setEmulatedMedia", features=features)
+        self.command("Emulation.setEmulatedMedia", media=media, features=features)
         phone = width < 500
         self.command(
             "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=phone

@@ -92,16 +92,6 @@ class Candidates:
     def _note(self, run: Run, exported: Output, evaluated: Output, origin: str | None) -> None:
         directory = run.directory.path
         run.note(self.dataset.digest, self.dataset, 0.0, "cache")
-        trained = TrainedModel(
-            directory=directory,
-            files={},
-            preset="linear",
-            parameters=7_840,
-            device="cpu",
-            best_epochs=[1],
-            epochs=1,
-            validation_accuracy=None,
-            weights_sha256="0" * 64,
-        )
+        trained = linear_models.trained(directory, {})
         for output in (trained, exported, evaluated):
             run.note(output.step, output.model_copy(update={"directory": directory}), 0.0, origin)

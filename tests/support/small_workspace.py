@@ -10,8 +10,7 @@ from mnist_pipeline.config import build_config
 from mnist_pipeline.data.dataset import Dataset
 from mnist_pipeline.files import write_json
 from mnist_pipeline.registry import Facts, GateSummary, Lineage, Metrics, Registry
-from mnist_pipeline.runs.artifacts import EvaluatedModel, ExportedModel, Output, TrainedModel
-from mnist_pipeline.runs.parity import Parity
+from mnist_pipeline.runs.artifacts import EvaluatedModel, Output
 from mnist_pipeline.runs.run import Run
 from mnist_pipeline.workspace import Workspace
 from tests.support import linear_models
@@ -34,8 +33,8 @@ def make(root: Path) -> SmallWorkspace:
     digits = Dataset.open(data.directory)
     weights = linear_models.fit(digits.train.images, digits.train.labels, 10)
     _, exported = linear_models.export(weights, data, run.directory.path)
-    run.note("a" * 64, _trained(run), 1.0, None)
-    write_json(run.directory.parity, _parity(exported).model_dump(mode="json"))
+    run.note("a" * 64, linear_models.trained(run.directory.path, Output.digests(run.directory.history)), 1.0, None)
+    write_json(run.directory.parity, linear_models.proven(exported.sha256).model_dump(mode="json"))
     run.note("b" * 64, exported, 1.0, None)
     evaluated = steps.evaluate(config.evaluation, data, exported, run)
     run.finish("promoted")
@@ -45,37 +44,6 @@ def make(root: Path) -> SmallWorkspace:
     for row in range(8):
         Image.fromarray(digits.test.images[row]).save(scans / f"{row}.png")
     return SmallWorkspace(root, version, run.directory.id, scans)
-
-
-def _trained(run: Run) -> TrainedModel:
-    return TrainedModel(
-        directory=run.directory.path,
-        files=Output.digests(run.directory.history),
-        preset="linear",
-        parameters=7_840,
-        device="cpu",
-        best_epochs=[1],
-        epochs=1,
-        validation_accuracy=None,
-        weights_sha256="c" * 64,
-    )
-
-
-def _parity(exported: ExportedModel) -> Parity:
-    return Parity(
-        images=1_000,
-        max_abs_difference=0,
-        mean_abs_difference=0,
-        argmax_differences=0,
-        tolerance=1e-5,
-        passed=True,
-        provider="CPUExecutionProvider",
-        opset=17,
-        nodes=5,
-        bytes=32_000,
-        model_sha256=exported.sha256,
-        keras_sha256="d" * 64,
-    )
 
 
 def publish(registry: Registry, run: Run, dataset_digest: str, evaluated: EvaluatedModel) -> str:
