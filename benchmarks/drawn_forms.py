@@ -74,18 +74,10 @@ def by_hand(label: int, height: float, width: float, random: np.random.Generator
     canvas = np.zeros((round(height * 1.5), round(height * 1.3)), np.float32)
     lean, narrow = random.normal(0, 0.1), random.uniform(0.6, 0.85)
     for points in STROKES[label]:
-        smooth = _curve(np.array(points) + random.normal(0, 0.015, (len(points), 2)))
+        smooth = painting.rounded(np.array(points) + random.normal(0, 0.015, (len(points), 2)))
         x = (smooth[:, 0] * narrow + lean * (0.5 - smooth[:, 1]) + 0.25) * height
         painting.stroke(canvas, list(zip(x, (smooth[:, 1] + 0.2) * height, strict=True)), width)
     return painting.cropped(canvas)
-
-
-def _curve(points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The polygon with its corners cut twice (Chaikin 1974), its ends kept."""
-    for _ in range(2):
-        quarter, last = points[:-1] * 0.75 + points[1:] * 0.25, points[:-1] * 0.25 + points[1:] * 0.75
-        points = np.concatenate([points[:1], np.stack([quarter, last], 1).reshape(-1, 2), points[-1:]])
-    return points
 
 
 class Pick(Protocol):

@@ -32,7 +32,7 @@ def ensure_automations(flow_names: Iterable[str], notify_url: str | None) -> lis
     """Create or update the automations. May be repeated.
 
     Args:
-        flow_names: whose runs they watch; those of others are none of ours.
+        flow_names: whose runs they watch; those of others are not watched.
         notify_url: Apprise URL, kept as a secret block on the server, of whom the flows and the automation
             tell; None means that what was set up before stays.
 
@@ -40,7 +40,7 @@ def ensure_automations(flow_names: Iterable[str], notify_url: str | None) -> lis
         Their names.
 
     Raises:
-        UsageError: the URL is none that Apprise knows.
+        UsageError: Apprise does not know such a URL.
     """
     runs = ResourceSpecification({"prefect.resource.role": "flow", "prefect.resource.name": sorted(set(flow_names))})
     wanted = [find_dead_runs(runs)]

@@ -96,7 +96,7 @@ def _configured_url() -> str:
     """The API that Prefect's settings name; empty where they name none.
 
     Raises:
-        UsageError: a setting of Prefect's cannot be read, or is none.
+        UsageError: a setting of Prefect's cannot be read, or is not valid.
     """
     with (
         settings_explained("settings"),

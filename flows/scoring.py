@@ -107,7 +107,7 @@ def score_folder(
         keep_shards: Leave the rows of each shard beside the output, so that the next run scores only what is new
             or changed.
         report: HTML page to write as well: what to check by eye first.
-        strict: Fail if an image could not be scored, or there is none; the output is written all the same.
+        strict: Fail if an image could not be scored, or no image was found; the output is written all the same.
     """
     source = Location.of(folder)
     job = ScoringJob.of(config, source, find_model(model, name, workspace, registry), output, report)

@@ -40,7 +40,7 @@ def classify(
         bool, typer.Option("--picture/--no-picture", help="Show what the model saw, in blocks of characters.")
     ] = True,
 ) -> None:
-    """Say which digit an image shows, how sure the model is, or why it is none. For folders there is score."""
+    """Say which digit an image shows, how sure the model is, or why it shows no digit. For folders there is score."""
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     terminal: Terminal = ctx.obj
     # The configuration of `score` is not loaded: that would take a fifth of the time.

@@ -38,7 +38,7 @@ def read_layers(
     named and that cannot be reached.
 
     Raises:
-        UsageError: the file cannot be read, or an assignment is none.
+        UsageError: the file cannot be read, or an assignment is not FIELD=VALUE.
     """
     from mnist_pipeline.data.locations import absolute_source
 

@@ -29,10 +29,10 @@ def deploy(
     ] = "mnist-pipeline",
     cron: Annotated[
         str | None,
-        typer.Option("--cron", help="Minute hour day month weekday; Mondays at 4 where none."),
+        typer.Option("--cron", help="Minute hour day month weekday; by default Mondays at 4."),
     ] = None,
     timezone: Annotated[
-        str | None, typer.Option("--timezone", help="Of the schedule, such as Europe/Berlin; UTC where none.")
+        str | None, typer.Option("--timezone", help="Of the schedule, such as Europe/Berlin; by default UTC.")
     ] = None,
     serve: Annotated[bool, typer.Option("--serve", help="Run the deployments from this process; no worker.")] = False,
 ) -> None:

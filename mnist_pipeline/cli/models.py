@@ -74,7 +74,7 @@ def show(
 @app.command()
 def verify(
     ctx: typer.Context,
-    version: Annotated[str | None, typer.Argument(help="A version or an alias; all versions where none.")] = None,
+    version: Annotated[str | None, typer.Argument(help="A version or an alias; by default all versions.")] = None,
     every: Annotated[bool, typer.Option("--all", help="All versions of all models.")] = False,
     public_key: Annotated[Path | None, typer.Option("--public-key", help="PEM file; check the signatures.")] = None,
     name: options.ModelName = None,

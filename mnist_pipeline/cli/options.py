@@ -60,7 +60,7 @@ ConfigFile = Annotated[
 ]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Do every step again, reuse nothing.")]
 Watch = Annotated[bool, typer.Option("--watch", help="Show the run in the browser while it goes on, and after it.")]
-RunId = Annotated[str | None, typer.Argument(metavar="[RUN]", help="Run id; the latest run where none is given.")]
+RunId = Annotated[str | None, typer.Argument(metavar="[RUN]", help="Run id; by default the latest run.")]
 ModelName = Annotated[
     str | None,
     typer.Option("--name", envvar="MNIST_PIPELINE_MODEL", help="Name of the model; not needed where there is one."),
@@ -74,14 +74,14 @@ Preprocess = Annotated[
 ]
 MinConfidence = Annotated[
     float | None,
-    typer.Option("--min-confidence", help="Below it, no_digit; the model's own threshold where none."),
+    typer.Option("--min-confidence", help="Below it, no_digit; by default the model's own threshold."),
 ]
 Registry = Annotated[
     str | None,
     typer.Option(
         "--registry",
         envvar="MNIST_PIPELINE_REGISTRY",
-        help="Folder or s3://bucket/prefix; the workspace's own where none.",
+        help="Folder or s3://bucket/prefix; by default the workspace's own.",
     ),
 ]
 SignKey = Annotated[
@@ -89,7 +89,7 @@ SignKey = Annotated[
     typer.Option("--sign-key", envvar="MNIST_PIPELINE_SIGN_KEY", help="PEM file of an Ed25519 key; signs the version."),
 ]
 Labels = Annotated[
-    str | None, typer.Option("--labels", help="Folder or s3://bucket/prefix; the workspace's own where none.")
+    str | None, typer.Option("--labels", help="Folder or s3://bucket/prefix; by default the workspace's own.")
 ]
 ReviewCount = Annotated[int, typer.Option("--review-count", min=1, max=10_000, help="Images that people answer.")]
 REVIEW_COUNT = 150

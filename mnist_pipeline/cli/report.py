@@ -16,9 +16,7 @@ from mnist_pipeline.workspace import REPORT_HTML
 
 def report(
     ctx: typer.Context,
-    target: Annotated[
-        str | None, typer.Argument(metavar="[RUN|VERSION]", help="The latest run where none is given.")
-    ] = None,
+    target: Annotated[str | None, typer.Argument(metavar="[RUN|VERSION]", help="By default the latest run.")] = None,
     name: options.ModelName = None,
     workspace: options.Workspace = WORKSPACE,
     registry: options.Registry = None,
@@ -28,7 +26,7 @@ def report(
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Page that --compare writes; compare-RUN-RUN.html where none."),
+        typer.Option("--output", "-o", help="Page that --compare writes; by default compare-RUN-RUN.html."),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing page of --compare.")] = False,
 ) -> None:

@@ -46,7 +46,7 @@ def score(
         bool, typer.Option("--resume", help="Go on where a job stopped; bring its outputs up to date.")
     ] = False,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Exit 4 if an image could not be scored, or there is none.")
+        bool, typer.Option("--strict", help="Exit 4 if an image could not be scored, or no image was found.")
     ] = False,
     report: Annotated[Path | None, typer.Option("--report", help="HTML page: what to check by eye first.")] = None,
     review: Annotated[

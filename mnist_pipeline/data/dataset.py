@@ -78,7 +78,7 @@ class Dataset:
             train_rows: fit only so many of the rows that are not held out; the first of a seeded
                 permutation, so a smaller number gives a part of what a greater one gives. None, or
                 more than there are: all.
-            validation_rows: hold out so many train rows, at most a fifth of them; 0: none.
+            validation_rows: hold out so many train rows, at most a fifth of them; may be 0.
             extra_images: holds the images.npy and labels.npy of images that join the train split, whatever
                 ``train_rows`` is; none of them is held out, so that what is held out stays the same.
 

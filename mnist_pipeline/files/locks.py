@@ -11,7 +11,7 @@ from pathlib import Path
 from mnist_pipeline.errors import PipelineError
 
 NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP}
-"""What file systems answer that have none: some network shares and containers' mounts."""
+"""What file systems answer that have no locks: some network shares and containers' mounts."""
 LOOK_SECONDS = 1.0
 """How long a lock may be taken by somebody who only looks (`is_held`)."""
 

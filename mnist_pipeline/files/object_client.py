@@ -34,7 +34,7 @@ NEVER_PROXIED = ("localhost", "127.0.0.0/8", "::1", "169.254.0.0/16", "fd00:ec2:
 """This machine, and what gives credentials to virtual machines and containers in the cloud."""
 CHECK = "check bucket, endpoint and credentials"
 _METADATA = "/latest/api/token"
-"""Where obstore asks for credentials when it was given none: the metadata service of a virtual machine in the cloud."""
+"""Where obstore asks for credentials when it has no others: the metadata service of a virtual machine in the cloud."""
 
 
 def open_store(bucket: str, prefix: str, *, in_path: bool = False) -> "S3Store":

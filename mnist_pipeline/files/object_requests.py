@@ -1,9 +1,9 @@
 """Objects whose keys obstore refuses: those with empty parts (``a//b``), a slash at an end, or control characters.
 
-For obstore a key is a path, and one that is none fails, even where it only stands in a listing among a thousand
-others. But obstore signs addresses, with whatever credentials and endpoint it is given, and takes the bucket's name
-as it comes: with key and query in that place the address is signed as S3 wants it (AWS Signature Version 4, query
-parameters).
+For obstore a key is a path, and one that is not a valid path fails, even where it only stands in a listing among a
+thousand others. But obstore signs addresses, with whatever credentials and endpoint it is given, and takes the
+bucket's name as it comes: with key and query in that place the address is signed as S3 wants it (AWS Signature
+Version 4, query parameters).
 """
 
 import datetime as dt

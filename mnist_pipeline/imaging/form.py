@@ -99,7 +99,7 @@ def _thinned(fine: Grey, inside: NDArray[np.float32], loss: float) -> Grey:
 
     Args:
         fine: uint8 [h, w].
-        inside: float32 [h, w]: distance of each pixel of ink to the next one that is none, 0 in those.
+        inside: float32 [h, w]: distance of each pixel of ink to the next pixel of paper, 0 in paper.
         loss: pixels.
     """
     core = (inside <= loss + 1).view(np.uint8)

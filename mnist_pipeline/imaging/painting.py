@@ -92,6 +92,15 @@ def put(canvas: Ink, ink: Ink, centre: Point) -> None:
         np.maximum(part, ink[y - top : y - top + height, x - left : x - left + width], out=part)
 
 
+def rounded(points: NDArray[np.floating]) -> NDArray[np.float64]:
+    """The polygon [n, 2] with its corners cut twice (Chaikin 1974); its ends, and points given twice, stay."""
+    found = np.asarray(points, np.float64)
+    for _ in range(2):
+        quarter, last = found[:-1] * 0.75 + found[1:] * 0.25, found[:-1] * 0.25 + found[1:] * 0.75
+        found = np.concatenate([found[:1], np.stack([quarter, last], 1).reshape(-1, 2), found[-1:]])
+    return found
+
+
 def stroke(canvas: Ink, points: Sequence[Point], width: float, *, closed: bool = False) -> None:
     """A line through the points, with round ends and smooth edges."""
     fixed = np.round(np.asarray(points, np.float64) * (1 << _FRACTION_BITS)).astype(np.int32).reshape(-1, 1, 2)

@@ -42,7 +42,7 @@ def require_probabilities(values: NDArray[np.float32], model: str) -> None:
     """Let probabilities alone pass: float32 [n, classes], none negative, each row of sum 1.
 
     Raises:
-        ExportError: rows of ``values`` are none; tells how many, the first one, and ``model``, which gave them.
+        ExportError: rows of ``values`` are not probabilities; tells how many, the first one, and the ``model``.
     """
     # NaN fails every comparison, so what is asked for is the good case.
     good = (values >= 0).all(axis=1) & (np.abs(values.sum(axis=1, dtype=np.float64) - 1) <= SUM_TOLERANCE)

@@ -91,7 +91,7 @@ def parse_model(data: bytes) -> "ModelProto":
     """The ONNX message in these bytes, and nothing more.
 
     Raises:
-        IntegrityError: they are none, or hold more than one.
+        IntegrityError: they are not a model, or hold more than one.
     """
     from google.protobuf.message import DecodeError
     from onnx import ModelProto

@@ -239,7 +239,7 @@ def parse_when(text: str) -> dt.datetime:
     both in UTC; a time without a zone is UTC.
 
     Raises:
-        UsageError: it is none of these.
+        UsageError: it is not written in any of these ways.
     """
     try:
         if (day := _last_day(text)) is not None:

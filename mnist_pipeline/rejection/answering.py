@@ -34,7 +34,7 @@ class Answer:
         probabilities: float32 [10]; all 0 where there is no reading.
         novelty: with all that speaks against the reading; minus infinity where the model does not tell.
         reason: why it is no digit whatever the limits are, or "".
-        objection: why it is none, should its novelty exceed the limit, or "".
+        objection: why it is no digit, should its novelty exceed the limit, or "".
     """
 
     image: Grey

@@ -30,7 +30,7 @@ class ConfidenceThreshold(Record):
 
     value: float
     novelty: float | None = None
-    """Above which it does, too; none: it does not matter."""
+    """Above which it does, too; None means that it does not matter."""
     false_reject_rate: float | None = None
     """Share of real digits that this rejects, measured on rows that no epoch was trained on."""
     source: str

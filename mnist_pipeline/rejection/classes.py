@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 NONE = 10
-"""The class of what is none of the ten."""
+"""The class of what shows no digit."""
 
 
 class Samples(NamedTuple):

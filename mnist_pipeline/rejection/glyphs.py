@@ -1,4 +1,4 @@
-"""Glyphs as pen strokes: digits, and what is none, from the Hershey fonts (A. V. Hershey, NBS 1967).
+"""Glyphs as pen strokes: digits and other signs, from the Hershey fonts (A. V. Hershey, NBS 1967).
 
 Letters and signs of many scripts; what looks like a digit is left out.
 """

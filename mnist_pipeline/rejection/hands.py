@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from mnist_pipeline import SIDE
 from mnist_pipeline.imaging import drawing
 from mnist_pipeline.imaging.drawing import INK, Canvas
+from mnist_pipeline.imaging.painting import rounded
 from mnist_pipeline.rejection.negatives import a_pen, by_hand
 
 Random = np.random.Generator
@@ -29,7 +30,7 @@ FLAGGED, FOOTED, BARRED = 0.5, 0.2, 0.3
 def written(random: Random) -> tuple[Canvas, int]:
     """A digit drawn as strokes, and its class; every second time a kind that is easily misread."""
     label = int(random.choice([1, 1, 1, 2, 4, 7, 9])) if random.random() < 0.5 else int(random.integers(10))
-    strokes = tuple((np.array(_curve(stroke)) * HEIGHT).astype(np.float32) for stroke in SHAPES[label](random))
+    strokes = tuple((rounded(np.array(stroke)) * HEIGHT).astype(np.float32) for stroke in SHAPES[label](random))
     return drawing.draw_strokes(by_hand(strokes, random, unsteadiness=0.025), a_pen(random)), label
 
 
@@ -87,15 +88,6 @@ def other_hands(
             drawn[done], classes[done] = image, label
             done += 1
     return drawn, classes
-
-
-def _curve(points: Points) -> list[tuple[float, float]]:
-    """The polygon with its corners cut twice (Chaikin 1974); a point that is given twice stays a corner."""
-    found = np.array(points, np.float64)
-    for _ in range(2):
-        quarter, last = found[:-1] * 0.75 + found[1:] * 0.25, found[:-1] * 0.25 + found[1:] * 0.75
-        found = np.concatenate([found[:1], np.stack([quarter, last], 1).reshape(-1, 2), found[-1:]])
-    return [(float(x), float(y)) for x, y in found]
 
 
 def _either(random: Random, *variants: list[Points]) -> list[Points]:

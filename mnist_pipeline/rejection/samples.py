@@ -1,4 +1,4 @@
-"""What the network that knows "no digit" is shown: digits by many pens, and pictures that are none.
+"""What the network that knows "no digit" is shown: digits by many pens, and pictures of something else.
 
 Everything is made of train rows and of glyphs drawn as pen strokes; nothing that anybody handed in is among it.
 """

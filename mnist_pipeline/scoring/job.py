@@ -89,7 +89,7 @@ class ScoringJob:
 
     @property
     def threshold(self) -> ConfidenceThreshold:
-        """Below which answers are none."""
+        """Below which answers are ``no_digit``."""
         return choose_threshold(self.config.min_confidence, self.model)
 
     @property

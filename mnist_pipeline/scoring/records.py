@@ -23,10 +23,10 @@ ROW = np.dtype(
 )
 """One image.
 
-``reason`` is that of ``no_digit``; where ``status`` is ``ok``, it is why it would be none if its novelty were above
-the limit. ``probabilities`` are zero where the model was not asked; ``novelty`` is the log-odds that it is none of the
-classes, minus infinity where that was not asked; ``size`` (bytes), ``modified_ns`` and ``sha256`` are those of the
-bytes that were scored, zero where none were read.
+``reason`` is that of ``no_digit``; where ``status`` is ``ok``, it is why it would be ``no_digit`` if its novelty were
+above the limit. ``probabilities`` are zero where the model was not asked; ``novelty`` is the log-odds that it is none
+of the classes, minus infinity where that was not asked; ``size`` (bytes), ``modified_ns`` and ``sha256`` are those of
+the bytes that were scored, zero where none were read.
 """
 
 

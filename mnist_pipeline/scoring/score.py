@@ -36,7 +36,7 @@ def score_folder(
         report_progress: is told how far it is.
 
     Raises:
-        UsageError: the folder is none, or the output exists; before any work.
+        UsageError: there is no such folder, or the output exists; before any work.
         PipelineError: the output's folder cannot be written, workers keep dying, the disk is full.
         IntegrityError: the model is not the one that was asked for, or not safe.
         DeviceError: ``gpu`` was asked for and does not work.

@@ -37,7 +37,7 @@ def classify_image(name: bytes, preprocessing: Preprocessing, model: Model, thre
         name: of the image, for the preprocessing's reader and for the row.
         preprocessing: how it is read and preprocessed.
         model: what to ask.
-        threshold: below which an answer is none.
+        threshold: below which an answer is ``no_digit``.
     """
     [item] = read_items([name], preprocessing, {})
     rows = Rows(1, preprocessing.mode, model)

@@ -23,7 +23,7 @@ def requested_run(request: Request) -> Run:
     """The run that the path names.
 
     Raises:
-        HTTPException: 404, there is none.
+        HTTPException: 404, there is no such run.
     """
     state: State = request.app.state.server
     run = find_run(state.workspace, request.path_params["run"])

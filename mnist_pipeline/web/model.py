@@ -69,7 +69,7 @@ class FollowedModel:
 
     Attributes:
         current: None as long as there is none.
-        problem: why there is none, or why a newer one does not answer; "" where all is well.
+        problem: why no model answers, or why a newer one does not answer; "" where all is well.
     """
 
     def __init__(self, wanted: Wanted, workers: Workers) -> None:
@@ -125,7 +125,7 @@ class FollowedModel:
 
 
 def stored_predictions(workspace: Path, manifest: Manifest | None) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """Test images, and what the run that published the model stored of them; none where they are not at hand.
+    """Test images, and what the run that published the model stored of them; empty where they are not at hand.
 
     Returns:
         uint8 [n, 28, 28] and float32 [n, 10]; n is at most `STORED`.

@@ -102,7 +102,7 @@ class ListedModel:
 
 
 async def models_page(request: Request) -> Response:
-    """Versions, champions, and why the others are none."""
+    """Versions, champions, and why the others were refused."""
     state: State = request.app.state.server
     store = find_registry(state.workspace, state.registry)
     try:

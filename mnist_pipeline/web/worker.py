@@ -78,7 +78,7 @@ class Rehearsal:
 
     Attributes:
         model: which is asked.
-        images: uint8 [n, 28, 28]; none where nothing is stored.
+        images: uint8 [n, 28, 28]; n is 0 where nothing is stored.
         probabilities: float32 [n, 10], the stored ones.
     """
 
@@ -119,7 +119,7 @@ class _Answering:
         self._loaded: OrderedDict[str, Classifier] = OrderedDict()
 
     def answer(self, request: Question | Rehearsal) -> object:
-        """The reply, or the exception that says why there is none."""
+        """The reply, or the exception that says why there is no reply."""
         try:
             model = self._load(request.model)
             return self._rehearse(request, model) if isinstance(request, Rehearsal) else self._reply(request, model)

@@ -55,7 +55,7 @@ class Worker:
         """Its answer.
 
         Raises:
-            WorkerGoneError: there is none.
+            WorkerGoneError: it died, or did not answer in time.
         """
         asked = False
         try:

@@ -89,7 +89,7 @@ class Pool:
                 yield None
 
     def pictures(self, names: list[bytes]) -> list[dict[str, str]]:
-        """What `pictures.picture` says of each name; none where a worker did not survive one."""
+        """What `pictures.picture` says of each name; empty where a worker did not survive one."""
         if not names:
             return []
         while not (ready := [process for process in self._processes if process.ready]):
