@@ -21,6 +21,7 @@ from flows.dask import Runner, on_dask
 from flows.listener import listener
 from flows.notification import notify
 from mnist_pipeline.config import ScoreConfig
+from mnist_pipeline.config.cpus import usable_cpus
 from mnist_pipeline.errors import PipelineError
 from mnist_pipeline.registry.lookup import find_scoring_model
 from mnist_pipeline.rejection.model import ScoringModel
@@ -31,7 +32,6 @@ from mnist_pipeline.scoring.job import ScoringJob
 from mnist_pipeline.scoring.records import Location, Plan, ScoreSummary, ShardRange, Work
 from mnist_pipeline.scoring.remarks import is_complete, remarks, unscored
 from mnist_pipeline.scoring.resume import up_to_date
-from mnist_pipeline.scoring.score import usable_cpus
 from mnist_pipeline.scoring.shards import split
 from mnist_pipeline.scoring.workers import shared
 

@@ -85,7 +85,7 @@ def serve(
         }:
             raise
         raise MissingExtraError("serve", "web") from None
-    from mnist_pipeline.scoring.score import usable_cpus
+    from mnist_pipeline.config.cpus import usable_cpus
     from mnist_pipeline.web.model import Wanted
     from mnist_pipeline.web.security import Access, own_names
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from mnist_pipeline.config import ScoreConfig
+from mnist_pipeline.config.cpus import usable_cpus
 from mnist_pipeline.progress import Progress, ReportProgress, no_progress
 from mnist_pipeline.rejection.model import ScoringModel
 from mnist_pipeline.scoring.claim import claim, inputs_of
@@ -72,13 +73,6 @@ def score_job(
             return done
         work = score(job, planned.shards, pool, _Meter(planned.shards.images, report_progress).add)
         return finish(job, planned, work, pool, render_report=render_report)
-
-
-def usable_cpus() -> int:
-    """CPUs that this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 class _Meter:

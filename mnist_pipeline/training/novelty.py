@@ -17,13 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_pipeline.config import AugmentationConfig
+from mnist_pipeline.config.cpus import usable_cpus
 from mnist_pipeline.data.dataset import Dataset, to_model_input
 from mnist_pipeline.data.order import stable_permutation
 from mnist_pipeline.errors import TrainingError
 from mnist_pipeline.files import open_atomic, write_json
 from mnist_pipeline.progress import Progress, ReportProgress, no_progress
+from mnist_pipeline.rejection.blocks import draw_blocks
 from mnist_pipeline.rejection.classes import NONE, Samples
-from mnist_pipeline.rejection.samples import draw_samples
 from mnist_pipeline.runs.artifacts import FetchedDataset, NoveltyModel
 from mnist_pipeline.training.architectures import INPUT_SHAPE, compact_features
 from mnist_pipeline.training.augmentation import augment
@@ -68,7 +69,7 @@ def train_novelty(
     started = time.perf_counter()
     rows = Dataset.open(dataset.directory).rows_never_held_out
     shown = min(MOST_ROWS, len(rows) // 2)
-    samples = draw_samples(rows.images, rows.labels, shown, np.random.default_rng(SEED))
+    samples = draw_blocks(rows.images, rows.labels, shown, SEED, usable_cpus())
     drawn = time.perf_counter()
     with _clear_errors(checkpoints):
         model = _fit(samples, checkpoints / "novelty.npz", report_progress)

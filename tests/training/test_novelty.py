@@ -89,11 +89,11 @@ def test_a_damaged_checkpoint_is_not_trusted(trained, digits_dataset, tmp_path, 
 def test_no_row_that_a_preset_may_hold_out_is_shown(digits_dataset, monkeypatch, tmp_path):
     shown = []
 
-    def look(images, labels, rows, random):
+    def look(images, *_):
         shown.append(images)
         raise Killed
 
-    monkeypatch.setattr(novelty, "draw_samples", look)
+    monkeypatch.setattr(novelty, "draw_blocks", look)
     with pytest.raises(Killed):
         novelty.train_novelty(digits_dataset, RunDirectory(tmp_path), Path(tmp_path / "checkpoints"))
     most = Dataset.open(digits_dataset.directory, validation_rows=10**9)
