@@ -25,7 +25,15 @@ logger = logging.getLogger(__name__)
 
 CPU = "CPUExecutionProvider"
 # TF32 keeps 10 bits of each factor: too few for probabilities that agree with the CPU's to 1e-5.
-CUDA_OPTIONS = {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"}
+# Memory is taken as it is needed, not in powers of two: other processes may compute on the same GPU.
+CUDA_OPTIONS = {
+    "use_tf32": "0",
+    "cudnn_conv_algo_search": "HEURISTIC",
+    "arena_extend_strategy": "kSameAsRequested",
+}
+GPU_BATCH = 1_024
+"""Images that a GPU is given at once, at most: enough to fill it, and what their layers say of them (about 200 MB for
+64 planes of float32 each) leaves room for other processes."""
 OUT_OF_MEMORY = ("failed to allocate memory", "bad_alloc", "out of memory", "alloc_failed", "bad allocation")
 
 
@@ -116,7 +124,7 @@ class Classifier:
 
         Args:
             images: may be a memory-mapped array; one batch at a time is read.
-            batch_size: images per call of onnxruntime, 1 to 65,536.
+            batch_size: images per call of onnxruntime, 1 to 65,536; on a GPU at most `GPU_BATCH` of them.
 
         Raises:
             UsageError: the images are of another type or shape, or the batch size is out of range.
@@ -133,6 +141,17 @@ class Classifier:
             self._whole = self._open(self._model.SerializeToString())
         return Answers(*self._run(self._whole, images, batch_size, [PROBABILITIES, NOVELTY]))
 
+    def reserve(self) -> None:
+        """On a GPU, take now what the largest batch will need, of the address space too; on the CPU do nothing.
+
+        Raises:
+            DeviceError: not even one image fits into memory.
+        """
+        if self.device == "gpu":
+            nothing = np.zeros((GPU_BATCH, SIDE, SIDE), np.uint8)
+            self.probabilities(nothing, GPU_BATCH)
+            self.answers(nothing, GPU_BATCH)
+
     def _run(
         self, session: Any, images: NDArray[np.uint8], batch_size: int, outputs: list[str]
     ) -> list[NDArray[np.float32]]:
@@ -141,6 +160,8 @@ class Classifier:
             raise UsageError(f"batch_size must be from 1 to {MAX_BATCH:,}, found {batch_size}")
         shapes = {PROBABILITIES: (len(images), CLASSES), NOVELTY: (len(images),)}
         found = [np.empty(shapes[name], np.float32) for name in outputs]
+        if self.device == "gpu":
+            batch_size = min(batch_size, GPU_BATCH)
         done = 0
         while done < len(images):
             batch = np.ascontiguousarray(images[done : done + batch_size])

@@ -18,7 +18,8 @@ from onnx import TensorProto, helper
 from mnist_pipeline.errors import DeviceError, IntegrityError, UsageError
 from mnist_pipeline.files import sha256_bytes
 from mnist_pipeline.inference import Classifier, ModelMetadata, gpu_problem
-from tests.support import linear_models
+from mnist_pipeline.inference import classifier as inner
+from tests.support import gpu_stand_in, linear_models
 
 METADATA = ModelMetadata(
     class_names=("Zero", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine"),
@@ -282,3 +283,23 @@ def test_a_batch_that_does_not_fit_into_memory_is_halved(tmp_path: Path, model_b
     assert "a batch of 60000 images does not fit into the memory of the cpu: going on with half" in done.stdout
     assert done.stdout.endswith("True\n"), done
     assert (done.stderr, done.returncode) == ("", 0)
+
+
+def test_a_gpu_is_never_given_more_images_at_once_than_it_has_room_for(
+    model_bytes: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def open_on_cuda(data: bytes, threads: int | None, spinning: bool) -> tuple[object, None]:
+        session = inner._create_session(data, [inner.CPU], threads, spinning)
+        return gpu_stand_in.Session(session, asked.append), None
+
+    monkeypatch.setattr(inner, "gpu_problem", lambda: None)
+    monkeypatch.setattr(inner, "_open_on_cuda", open_on_cuda)
+    on_gpu, on_cpu = Classifier.load(model_bytes, device="gpu"), Classifier.load(model_bytes, device="cpu")
+    on_gpu.reserve()
+    assert set(asked) == {inner.GPU_BATCH}
+    asked.clear()
+    images = np.random.default_rng(0).integers(0, 256, (2 * inner.GPU_BATCH + 1, 28, 28), np.uint8)
+    assert np.array_equal(on_gpu.probabilities(images, 10_000), on_cpu.probabilities(images, 10_000))
+    assert asked == [inner.GPU_BATCH, inner.GPU_BATCH, 1]

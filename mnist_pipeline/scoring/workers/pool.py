@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from multiprocessing.connection import wait
 from typing import Self
 
-from mnist_pipeline.errors import PipelineError
+from mnist_pipeline.errors import DeviceError, PipelineError
 from mnist_pipeline.scoring.job import ScoringJob
 from mnist_pipeline.scoring.records import Shard
 from mnist_pipeline.scoring.workers.process import GRACE_SECONDS, Task, WorkerProcess
@@ -146,6 +146,8 @@ class Pool:
         except (EOFError, OSError):
             self._replace(process, process.end(GRACE_SECONDS))
             return None
+        if isinstance(answer, DeviceError) and self._do_without(process, answer):
+            return None
         if isinstance(answer, Exception):
             raise answer
         if isinstance(answer, Ready):
@@ -154,6 +156,16 @@ class Pool:
         self._deaths = 0
         self.worked.add(f"{socket.gethostname()}:{process.pid}")
         return process.finish().shard
+
+    def _do_without(self, process: WorkerProcess, error: DeviceError) -> bool:
+        """Whether others may find room on the device where ``process`` did not; then no more are started."""
+        if process.ready or len(self._processes) == 1:
+            return False
+        self._processes.remove(process)
+        process.end(GRACE_SECONDS)
+        self._size = len(self._processes)
+        logger.info("%d workers at once, the device takes no more: %s", self._size, error)
+        return True
 
     def _check_progress(self) -> None:
         """Replace a worker that has been at one image for too long."""

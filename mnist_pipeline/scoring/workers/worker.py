@@ -151,6 +151,12 @@ class _Scorer:
         self._model = Classifier.load(
             settings.model, sha256=settings.model_sha256, device=settings.device, threads=1, spinning=False
         )
+        # On a GPU too, each worker has a session of its own, which it asks about a shard at a time: while some read and
+        # decode, which takes most of the time, others copy and compute. One process that owned the GPU would save
+        # their contexts, and would need a way of its own for images, answers and deaths; as it is, a worker that dies
+        # takes nothing along. There are as many workers as fit into the GPU's memory (`Pool`). CUDA maps far more
+        # addresses than it uses, and must have done so before they are limited.
+        self._model.reserve()
         limit_memory(setup.memory_megabytes)
 
     def answer(self, request: ScoreShard | TakePictures) -> Scored | Pictures:
