@@ -1,0 +1,45 @@
+"""The benchmark of a GPU, on the CPU: one command, one JSON object, and every part of it measured."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).parents[2] / "benchmarks" / "gpu.py"
+
+
+@pytest.fixture(scope="module")
+def found() -> dict:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MNIST_PIPELINE_")}
+    command = [sys.executable, str(SCRIPT), "--quick", "--target", "0.3"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("preset", ["standard", "accurate"])
+def test_both_trainings_are_measured_beside_bare_keras(found, preset):
+    assert found["dataset"] == "digits"
+    assert found["training"]["device"] == "cpu"
+    for one in (found["training"][preset]["ours"], found["training"][preset]["keras.Model.fit"]):
+        assert one["epochs"] == 2
+        assert one["best_accuracy"] >= 0.3
+        assert 0 < one["seconds_to_target"] <= one["seconds"]
+        assert one["images_per_second"] > 100
+
+
+def test_every_node_runs_where_it_is_looked_for_and_says_what_the_cpu_says(found):
+    nodes = found["model"]["nodes"]
+    assert nodes["all_on"] == "CPUExecutionProvider"
+    assert nodes["ran"]["CPUExecutionProvider"] > 20
+    assert nodes["elsewhere"] == []
+    assert found["model"]["largest_difference"] == {"probabilities": 0, "novelty": 0}
+
+
+def test_the_command_scores_the_same_digits_on_either_device(found):
+    assert found["score"]["files"] == 200
+    assert found["score"]["other_digits"] == 0
+    assert [one["provider"] for one in found["score"]["ran"].values()] == ["CPUExecutionProvider"] * 2
