@@ -63,7 +63,7 @@ def _dense(stroke: Stroke) -> Stroke:
     pieces = []
     for start, end in pairwise(stroke):
         count = max(1, int(np.hypot(*(end - start)) / STEP))
-        pieces.append(start + (end - start) * np.linspace(0, 1, count, endpoint=False)[:, None])
+        pieces.append(start + (end - start) * (np.arange(count) / count)[:, None])  # linspace takes 20 us
     return np.concatenate([*pieces, stroke[-1:]]).astype(np.float32)
 
 
