@@ -27,6 +27,8 @@ BLOCK_ROWS = 480
 """A multiple of every number by which `draw_samples` divides its rows: blocks of that size lose no remainder."""
 COMMAND = (sys.executable, "-P", "-m", __name__)
 """A process of its own, not a fork: the caller may have threads. -P: no module of the current folder."""
+ONE_THREAD = {"OPENCV_FOR_THREADS_NUM": "1", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+"""Environment of such a process: with a process for each core, threads would only be in the way."""
 CALLER_IS_GONE = 3
 
 
@@ -97,7 +99,13 @@ def _draw_elsewhere(shares: list[Share]) -> dict[int, Samples]:
 
 
 def _start(share: Share) -> "subprocess.Popen[bytes]":
-    child = subprocess.Popen(COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    child = subprocess.Popen(
+        COMMAND,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=os.environ | ONE_THREAD,
+    )
     stdin = cast("IO[bytes]", child.stdin)
     with suppress(OSError):  # it is dead, which is noticed when it is asked for its blocks
         pickle.dump(share, stdin)
