@@ -15,22 +15,15 @@ from mnist_pipeline import CLASSES, SIDE, Device, UsedDevice
 from mnist_pipeline.errors import DeviceError, IntegrityError, UsageError
 from mnist_pipeline.files import sha256_bytes
 from mnist_pipeline.inference.contract import INPUT, NOVELTY, PROBABILITIES, ModelMetadata
-from mnist_pipeline.inference.cuda import CUDA, FATAL, gpu_problem, load_onnxruntime
+from mnist_pipeline.inference.cuda import CUDA
 from mnist_pipeline.inference.safety import MAX_BATCH, MAX_BYTES, check_model_is_safe, parse_model
+from mnist_pipeline.inference.sessions import open_session
 
 if TYPE_CHECKING:
     from onnx import ModelProto
 
 logger = logging.getLogger(__name__)
 
-CPU = "CPUExecutionProvider"
-# TF32 keeps 10 bits of each factor: too few for probabilities that agree with the CPU's to 1e-5.
-# Memory is taken as it is needed, not in powers of two: other processes may compute on the same GPU.
-CUDA_OPTIONS = {
-    "use_tf32": "0",
-    "cudnn_conv_algo_search": "HEURISTIC",
-    "arena_extend_strategy": "kSameAsRequested",
-}
 GPU_BATCH = 1_024
 """Images that a GPU is given at once, at most: enough to fill it, and what their layers say of them (about 200 MB for
 64 planes of float32 each) leaves room for other processes."""
@@ -110,8 +103,8 @@ class Classifier:
             raise IntegrityError(f"{where} has SHA-256 {found}, expected {sha256}; it was changed or is another model")
         try:
             check_model_is_safe(data)
-            open_session = partial(_open_session, device=device, threads=threads, spinning=spinning)
-            return cls(parse_model(data), found, open_session)
+            opener = partial(open_session, device=device, threads=threads, spinning=spinning)
+            return cls(parse_model(data), found, opener)
         except IntegrityError as error:
             raise IntegrityError(f"{where}: {error}") from error
 
@@ -248,45 +241,3 @@ def _smaller_batch(size: int, device: str, error: Exception) -> int:
         raise DeviceError(f"one image does not fit into the memory of the {device}; free some of it") from error
     logger.warning("a batch of %d images does not fit into the memory of the %s: going on with half", size, device)
     return size // 2
-
-
-def _open_session(data: bytes, *, device: Device, threads: int | None, spinning: bool) -> Any:
-    problem = None if device == "cpu" else gpu_problem()
-    if device != "cpu" and problem is None:
-        session, problem = _open_on_cuda(data, threads, spinning)
-        if problem is None:
-            return session
-    if device == "gpu":
-        raise DeviceError(f"device gpu: onnxruntime cannot use CUDA here: {problem}; use device auto or cpu")
-    if problem is not None:
-        logger.info("classifying on the CPU: %s", problem)
-    return _create_session(data, [CPU], threads, spinning)
-
-
-def _open_on_cuda(data: bytes, threads: int | None, spinning: bool) -> tuple[Any, str | None]:
-    """A session that asked for CUDA, and why it must not be used; None where every node runs on CUDA."""
-    try:
-        session = _create_session(data, [(CUDA, CUDA_OPTIONS), CPU], threads, spinning)
-    except IntegrityError as error:
-        return None, str(error)
-    if CUDA not in session.get_providers():
-        return None, "the CUDA provider did not load"
-    elsewhere = [part for part in session.get_provider_graph_assignment_info() if part.ep_name != CUDA]
-    operators = sorted({node.op_type for part in elsewhere for node in part.get_nodes()})
-    return session, f"it leaves the operators {', '.join(operators)} to the CPU" if operators else None
-
-
-def _create_session(data: bytes, providers: list[Any], threads: int | None, spinning: bool) -> Any:
-    onnxruntime = load_onnxruntime()
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = FATAL
-    options.intra_op_num_threads = threads or 0
-    options.add_session_config_entry("session.intra_op.allow_spinning", "1" if spinning else "0")
-    options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
-    try:
-        session = onnxruntime.InferenceSession(data, options, providers=providers)
-        # Some faults show only when the model runs: a GPU for which a library holds no code, for one.
-        session.run(None, {INPUT: np.zeros((1, SIDE, SIDE), np.uint8)})
-    except Exception as error:
-        raise IntegrityError(f"onnxruntime does not run the model: {str(error).splitlines()[0]}") from error
-    return session

@@ -15,7 +15,7 @@ from mnist_pipeline.imaging.errors import ImageError
 from mnist_pipeline.imaging.form import has_sprite_form, resize_only
 from mnist_pipeline.imaging.planes import Plane
 from mnist_pipeline.inference import Answers, ModelMetadata
-from mnist_pipeline.inference.classifier import CPU
+from mnist_pipeline.inference.sessions import CPU
 from mnist_pipeline.rejection.answering import answer
 from mnist_pipeline.rejection.answers import ERROR, NO_DIGIT, OK, REASON_NAMES
 from mnist_pipeline.scoring.records import ROW

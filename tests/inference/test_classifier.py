@@ -17,8 +17,8 @@ from onnx import TensorProto, helper
 
 from mnist_pipeline.errors import DeviceError, IntegrityError, UsageError
 from mnist_pipeline.files import sha256_bytes
-from mnist_pipeline.inference import Classifier, ModelMetadata, gpu_problem
-from mnist_pipeline.inference import classifier as inner
+from mnist_pipeline.inference import Classifier, ModelMetadata, gpu_problem, sessions
+from mnist_pipeline.inference.classifier import GPU_BATCH
 from tests.support import gpu_stand_in, linear_models
 
 METADATA = ModelMetadata(
@@ -219,7 +219,7 @@ def test_a_provider_that_does_not_load_after_all_is_noticed(
     model_bytes: bytes, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """A driver and a GPU are there, but onnxruntime cannot load its CUDA provider: it takes the CPU unasked."""
-    monkeypatch.setattr("mnist_pipeline.inference.classifier.gpu_problem", lambda: None)
+    monkeypatch.setattr("mnist_pipeline.inference.sessions.gpu_problem", lambda: None)
 
     assert Classifier.load(model_bytes, device="auto").provider == "CPUExecutionProvider"
     with pytest.raises(DeviceError, match="the CUDA provider did not load"):
@@ -291,15 +291,15 @@ def test_a_gpu_is_never_given_more_images_at_once_than_it_has_room_for(
     asked: list[int] = []
 
     def open_on_cuda(data: bytes, threads: int | None, spinning: bool) -> tuple[object, None]:
-        session = inner._create_session(data, [inner.CPU], threads, spinning)
+        session = sessions._create_session(data, [sessions.CPU], threads, spinning)
         return gpu_stand_in.Session(session, asked.append), None
 
-    monkeypatch.setattr(inner, "gpu_problem", lambda: None)
-    monkeypatch.setattr(inner, "_open_on_cuda", open_on_cuda)
+    monkeypatch.setattr(sessions, "gpu_problem", lambda: None)
+    monkeypatch.setattr(sessions, "_open_on_cuda", open_on_cuda)
     on_gpu, on_cpu = Classifier.load(model_bytes, device="gpu"), Classifier.load(model_bytes, device="cpu")
     on_gpu.reserve()
-    assert set(asked) == {inner.GPU_BATCH}
+    assert set(asked) == {GPU_BATCH}
     asked.clear()
-    images = np.random.default_rng(0).integers(0, 256, (2 * inner.GPU_BATCH + 1, 28, 28), np.uint8)
+    images = np.random.default_rng(0).integers(0, 256, (2 * GPU_BATCH + 1, 28, 28), np.uint8)
     assert np.array_equal(on_gpu.probabilities(images, 10_000), on_cpu.probabilities(images, 10_000))
-    assert asked == [inner.GPU_BATCH, inner.GPU_BATCH, 1]
+    assert asked == [GPU_BATCH, GPU_BATCH, 1]

@@ -9,9 +9,10 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from mnist_pipeline.inference import classifier
-from mnist_pipeline.inference.classifier import CPU, CUDA
+from mnist_pipeline.inference import sessions
 from mnist_pipeline.inference.contract import INPUT
+from mnist_pipeline.inference.cuda import CUDA
+from mnist_pipeline.inference.sessions import CPU
 from mnist_pipeline.scoring.workers import worker
 
 FOLDER, PLACES = "GPU_STAND_IN_FOLDER", "GPU_STAND_IN_PLACES"
@@ -43,13 +44,13 @@ def work(connection: "Connection[Any, Any]", row: worker.SharedRow, setup: worke
     def open_on_cuda(data: bytes, threads: int | None, spinning: bool) -> tuple[Any, str | None]:
         if place is None:
             return None, "CUDA failure 2: out of memory"
-        return Session(classifier._create_session(data, [CPU], threads, spinning), note), None
+        return Session(sessions._create_session(data, [CPU], threads, spinning), note), None
 
     def limit_memory(megabytes: int) -> None:
         note("memory is limited")
 
-    classifier.gpu_problem = lambda: None
-    classifier._open_on_cuda = open_on_cuda
+    sessions.gpu_problem = lambda: None
+    sessions._open_on_cuda = open_on_cuda
     worker.limit_memory = limit_memory
     worker.work(connection, row, setup)
 
