@@ -24,7 +24,8 @@ from mnist_pipeline.rejection.samples import draw_samples
 logger = logging.getLogger(__name__)
 
 BLOCK_ROWS = 480
-"""A multiple of every number by which `draw_samples` divides its rows: blocks of that size lose no remainder."""
+"""A multiple of every number by which `draw_samples` divides its rows, which also takes all kinds of scenes equally
+often: blocks of that size lose no remainder."""
 COMMAND = (sys.executable, "-P", "-m", __name__)
 """A process of its own, not a fork: the caller may have threads. -P: no module of the current folder."""
 ONE_THREAD = {"OPENCV_FOR_THREADS_NUM": "1", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}

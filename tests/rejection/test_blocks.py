@@ -11,7 +11,9 @@ import pytest
 
 from mnist_pipeline.data.dataset import Dataset
 from mnist_pipeline.rejection import blocks
+from mnist_pipeline.rejection.blocks import BLOCK_ROWS
 from mnist_pipeline.rejection.samples import draw_samples
+from mnist_pipeline.rejection.scenes import KINDS
 
 ROWS, SEED = 100, 7
 
@@ -44,6 +46,11 @@ def test_any_number_of_processes_draws_the_same(train, alone, processes, monkeyp
     drawn = blocks.draw_blocks(train.images, train.labels, ROWS, SEED, processes)
     assert np.array_equal(drawn.images, alone.images)
     assert np.array_equal(drawn.classes, alone.classes)
+
+
+def test_a_block_holds_every_kind_of_scene_equally_often():
+    assert BLOCK_ROWS % (3 * 5 * 8) == 0
+    assert BLOCK_ROWS * 3 // 4 % len(KINDS) == 0
 
 
 def test_each_block_has_numbers_of_its_own(train, alone):
