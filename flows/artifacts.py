@@ -39,7 +39,7 @@ def show_run(run: RunDirectory, summary: Summary) -> None:
         key="learning-curve",
         description=f"kept: {history.kept}",
     )
-    for name in ("confusion_matrix", "learning_curves"):
+    for name in ("confusion_matrix", "learning_curves", "test_digits"):
         create_image_artifact(_data_uri(run.path / f"{name}.png"), key=name.replace("_", "-"), description=run.id)
     for key, path in (("published-model", summary.onnx), ("published-report", summary.report)):
         create_link_artifact(path.as_uri(), key=key, link_text=f"{summary.model} {summary.version}: {path.name}")

@@ -158,6 +158,8 @@ def render_files(inputs: ReportInputs) -> dict[str, bytes]:
         "reliability": partial(plots.reliability, evaluation),
         "coverage": partial(plots.coverage, evaluation, threshold(evaluation)),
     }
+    if inputs.images:
+        charts["test_digits"] = partial(plots.test_digits, inputs)
     files = {f"{name}.png": plots.to_png(draw) for name, draw in charts.items()}
     files |= {f"{name}.svg": plots.to_svg(draw, name).encode() for name, draw in charts.items()}
     return files | {REPORT_MD: render_markdown(inputs).encode(), REPORT_HTML: render_html(inputs).encode()}

@@ -17,6 +17,7 @@ Image = NDArray[np.uint8]
 MISTAKES_SHOWN = 60
 CHANGES_SHOWN = 30
 """Fixed and broken images, each."""
+ORDINARY_SHOWN = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +94,23 @@ class ReportInputs:
 
 
 def shown_rows(evaluation: Evaluation, comparison: Comparison | None) -> list[int]:
-    """The test rows whose images a report shows: examples, worst mistakes, fixed and broken; ascending, once each."""
-    rows = {*evaluation.examples, *(mistake.row for mistake in evaluation.mistakes[:MISTAKES_SHOWN])}
+    """The test rows whose images a report shows, ascending, once each.
+
+    They are the examples, ordinary ones, the worst mistakes, and what was fixed and broken.
+    """
+    rows = {*evaluation.examples, *ordinary_rows(evaluation)}
+    rows |= {mistake.row for mistake in evaluation.mistakes[:MISTAKES_SHOWN]}
     if comparison is not None:
         rows |= {*comparison.fixed[:CHANGES_SHOWN], *comparison.broken[:CHANGES_SHOWN]}
     return sorted(rows)
+
+
+def ordinary_rows(evaluation: Evaluation) -> list[int]:
+    """Test rows that show what the model mostly does: at equal distances, so neither its best nor its worst."""
+    return evenly(evaluation.samples, ORDINARY_SHOWN)
+
+
+def evenly(rows: int, most: int) -> list[int]:
+    """Row numbers at equal distances, ascending, from the first to the last of so many rows."""
+    found: list[int] = np.unique(np.linspace(0, rows - 1, min(rows, most)).astype(int)).tolist()
+    return found

@@ -8,7 +8,7 @@ from typing import Literal
 
 from mnist_pipeline.evaluation.schema import Comparison, Evaluation, OwnTest, Verdict
 from mnist_pipeline.reporting import format as fmt
-from mnist_pipeline.reporting.inputs import ReportInputs
+from mnist_pipeline.reporting.inputs import ReportInputs, ordinary_rows
 from mnist_pipeline.runs.parity import Parity
 from mnist_pipeline.runs.training_history import Epoch, TrainingHistory
 
@@ -104,6 +104,16 @@ def _averaged(history: TrainingHistory) -> str:
     views = history.config.get("views", 1)
     parts = {"its members": history.members, f"{views} views of an image": views}
     return " and ".join(what for what, number in parts.items() if number > 1)
+
+
+def ordinary_sentence(evaluation: Evaluation) -> str:
+    """How the rows were chosen that show what the model mostly does, and how many of them it reads right."""
+    rows = ordinary_rows(evaluation)
+    wrong = len({mistake.row for mistake in evaluation.mistakes}.intersection(rows))
+    return (
+        f"{fmt.count(len(rows))} of the {fmt.count(evaluation.samples)} test images, taken at equal distances, "
+        f"neither the best nor the worst: {fmt.count(len(rows) - wrong)} are read right, {fmt.count(wrong)} wrong."
+    )
 
 
 def champion_sentence(inputs: ReportInputs) -> str:

@@ -5,14 +5,14 @@ import io
 import json
 import math
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from PIL import Image as PillowImage
 
-from mnist_pipeline.evaluation.schema import Evaluation, Latency, Mistake
-from mnist_pipeline.reporting.inputs import CHANGES_SHOWN, MISTAKES_SHOWN, Image, ReportInputs
+from mnist_pipeline.evaluation.schema import Evaluation, Latency
+from mnist_pipeline.reporting.inputs import CHANGES_SHOWN, MISTAKES_SHOWN, Image, ReportInputs, ordinary_rows
 from mnist_pipeline.runs.training_history import Layer, TrainingHistory
 from mnist_pipeline.workspace import MODEL_KERAS, MODEL_ONNX
 
@@ -30,7 +30,7 @@ HEADLINES: Mapping[GateState, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Digit:
-    """One shown test image."""
+    """One shown image."""
 
     row: int
     source: str | None
@@ -38,7 +38,7 @@ class Digit:
     true: str | None
     """Name of the true class; None where it is not known."""
     predicted: str | None
-    """Name of the predicted class; None where it is not known."""
+    """Name of the predicted class; None where it is not known, or nothing was asked."""
     confidence: float | None = None
 
     @property
@@ -81,6 +81,11 @@ def example_digits(inputs: ReportInputs) -> Shown:
     return _shown(inputs, inputs.evaluation.examples, len(inputs.evaluation.examples))
 
 
+def ordinary_digits(inputs: ReportInputs) -> Shown:
+    rows = ordinary_rows(inputs.evaluation)
+    return _shown(inputs, rows, len(rows))
+
+
 def mistake_digits(inputs: ReportInputs) -> Shown:
     rows = [mistake.row for mistake in inputs.evaluation.mistakes]
     return _shown(inputs, rows, MISTAKES_SHOWN)
@@ -100,19 +105,31 @@ def changed_digits(wrong: ReportInputs, rows: Collection[int]) -> Shown:
 
 
 def _shown(inputs: ReportInputs, rows: list[int], most: int) -> Shown:
-    mistakes = {mistake.row: mistake for mistake in inputs.evaluation.mistakes}
-    return Shown(tuple(_digit(inputs, row, mistakes.get(row)) for row in rows[:most]), len(rows))
+    return Shown(read_digits(inputs.evaluation, inputs.images, inputs.labels, rows[:most]), len(rows))
 
 
-def _digit(inputs: ReportInputs, row: int, mistake: Mistake | None) -> Digit:
-    names = inputs.evaluation.class_names
-    image = inputs.images.get(row)
-    source = None if image is None else png_data_uri(image)
-    if mistake is not None:
-        return Digit(row, source, names[mistake.true], names[mistake.predicted], mistake.confidence)
-    label = inputs.labels.get(row)
-    name = None if label is None else names[label]
-    return Digit(row, source, name, name)  # a row that is no mistake was read as what it is
+def read_digits(
+    evaluation: Evaluation, images: Mapping[int, Image], labels: Mapping[int, int], rows: Iterable[int]
+) -> tuple[Digit, ...]:
+    """Test rows, each with its image, its class and what it was read as.
+
+    Args:
+        evaluation: knows the mistakes.
+        images: test row -> uint8 [28, 28].
+        labels: test row -> true class index.
+        rows: which are shown, in this order.
+    """
+    mistakes = {mistake.row: mistake for mistake in evaluation.mistakes}
+
+    def digit(row: int) -> Digit:
+        names, mistake, label = evaluation.class_names, mistakes.get(row), labels.get(row)
+        source = png_data_uri(images[row]) if row in images else None
+        if mistake is not None:
+            return Digit(row, source, names[mistake.true], names[mistake.predicted], mistake.confidence)
+        name = None if label is None else names[label]
+        return Digit(row, source, name, name)  # a row that is no mistake was read as what it is
+
+    return tuple(digit(row) for row in rows)
 
 
 def png_data_uri(image: Image) -> str:

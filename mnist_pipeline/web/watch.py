@@ -1,7 +1,7 @@
 """What a run left on disk so far, for its page."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,7 +13,8 @@ from mnist_pipeline.data.dataset import Dataset, Split
 from mnist_pipeline.errors import PipelineError
 from mnist_pipeline.evaluation.schema import Evaluation, Verdict
 from mnist_pipeline.files import read_json
-from mnist_pipeline.reporting.view import png_data_uri
+from mnist_pipeline.reporting.inputs import evenly, ordinary_rows
+from mnist_pipeline.reporting.view import Digit, png_data_uri, read_digits
 from mnist_pipeline.runs.artifacts import STEPS, FetchedDataset
 from mnist_pipeline.runs.live import Begin, read_live
 from mnist_pipeline.runs.record import RunRecord
@@ -23,22 +24,8 @@ from mnist_pipeline.workspace import Workspace
 
 RUN_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z-]{0,63}")
 EXAMPLES = 20
-DIGITS = 50
 MISTAKES = 20
 RecordT = TypeVar("RecordT", bound=BaseModel)
-
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """An image with what it is, and what was read."""
-
-    source: str
-    true: str
-    predicted: str | None = None
-
-    @property
-    def wrong(self) -> bool:
-        return self.predicted is not None and self.predicted != self.true
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +39,9 @@ class WatchedRun:
     begin: Begin | None
     evaluation: Evaluation | None
     verdict: Verdict | None
-    examples: list[Picture]
-    digits: list[Picture]
-    mistakes: list[Picture]
+    examples: tuple[Digit, ...]
+    digits: tuple[Digit, ...]
+    mistakes: tuple[Digit, ...]
 
     @property
     def is_live(self) -> bool:
@@ -85,6 +72,7 @@ def read_run(run: Run) -> WatchedRun:
     """All that its page shows."""
     files = run.directory
     evaluation = _read(files.evaluation_json, Evaluation)
+    mistaken = [one.row for one in evaluation.mistakes[:MISTAKES]] if evaluation else []
     data = _dataset(run)
     return WatchedRun(
         run=run,
@@ -94,9 +82,9 @@ def read_run(run: Run) -> WatchedRun:
         begin=_begin(files.live),
         evaluation=evaluation,
         verdict=_read(files.gate, Verdict),
-        examples=_evenly(data.train, EXAMPLES, data.class_names) if data else [],
-        digits=list(_read_digits(run, data, evaluation)) if data and evaluation else [],
-        mistakes=_mistakes(data, evaluation) if data and evaluation else [],
+        examples=_examples(data.train, data.class_names) if data else (),
+        digits=_read_digits(data.test, evaluation, ordinary_rows(evaluation)) if data and evaluation else (),
+        mistakes=_read_digits(data.test, evaluation, mistaken) if data and evaluation else (),
     )
 
 
@@ -137,29 +125,16 @@ def _dataset(run: Run) -> Dataset | None:
         return None
 
 
-def _evenly(split: Split, count: int, names: tuple[str, ...] | list[str]) -> list[Picture]:
-    rows = np.unique(np.linspace(0, len(split) - 1, count).astype(int))
-    return [Picture(png_data_uri(np.array(split.images[row])), names[int(split.labels[row])]) for row in rows]
+def _examples(split: Split, names: Sequence[str]) -> tuple[Digit, ...]:
+    return tuple(
+        Digit(row, png_data_uri(np.array(split.images[row])), names[int(split.labels[row])], None)
+        for row in evenly(len(split), EXAMPLES)
+    )
 
 
-def _read_digits(run: Run, data: Dataset, evaluation: Evaluation) -> Iterator[Picture]:
-    """Ordinary test digits and what was read: evenly chosen, neither the best nor the worst."""
-    try:
-        predicted = np.load(run.directory.predictions, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError):
-        return
-    if len(predicted) != len(data.test):
-        return
-    for row in np.unique(np.linspace(0, len(data.test) - 1, DIGITS).astype(int)):
-        names = evaluation.class_names
-        true, read = names[int(data.test.labels[row])], names[int(predicted[row].argmax())]
-        yield Picture(png_data_uri(np.array(data.test.images[row])), true, read)
-
-
-def _mistakes(data: Dataset, evaluation: Evaluation) -> list[Picture]:
-    names = evaluation.class_names
-    return [
-        Picture(png_data_uri(np.array(data.test.images[one.row])), names[one.true], names[one.predicted])
-        for one in evaluation.mistakes[:MISTAKES]
-        if one.row < len(data.test)
-    ]
+def _read_digits(test: Split, evaluation: Evaluation, rows: Sequence[int]) -> tuple[Digit, ...]:
+    """Test rows with what was read; none where the dataset is another one."""
+    if len(test) != evaluation.samples:
+        return ()
+    images = {row: np.array(test.images[row]) for row in rows}
+    return read_digits(evaluation, images, {row: int(test.labels[row]) for row in rows}, rows)

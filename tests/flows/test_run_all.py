@@ -154,7 +154,9 @@ def test_prefect_shows_reused_steps_and_the_artifacts(prefect, finished, workspa
     tasks = prefect.post("/task_runs/filter", mine)
     assert {task["name"].split("-")[0]: task["state"]["name"] for task in tasks} == dict.fromkeys(STEPS, "Reused")
     artifacts = {found["key"]: found for found in prefect.post("/artifacts/filter", mine)}
-    assert set(artifacts) >= {"report", "per-class-accuracy", "confusion-matrix", "published-model", "learning-curve"}
+    pictures = {"confusion-matrix", "learning-curves", "test-digits"}
+    assert set(artifacts) >= pictures | {"report", "per-class-accuracy", "published-model", "learning-curve"}
+    assert all(artifacts[name]["data"].startswith("data:image/png;base64,") for name in pictures)
     rows = json.loads(artifacts["per-class-accuracy"]["data"])
     evaluation = json.loads((workspace / "runs" / finished[1]["run_id"] / "evaluation.json").read_text())
     assert rows == evaluation["per_class"]

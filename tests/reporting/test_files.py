@@ -54,6 +54,7 @@ def run(tmp_path: Path, digits_dataset: FetchedDataset) -> RunDirectory:
     rows = digits_dataset.test_rows
     sample = sample_evaluation()
     evaluation = sample_evaluation(
+        samples=rows,
         mistakes=[one.model_copy(update={"row": index * 3}) for index, one in enumerate(sample.mistakes)],
         examples=[(row * 7) % rows for row in range(20)],
         dataset="digits",
@@ -126,7 +127,7 @@ def test_a_report_is_written_whole(run: RunDirectory, digits_dataset: FetchedDat
         image.verify()
 
 
-CHARTS = ("learning_curves", "confusion_matrix", "reliability", "coverage")
+CHARTS = ("learning_curves", "confusion_matrix", "reliability", "coverage", "test_digits")
 
 
 def test_a_report_can_be_drawn_elsewhere(run: RunDirectory, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from mnist_pipeline.reporting.html import render_comparison_html, render_html
 from mnist_pipeline.reporting.inputs import ReportInputs, RunFacts
 from mnist_pipeline.reporting.markdown import code, escape, render_markdown
 from mnist_pipeline.runs.training_history import Layer
-from tests.support.reports import make_inputs, sample_evaluation, sample_history, sample_verdict
+from tests.support.reports import NAMES, make_inputs, sample_evaluation, sample_history, sample_verdict
 
 Make = Callable[..., ReportInputs]
 VOID = {"meta", "link", "img", "br", "col"}
@@ -154,6 +154,23 @@ def test_a_page_is_built_for_assistive_technology(promoted: str) -> None:
     assert targets <= {f"#{name}" for name in ids}
 
 
+def test_ordinary_digits_are_shown_in_order_with_what_they_were_read_as_where_that_is_wrong(promoted: str) -> None:
+    inputs = make_inputs()
+    rows = [round(place * 9_999 / 49 - 0.499) for place in range(50)]
+    mistakes = {mistake.row: mistake for mistake in inputs.evaluation.mistakes}
+    wrong = [mistakes[row] for row in rows if row in mistakes]
+    assert wrong
+    part = promoted.partition('id="ordinary-images"')[2].partition("</ul>")[0]
+    assert [int(row) for row in re.findall(r'alt="Test row (\d+)"', part)] == rows
+    assert part.count('class="wrong"') == len(wrong)
+    for mistake in wrong:
+        assert f">{NAMES[mistake.true]}</span>" in part
+        assert f">as {NAMES[mistake.predicted]}</span>" in part
+    said = f"{50 - len(wrong)} are read right, {len(wrong)} wrong."
+    assert said in promoted
+    assert said in render_markdown(inputs)
+
+
 def test_sections_stand_in_their_order(promoted: str) -> None:
     titles = [text.strip() for level, text in Page(promoted).headings if level == 2]
     assert titles == [
@@ -161,6 +178,7 @@ def test_sections_stand_in_their_order(promoted: str) -> None:
         "Input",
         "Model",
         "Training",
+        "Test digits",
         "Classes",
         "Mistakes",
         "Confidence",

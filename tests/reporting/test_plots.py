@@ -16,8 +16,9 @@ from PIL import Image
 from mnist_pipeline.errors import MissingExtraError
 from mnist_pipeline.evaluation.schema import Evaluation
 from mnist_pipeline.reporting import plots
+from mnist_pipeline.reporting.inputs import ordinary_rows
 from mnist_pipeline.runs.training_history import TrainingHistory, Validation
-from tests.support.reports import sample_evaluation, sample_history
+from tests.support.reports import make_inputs, sample_evaluation, sample_history
 
 
 @pytest.fixture(scope="module")
@@ -133,8 +134,22 @@ def test_a_class_name_is_no_formula_and_no_markup(evaluation: Evaluation) -> Non
     assert max(len(text) for text in drawn) <= 18
 
 
+def test_ordinary_digits_stand_side_by_side_each_above_its_class(evaluation: Evaluation) -> None:
+    inputs = make_inputs()
+    figure = plots.test_digits(inputs, plots.PAPER)
+    [axes] = figure.axes
+    sheet = np.asarray(axes.images[0].get_array(), dtype=float)
+    for place, row in enumerate(ordinary_rows(inputs.evaluation)):
+        x, y = (round(value) for value in axes.texts[place].get_position())
+        assert np.array_equal(sheet[y - 33 : y - 5, x - 14 : x + 14], inputs.images[row])
+    captions = [text.get_text() for text in axes.texts]
+    assert captions[:3] == ["Zero", "Four", "Eight"]
+    assert [caption for caption in captions if " " in caption] == ["Nine as Seven"]
+
+
 def test_drawings_are_repeatable(evaluation: Evaluation, history: TrainingHistory) -> None:
-    for draw in (partial(plots.reliability, evaluation), partial(plots.learning_curves, history)):
+    digits = partial(plots.test_digits, make_inputs())
+    for draw in (partial(plots.reliability, evaluation), partial(plots.learning_curves, history), digits):
         assert plots.to_svg(draw, "name") == plots.to_svg(draw, "name")
         assert plots.to_png(draw) == plots.to_png(draw)
     assert b"<dc:date>" not in plots.to_svg(partial(plots.reliability, evaluation), "name").encode()

@@ -3,6 +3,7 @@
 Only matplotlib's object-oriented interface is used: no window, no pyplot, no state that outlives a call.
 """
 
+from mnist_pipeline.reporting.plots.digits import test_digits
 from mnist_pipeline.reporting.plots.evaluation import confusion_matrix, coverage, reliability, shortened
 from mnist_pipeline.reporting.plots.palette import PAPER, TOKENS, VARIABLES, Palette
 from mnist_pipeline.reporting.plots.rendering import Draw, to_inline_svg, to_png, to_svg
@@ -33,6 +34,7 @@ __all__ = [
     "loss_by_epoch",
     "reliability",
     "shortened",
+    "test_digits",
     "to_inline_svg",
     "to_png",
     "to_svg",
