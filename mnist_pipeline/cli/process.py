@@ -2,10 +2,14 @@
 
 import os
 import signal
+import sys
 import tempfile
+import threading
 from pathlib import Path
 
 from mnist_pipeline.errors import UsageError
+
+AGAIN_SECONDS = 0.05
 
 
 def end_as_interrupted() -> None:
@@ -17,6 +21,28 @@ def end_as_interrupted() -> None:
         number = getattr(signal, name, None)  # SIGHUP is not everywhere
         if number is not None and signal.getsignal(number) is signal.SIG_DFL:  # nohup has switched SIGHUP off
             signal.signal(number, signal.default_int_handler)
+    sys.unraisablehook = _interrupt_again
+
+
+def _interrupt_again(dropped: "sys.UnraisableHookArgs") -> None:
+    """Repeat an interrupt that met a destructor or the callback of a weak reference: Python drops what those raise.
+
+    TensorFlow has many such callbacks. The command would go on as if nobody had told it to end.
+    """
+    if dropped.exc_type is None or issubclass(dropped.exc_type, Exception):
+        sys.__unraisablehook__(dropped)
+    else:
+        later = threading.Timer(AGAIN_SECONDS, _interrupt)  # once the callback has returned
+        later.daemon = True
+        later.start()
+
+
+def _interrupt() -> None:
+    number = next((one for one in (signal.SIGTERM, signal.SIGINT) if callable(signal.getsignal(one))), signal.SIGINT)
+    if sys.platform == "win32":
+        signal.raise_signal(number)
+    else:
+        signal.pthread_kill(threading.main_thread().ident or 0, number)  # a call that waits returns
 
 
 def stand_in_for_home() -> None:

@@ -1,0 +1,32 @@
+"""What ends a command ends it, whatever the command is at."""
+
+import signal
+import subprocess
+import sys
+
+import pytest
+
+PROGRAM = """
+import signal, sys, threading
+from mnist_pipeline.cli.process import end_as_interrupted
+
+class Destroyed:
+    def __del__(self):
+        signal.raise_signal(int(sys.argv[1]))
+
+end_as_interrupted()
+try:
+    Destroyed()
+    threading.Event().wait(60)
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals that reach a process")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT], ids=lambda number: number.name)
+def test_a_signal_that_arrives_in_a_destructor_is_not_lost(number):
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, str(int(number))], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "interrupted\n", "")
