@@ -97,7 +97,7 @@ def create_app(settings: Settings) -> Starlette:
             Mount("/static", StaticFiles(directory=STATIC), name="static"),
         ],
         middleware=[Middleware(Guard, access=settings.access)],
-        exception_handlers={HTTPException: _refused, PipelineError: _failed},
+        exception_handlers={HTTPException: _refused, PipelineError: _failed, Exception: _unexpected},
         lifespan=lifespan,
     )
 
@@ -110,3 +110,8 @@ async def _refused(_: Request, error: Exception) -> Response:
 
 async def _failed(_: Request, error: Exception) -> Response:
     return JSONResponse({"error": " ".join(str(error).split())}, 503)
+
+
+async def _unexpected(_: Request, error: Exception) -> Response:
+    """A fault of ours. The log says where it is."""
+    return JSONResponse({"error": f"an unexpected {type(error).__name__}: please report it"}, 500)

@@ -65,8 +65,7 @@ async def _classify(request: Request, state: State) -> Response:
 
 
 async def _answer(upload: Upload, model: ServedModel, state: State, *, explain: bool) -> dict[str, Any]:
-    name = upload.name.encode("utf-8", "surrogateescape")
-    reply = await state.workers.classify(Question(model.scoring, name, upload.data))
+    reply = await state.workers.classify(Question(model.scoring, upload.name, upload.data))
     state.metrics.images.labels(reply.row["status"]).inc()
     answer = {**reply.row, "novelty": reply.novelty}
     return answer | _explanation(reply) if explain else answer

@@ -17,9 +17,9 @@ DISCARDED = 4
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """One image: its name, and the bytes of its file."""
+    """One image: its name, as file systems have it, and the bytes of its file."""
 
-    name: str
+    name: bytes
     data: bytes
 
 
@@ -29,12 +29,14 @@ async def read_uploads(request: Request, max_bytes: int, seconds: float) -> list
     Raises:
         HTTPException: 400, 408 or 413, with a sentence.
     """
+    if _stated_bytes(request) > DISCARDED * max_bytes:
+        raise _too_large(max_bytes)
     limited = Request(request.scope, _limited(request.receive, max_bytes))
     try:
         async with asyncio.timeout(seconds):
             if request.headers.get("content-type", "").lower().startswith(FORM):
                 return await _files(limited)
-            return [Upload(request.query_params.get("path", ""), await limited.body())]
+            return [_upload(request.query_params.get("path"), await limited.body())]
     except TimeoutError:
         raise HTTPException(408, f"the request did not arrive within {seconds:g} s") from None
     except ClientDisconnect:
@@ -42,13 +44,30 @@ async def read_uploads(request: Request, max_bytes: int, seconds: float) -> list
 
 
 async def _files(request: Request) -> list[Upload]:
-    # Starlette tells by itself, with 400, what is wrong with a form.
-    async with request.form(max_files=MAX_FILES, max_fields=MAX_FILES) as form:
-        found = [value for _, value in form.multi_items() if isinstance(value, UploadFile)]
-        uploads = [Upload(file.filename or "", await file.read()) for file in found]
+    # Starlette tells by itself, with 400, what else is wrong with a form.
+    try:
+        async with request.form(max_files=MAX_FILES, max_fields=MAX_FILES) as form:
+            found = [value for _, value in form.multi_items() if isinstance(value, UploadFile)]
+            uploads = [_upload(file.filename, await file.read()) for file in found]
+    except UnicodeError:
+        raise HTTPException(400, "the names of the form cannot be read in the charset that it states") from None
     if not uploads:
         raise HTTPException(400, "the form holds no file; send each image as a part with a filename")
     return uploads
+
+
+def _upload(name: str | None, data: bytes) -> Upload:
+    return Upload((name or "").encode("utf-8", "surrogateescape"), data)
+
+
+def _stated_bytes(request: Request) -> int:
+    """The length that the request states; 0 where it states none."""
+    stated = request.headers.get("content-length", "")
+    return int(stated) if stated.isdecimal() else 0
+
+
+def _too_large(max_bytes: int) -> HTTPException:
+    return HTTPException(413, f"the request is larger than {max_bytes:,} bytes; send smaller or fewer images")
 
 
 def _limited(receive: Receive, max_bytes: int) -> Receive:
@@ -64,6 +83,6 @@ def _limited(receive: Receive, max_bytes: int) -> Receive:
         while message.get("more_body") and received <= DISCARDED * max_bytes:
             message = await receive()
             received += len(message.get("body", b""))
-        raise HTTPException(413, f"the request is larger than {max_bytes:,} bytes; send smaller or fewer images")
+        raise _too_large(max_bytes)
 
     return next_part

@@ -6,12 +6,10 @@ import io
 import json
 import os
 import socket
-import struct
 import subprocess
 import sys
 import tempfile
 import threading
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +30,7 @@ from mnist_pipeline.scoring.sources.reading import FileReader
 from mnist_pipeline.scoring.workers import start
 from mnist_pipeline.scoring.writers import Batch, CsvSink, escape_path, parse_path
 from tests.support.digit_scoring import Model
-from tests.support.images import png
+from tests.support.images import bomb, png
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="POSIX file types")
 MAX_PIXELS = 10_000_000
@@ -88,17 +86,6 @@ def test_broken_images_cost_their_own_rows(model, make_folder):
 
 
 # 7: decompression bombs
-
-
-def bomb(side: int) -> bytes:
-    def chunk(kind: bytes, body: bytes) -> bytes:
-        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-
-    pack = zlib.compressobj(9)
-    row = bytes(1 + side // 8)
-    pixels = b"".join(pack.compress(row * 1_000) for _ in range(side // 1_000)) + pack.flush()
-    header = struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
 
 
 def test_a_decompression_bomb_is_refused_by_its_header(model, make_folder):
