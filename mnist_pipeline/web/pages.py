@@ -15,14 +15,14 @@ from mnist_pipeline.errors import PipelineError
 from mnist_pipeline.registry import CHAMPION, Change, Registry, VersionSummary
 from mnist_pipeline.registry.lookup import find_registry
 from mnist_pipeline.reporting.environment import environment
-from mnist_pipeline.reporting.sentences import overfitting_sentence
+from mnist_pipeline.reporting.sentences import ordinary_sentence, overfitting_sentence
 from mnist_pipeline.reporting.view import shades
 from mnist_pipeline.runs.artifacts import STEPS, EvaluatedModel
 from mnist_pipeline.runs.record import RunRecord
 from mnist_pipeline.runs.run import runs
 from mnist_pipeline.web.events import requested_run
 from mnist_pipeline.web.state import State
-from mnist_pipeline.web.watch import read_run
+from mnist_pipeline.web.watch import DOING, read_run
 from mnist_pipeline.workspace import REPORT_HTML, Workspace
 
 if TYPE_CHECKING:
@@ -82,7 +82,16 @@ async def run_page(request: Request) -> Response:
     watched = await asyncio.to_thread(lambda: read_run(requested_run(request)))
     shaded = shades(watched.evaluation) if watched.evaluation else []
     overfits = overfitting_sentence(watched.history) if watched.history else ""
-    return render("run.html.j2", watched=watched, steps=STEPS, shades=shaded, overfits=overfits)
+    ordinary = ordinary_sentence(watched.evaluation) if watched.evaluation else ""
+    return render(
+        "run.html.j2",
+        watched=watched,
+        steps=STEPS,
+        doing=DOING,
+        shades=shaded,
+        overfits=overfits,
+        ordinary=ordinary,
+    )
 
 
 async def run_report(request: Request) -> Response:

@@ -1,7 +1,8 @@
 """What a run left on disk so far, for its page."""
 
 import re
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -26,6 +27,17 @@ RUN_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z-]{0,63}")
 EXAMPLES = 20
 MISTAKES = 20
 RecordT = TypeVar("RecordT", bound=BaseModel)
+
+
+DOING: Mapping[str, str] = {
+    "fetch": "The images are fetched, verified and decoded.",
+    "train": "The network learns from the train images: the curves grow with each batch.",
+    "novelty": "A second network learns what is no digit: some minutes with large presets.",
+    "export": "Both networks become one ONNX file, which is shown to say the same.",
+    "evaluate": "The model reads each test image once.",
+    "publish": "The gate checks the model, and compares it with the champion.",
+}
+"""What happens in each step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +70,11 @@ class WatchedRun:
     def doing(self) -> str | None:
         """The step that is under way."""
         return next((step for step in STEPS if step not in self.record.steps), None) if self.is_live else None
+
+    @property
+    def under_way(self) -> float:
+        """Seconds since the step that is under way began: since the last one was recorded."""
+        return max(time.time() - self.run.directory.record.stat().st_mtime, 0.0)
 
     @property
     def preset(self) -> str:

@@ -54,6 +54,10 @@ def test_a_run_that_has_ended_shows_what_came_out(server, small_workspace):
     assert [int(cell) for cell in cells] == [number for row in evaluation["confusion_matrix"] for number in row]
     assert text.count("data:image/png;base64,") == 20 + 50 + min(20, len(evaluation["mistakes"]))
     assert f"{evaluation['accuracy']:.2%}".removesuffix("%") in text
+    wrong = {one["row"] for one in evaluation["mistakes"]} & {place * 359 // 49 for place in range(50)}
+    ordinary = text.partition('class="digits ordinary"')[2].partition("</ul>")[0]
+    assert ordinary.count('class="wrong"') == len(wrong) > 0
+    assert f"{50 - len(wrong)} are read right, {len(wrong)} wrong." in text
     assert "data-live" not in text
 
 
@@ -126,6 +130,8 @@ def test_a_training_is_watched_from_its_first_batch_to_its_end(going_on):
     with served(going_on.workspace.root) as running, chromium() as browser:
         browser.open(f"{running.url}runs/{going_on.directory.id}")
         assert "The training has not begun yet." in browser.text("#layers")
+        assert "The images are fetched" in browser.text(".now")
+        assert re.fullmatch(r"fetch \d+ s", browser.text(".steps .doing"))
         with closing(LiveCurve(going_on.directory.live)) as curve:
             curve.begin(BEGIN, [])
             for done in range(2, 21, 2):
@@ -145,6 +151,9 @@ def test_a_training_is_watched_from_its_first_batch_to_its_end(going_on):
         assert browser.messages() == []
 
 
+LEGIBLE = "return [...document.querySelectorAll('.chart text')].every(text => text.getBoundingClientRect().height > 11)"
+
+
 @pytest.mark.skipif(not (CHROMIUM and CHROMEDRIVER), reason="needs chromium and chromedriver")
 def test_pages_of_runs_and_models_fit_a_phone_and_keep_nobody_out(server, small_workspace):
     with chromium() as browser:
@@ -152,6 +161,7 @@ def test_pages_of_runs_and_models_fit_a_phone_and_keep_nobody_out(server, small_
             for width, scheme in ((360, "light"), (1440, "dark")):
                 browser.open(server.url + path, width=width, scheme=scheme)
                 assert browser.run("return document.documentElement.scrollWidth") <= width
+                assert browser.run(LEGIBLE)
                 assert not AXE.is_file() or browser.axe() == []
         assert browser.messages() == []
         assert all(url.startswith(server.url) for url in browser.requests())

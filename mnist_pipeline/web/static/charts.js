@@ -1,9 +1,11 @@
 // Line charts as SVG, small: two axes, a few labels, up to two lines.
 
 const SVG = "http://www.w3.org/2000/svg";
-const [WIDTH, HEIGHT] = [420, 220];
+const HEIGHT = 210;
+const LEAST_WIDTH = 240;
 const BOX = { left: 46, right: 12, top: 10, bottom: 26 };
 const MOST_POINTS = 400;
+const MOST_STEPS = 5;
 
 export class Chart {
   // `lines` are the names of the lines; `top` is the end of the axis where it is fixed; `across` what the x axis counts.
@@ -13,7 +15,13 @@ export class Chart {
     this.across = across;
     this.points = lines.map(() => []);
     this.end = 1;
-    svg.setAttribute("viewBox", `0 0 ${WIDTH} ${HEIGHT}`);
+    this.width = 0;
+    new ResizeObserver(() => this.#width() !== this.width && this.draw()).observe(svg);
+  }
+
+  // A unit of the drawing is a pixel, so that its text has one size on every screen.
+  #width() {
+    return Math.max(LEAST_WIDTH, Math.round(this.svg.clientWidth));
   }
 
   clear() {
@@ -25,20 +33,25 @@ export class Chart {
   }
 
   draw() {
+    this.width = this.#width();
+    this.svg.setAttribute("viewBox", `0 0 ${this.width} ${HEIGHT}`);
     const all = this.points.flat();
     const start = all.reduce((least, [x]) => Math.min(least, x), this.end);
     const end = Math.max(this.end, start + 1);
-    const top = this.top ?? nice(all.reduce((most, [, y]) => Math.max(most, y), 0) || 1);
-    const x = (value) => BOX.left + ((value - start) / (end - start)) * (WIDTH - BOX.left - BOX.right);
+    const most = this.top ?? (all.reduce((most, [, y]) => Math.max(most, y), 0) || 1);
+    const step = nice(most / MOST_STEPS);
+    const steps = Math.ceil(most / step - 1e-9);
+    const top = steps * step;
+    const x = (value) => BOX.left + ((value - start) / (end - start)) * (this.width - BOX.left - BOX.right);
     const y = (value) => HEIGHT - BOX.bottom - (Math.min(value, top) / top) * (HEIGHT - BOX.top - BOX.bottom);
     const parts = [];
-    for (const share of [0, 0.25, 0.5, 0.75, 1]) {
-      const at = y(share * top);
-      parts.push(part("line", { class: "grid", x1: BOX.left, x2: WIDTH - BOX.right, y1: at, y2: at }));
-      parts.push(label(String(Number((share * top).toPrecision(3))), BOX.left - 8, at + 4, "end"));
+    for (let number = 0; number <= steps; number += 1) {
+      const at = y(number * step);
+      parts.push(part("line", { class: "grid", x1: BOX.left, x2: this.width - BOX.right, y1: at, y2: at }));
+      parts.push(label(String(Number((number * step).toPrecision(3))), BOX.left - 8, at + 4, "end"));
     }
     parts.push(label(String(start), BOX.left, HEIGHT - 6, "start"));
-    parts.push(label(`${this.across} ${end.toLocaleString("en")}`, WIDTH - BOX.right, HEIGHT - 6, "end"));
+    parts.push(label(`${this.across} ${end.toLocaleString("en")}`, this.width - BOX.right, HEIGHT - 6, "end"));
     this.points.forEach((line, number) => {
       const shown = thinned(line);
       const path = shown.map(([a, b], at) => `${at ? "L" : "M"}${x(a).toFixed(1)} ${y(b).toFixed(1)}`).join("");
@@ -67,7 +80,7 @@ function thinned(line) {
 // The next of 1, 2, 2.5, 5 times a power of ten.
 function nice(value) {
   const power = 10 ** Math.floor(Math.log10(value));
-  return [1, 2, 2.5, 5, 10].map((step) => step * power).find((step) => step >= value);
+  return [1, 2, 2.5, 5, 10].map((step) => step * power).find((step) => step >= value * (1 - 1e-9));
 }
 
 function part(name, attributes) {

@@ -9,6 +9,7 @@ const charts = {
   "accuracy-by-epoch": new Chart(svg("accuracy-by-epoch"), { lines: ["training", "validation"], top: 1, across: "epoch" }),
 };
 const latest = document.getElementById("latest");
+let began = performance.now(); // of the step that is under way
 
 function svg(name) {
   return document.querySelector(`#${name} svg`);
@@ -44,9 +45,22 @@ async function readAgain() {
   for (const name of ["facts", "examples", "layers", "results"]) {
     document.getElementById(name).replaceWith(document.adoptNode(found.getElementById(name)));
   }
+  clock();
+}
+
+// How long the step that is under way takes so far, counted on from what the server said.
+function clock() {
+  const elapsed = document.getElementById("elapsed");
+  if (!elapsed) return;
+  if (!elapsed.textContent) began = performance.now() - 1000 * elapsed.dataset.seconds;
+  const seconds = Math.round((performance.now() - began) / 1000);
+  const minutes = Math.floor(seconds / 60);
+  elapsed.textContent = minutes ? `${minutes} min ${seconds % 60} s` : `${seconds} s`;
 }
 
 for (const chart of Object.values(charts)) chart.draw();
+clock();
+if (page.dataset.live) setInterval(clock, 1000);
 if (page.dataset.live) {
   const events = new EventSource(`${location.pathname}/events`);
   events.addEventListener("curve", ({ data }) => take(JSON.parse(data)));
