@@ -18,8 +18,9 @@ from mnist_pipeline.labels.collect import collect_own_images
 from mnist_pipeline.labels.sources import find_images
 from mnist_pipeline.labels.store import open_labels
 from mnist_pipeline.progress import ReportProgress, no_progress
-from mnist_pipeline.publishing.publish import Candidate, publish_model, unchanged_champion
+from mnist_pipeline.publishing.publish import Candidate, open_registry_of, publish_model, unchanged_champion
 from mnist_pipeline.publishing.summary import reused_from, summarise_release, summarise_unchanged
+from mnist_pipeline.registry import Measurement
 from mnist_pipeline.registry.author import current_user
 from mnist_pipeline.runs.artifacts import (
     EvaluatedModel,
@@ -150,6 +151,16 @@ def evaluate(
             **({"own_test": extra.own_test_digest} if extra and extra.own_test_digest else {}),
         },
     )
+
+
+def record(
+    config: PublishConfig, dataset: FetchedDataset, exported: ExportedModel, evaluated: EvaluatedModel, run: Run
+) -> None:
+    """Enter the measurement into the model's history: who looks at the test rows and does not publish compares too."""
+    measured = Measurement(
+        accuracy=evaluated.accuracy, samples=evaluated.samples, dataset=dataset.name, run=run.directory.id
+    )
+    open_registry_of(config, run.workspace).record(config.model or dataset.name, exported.sha256, measured)
 
 
 def publish(

@@ -154,7 +154,7 @@ def evaluate(
     workspace: options.Workspace = WORKSPACE,
     fresh: options.Fresh = False,
 ) -> None:
-    """Measure a run's ONNX model on every test image."""
+    """Measure a run's ONNX model on every test image; the model's history has an entry of it."""
     terminal: Terminal = ctx.obj
     from mnist_pipeline import steps
     from mnist_pipeline.files.writing import writing
@@ -165,6 +165,7 @@ def evaluate(
     with writing(run.workspace.root), terminal.progress() as report_progress:
         extra = run.output(ExtraImages) if run.peek(ExtraImages) else None
         evaluated = steps.evaluate(config.evaluation, dataset, exported, run, report_progress, extra=extra)
+        steps.record(config.publishing, dataset, exported, evaluated, run)
     terminal.result(
         {"run_id": run.directory.id} | evaluated.model_dump(mode="json"),
         f"run {run.directory.id}: accuracy {plain_percent(evaluated.accuracy)} on {evaluated.samples:,} test images",

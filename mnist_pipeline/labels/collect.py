@@ -24,10 +24,11 @@ from mnist_pipeline.files import open_atomic, sha256_bytes, write_json
 from mnist_pipeline.files.folders import replace_folder, scratch_folder
 from mnist_pipeline.imaging.decoding import decode
 from mnist_pipeline.imaging.form import has_sprite_form
-from mnist_pipeline.imaging.likeness import are_alike, ink_box, most_similar, read_outline
+from mnist_pipeline.imaging.likeness import are_alike, directions, ink_box, most_similar, read_outline
 from mnist_pipeline.imaging.planes import Plane
 from mnist_pipeline.imaging.readings import read_flat
 from mnist_pipeline.labels.catalogue import LabelledImage
+from mnist_pipeline.labels.rows import RowFinder
 from mnist_pipeline.labels.store import LabelStore
 from mnist_pipeline.progress import Progress, ReportProgress, no_progress
 from mnist_pipeline.runs.artifacts import OWN_TEST, ExtraImages, FetchedDataset, Output
@@ -38,6 +39,7 @@ CARD = "extra.json"
 PROBLEMS_SHOWN = 20
 KNOWN = "in the dataset already"
 LIKE_OWN_TEST = "like an own-test image"
+LIKE_TEST_ROW = "like a test image of the dataset"
 WITHOUT_DIGIT = "labelled as no digit"
 EPOCH = (1980, 1, 1, 0, 0, 0)
 logger = logging.getLogger(__name__)
@@ -65,8 +67,9 @@ def collect_own_images(
 ) -> ExtraImages | None:
     """Both sides of the labels, stored below ``datasets/``; None where there are no labels.
 
-    Of the train side is left out, counted and told: what shows no digit, what is in the dataset already (a test image
-    must not be trained on), and what is like an own-test image, which can only be where copies were added at once.
+    Of the train side is left out, counted and told: what shows no digit, what is in the dataset already, what is drawn
+    from one of its test images (which must not be trained on), and what is like an own-test image, which can only be
+    where copies were added at once.
 
     Args:
         store: the labels.
@@ -109,6 +112,7 @@ def _fit(
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8], list[tuple[str, str]]]:
     """Images [n, 28, 28] and labels [n] to fit; and reason and message of each image that is left out."""
     known = {_fingerprint(image) for image in data.images}
+    test_rows = RowFinder(data.test.images)
     images: list[NDArray[np.uint8]] = []
     labels: list[int] = []
     problems: list[tuple[str, str]] = []
@@ -116,6 +120,8 @@ def _fit(
         image, reason = (None, leak) if leak else _read(plane)
         if image is not None and _fingerprint(image) in known:
             reason = KNOWN
+        elif image is not None and test_rows.finds(plane):
+            reason = LIKE_TEST_ROW
         if one.label == NO_DIGIT:
             reason = WITHOUT_DIGIT
         if reason or image is None:
@@ -132,7 +138,7 @@ def _planes(
     store: LabelStore, train: list[LabelledImage], never: list[LabelledImage]
 ) -> Iterator[tuple[LabelledImage, Plane, str]]:
     """Each image of the train side with its plane, and why it must not be fitted or ""."""
-    outlines = np.array([read_outline(image.answers[0].outline) for image in never], np.uint8)
+    outlines = directions(np.array([read_outline(image.answers[0].outline) for image in never], np.uint8))
     boxes: dict[int, Plane] = {}
     for one in train:
         plane = _plane(store, one)

@@ -24,7 +24,7 @@ from mnist_pipeline import MAX_BYTES, MAX_PIXELS
 from mnist_pipeline.errors import IntegrityError, UsageError
 from mnist_pipeline.imaging.decoding import decode
 from mnist_pipeline.imaging.errors import ImageError
-from mnist_pipeline.imaging.likeness import are_alike, ink_box, most_similar, outline, read_outline
+from mnist_pipeline.imaging.likeness import are_alike, directions, ink_box, most_similar, outline, read_outline
 from mnist_pipeline.imaging.planes import Plane
 from mnist_pipeline.labels.catalogue import Catalogue
 from mnist_pipeline.labels.places import Place, open_place
@@ -215,7 +215,7 @@ class Known:
 
     def _find_alike(self, drawn: NDArray[np.uint8], box: Plane) -> str | None:
         digests = list(self._outlines)
-        similar = most_similar(drawn, np.array(list(self._outlines.values()), np.uint8))
+        similar = most_similar(drawn, directions(np.array(list(self._outlines.values()), np.uint8)))
         return next((digests[place] for place in similar if are_alike(box, self._box(digests[place]))), None)
 
     def _box(self, digest: str) -> Plane:

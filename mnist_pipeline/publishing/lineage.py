@@ -53,7 +53,7 @@ def frameworks() -> dict[str, str]:
 
 
 def find_past(registry: Registry, model: str, version: str, evaluation: Evaluation) -> Past:
-    """The candidates that were measured on these test rows before this one.
+    """The other candidates that were measured on these test rows, and those before this one that say something of it.
 
     Args:
         registry: its history has an entry for each.
@@ -61,15 +61,14 @@ def find_past(registry: Registry, model: str, version: str, evaluation: Evaluati
         version: the candidate's.
         evaluation: of the candidate.
     """
-    changes = [
-        change for change in registry.history(model).changes if change.after != version or change.action != "publish"
-    ]
-    history = History(tuple(changes), "")
+    own = {("evaluate", version), ("publish", version)}
+    changes = registry.history(model).changes
+    history = History(tuple(change for change in changes if (change.action, change.after) not in own), "")
     return Past(
         challengers=[Pairs(one.fixed, one.broken) for one in history.challengers],
         accuracies=[
             one.accuracy
-            for one in history.measured
+            for one in history.measured.values()
             if (one.dataset, one.samples) == (evaluation.dataset, evaluation.samples)
         ],
     )

@@ -5,7 +5,7 @@ Everything that other rooms use is here; the files behind it: ``manifest``, ``hi
 """
 
 from mnist_pipeline.registry.audit import Finding
-from mnist_pipeline.registry.history import Change, History, parse_when
+from mnist_pipeline.registry.history import Change, History, Measurement, parse_when
 from mnist_pipeline.registry.location import open_registry
 from mnist_pipeline.registry.manifest import (
     CHAMPION,
@@ -35,6 +35,7 @@ __all__ = [
     "History",
     "Lineage",
     "Manifest",
+    "Measurement",
     "Metrics",
     "PublishedVersion",
     "Registry",

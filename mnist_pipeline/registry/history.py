@@ -27,17 +27,23 @@ _CHECK_DIGITS = 16
 _LINE = re.compile(rb'\{"check":"([0-9a-f]{16})",(.*)')
 
 
-class Publication(Record):
+class Measurement(Record):
+    """What was measured of a model on the test rows."""
+
+    accuracy: float
+    samples: int
+    dataset: str
+    run: str
+    """The run that measured it."""
+
+
+class Publication(Measurement):
     """What the history keeps of a published version: enough to list it, and the digests of its manifest."""
 
     manifest_sha256: str
     signature_sha256: str | None
     created: AwareDatetime
-    accuracy: float
-    samples: int
-    dataset: str
     preset: str
-    run: str
     bytes: int
     """Size of model.onnx."""
     promoted: bool
@@ -46,13 +52,14 @@ class Publication(Record):
     """How it stood against the champion of its day: the test images were read once for it."""
 
 
-Action = Literal["publish", "promote", "rollback", "prune", "approve", "reject"]
+Action = Literal["evaluate", "publish", "promote", "rollback", "prune", "approve", "reject"]
 
 
 class Change(Record):
     """One line of the history.
 
-    publish: version ``to`` appeared. promote, rollback: ``alias`` moved from ``from`` to ``to``.
+    evaluate: the model of version ``to``, published or not, was measured. publish: version ``to`` appeared.
+    promote, rollback: ``alias`` moved from ``from`` to ``to``.
     prune: version ``from`` was deleted. approve, reject: version ``from`` waits no longer; a person decided.
     """
 
@@ -70,6 +77,8 @@ class Change(Record):
     reason: str
     publication: Publication | None = None
     """Of a publish."""
+    measurement: Measurement | None = None
+    """Of an evaluate."""
 
 
 @dataclass(frozen=True)
@@ -150,9 +159,13 @@ class History:
         return found
 
     @cached_property
-    def measured(self) -> tuple[Publication, ...]:
-        """Every candidate that was ever measured on the test rows, pruned ones too, oldest first."""
-        return tuple(change.publication for change in self.changes if change.publication)
+    def measured(self) -> dict[str, Measurement]:
+        """Version -> what was measured of it on the test rows, oldest first; of unpublished and pruned ones too."""
+        found: dict[str, Measurement] = {}
+        for change in self.changes:
+            if change.after and (measured := change.measurement or change.publication):
+                found.setdefault(change.after, measured)
+        return found
 
     @cached_property
     def challengers(self) -> tuple[AgainstChampion, ...]:

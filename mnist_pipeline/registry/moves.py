@@ -1,11 +1,11 @@
-"""The changes that a publication, a promotion, a rollback, an approval or a pruning adds to a history. Pure."""
+"""The changes that a measurement, a publication or a decision adds to a history. Pure."""
 
 import datetime as dt
 from enum import Enum
 
 from mnist_pipeline.errors import RegistryError
 from mnist_pipeline.registry.author import Author
-from mnist_pipeline.registry.history import Action, Change, History, Publication, check_expected
+from mnist_pipeline.registry.history import Action, Change, History, Measurement, Publication, check_expected
 from mnist_pipeline.registry.manifest import CHAMPION, PENDING
 
 
@@ -19,9 +19,18 @@ ANY = Unchecked.ANY
 """As ``expected``: move the alias wherever it points now."""
 
 
+def measurement(
+    history: History, now: dt.datetime, version: str, measured: Measurement, author: Author
+) -> list[Change]:
+    """A model was measured on the test rows; no change where that is known."""
+    if version in history.measured:
+        return []
+    return [_change(now, "evaluate", None, None, version, author, measured=measured)]
+
+
 def publication(now: dt.datetime, version: str, published: Publication, author: Author) -> Change:
     """A version has appeared."""
-    return _change(now, "publish", None, None, version, author, published)
+    return _change(now, "publish", None, None, version, author, published=published)
 
 
 def promotion(
@@ -96,7 +105,9 @@ def _change(
     before: str | None,
     after: str | None,
     author: Author,
+    *,
     published: Publication | None = None,
+    measured: Measurement | None = None,
 ) -> Change:
     return Change(
         time=now,
@@ -108,6 +119,7 @@ def _change(
         run=author.run,
         reason=author.reason,
         publication=published,
+        measurement=measured,
     )
 
 

@@ -30,7 +30,7 @@ from mnist_pipeline.registry.catalogue import (
     read_publication,
 )
 from mnist_pipeline.registry.changes import HistoryWriter
-from mnist_pipeline.registry.history import Change, History
+from mnist_pipeline.registry.history import Change, History, Measurement
 from mnist_pipeline.registry.manifest import (
     CHAMPION,
     MODEL_FILE,
@@ -41,7 +41,17 @@ from mnist_pipeline.registry.manifest import (
     content_version,
     entry_of,
 )
-from mnist_pipeline.registry.moves import ANY, Unchecked, approval, promotion, pruning, publication, rejection, rollback
+from mnist_pipeline.registry.moves import (
+    ANY,
+    Unchecked,
+    approval,
+    measurement,
+    promotion,
+    pruning,
+    publication,
+    rejection,
+    rollback,
+)
 from mnist_pipeline.registry.staging import Stage, staged_folder, writing
 from mnist_pipeline.registry.storage import LocalStorage, Storage
 from mnist_pipeline.registry.versions import PublishedVersion, VersionSummary
@@ -196,6 +206,17 @@ class Registry:
             self._writer.append(model, decide, recording=version)
         self._existing(model, version, stage.sha256)
         return self.resolve(model, version)
+
+    def record(self, model: str, model_sha256: str, measured: Measurement) -> None:
+        """Enter that a model was measured on the test rows, be it published or not; once for each model.
+
+        Raises:
+            UsageError: the model's name is malformed.
+            RegistryError: it cannot be written.
+        """
+        version = content_version(model_sha256)
+        author = Author.of(None, measured.run, "measured on the test images")
+        self._writer.append(model, lambda history, now: measurement(history, now, version, measured, author))
 
     def promote(
         self,

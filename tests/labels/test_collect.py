@@ -1,5 +1,6 @@
 """Own images made ready for a run: what joins the train rows, what is measured, and what is left out."""
 
+import io
 import json
 import zipfile
 
@@ -12,7 +13,7 @@ from mnist_pipeline.data.dataset import Dataset
 from mnist_pipeline.data.fetch import fetch_dataset
 from mnist_pipeline.labels.collect import collect_own_images
 from mnist_pipeline.labels.sources import find_images
-from mnist_pipeline.labels.store import open_labels
+from mnist_pipeline.labels.store import NewImage, open_labels
 from mnist_pipeline.workspace import Workspace
 
 
@@ -102,3 +103,33 @@ def test_what_cannot_be_trained_on_is_left_out_and_said(dataset, folder, tmp_pat
     fitted = joined.train.images[-extra.images :]
     assert not any((fitted == image).all(axis=(1, 2)).any() for image in known)
     assert extra.images <= 12
+
+
+def rewritten(image, how):
+    """A file of what the image shows, in other pixels."""
+    drawn, file = Image.fromarray(image), io.BytesIO()
+    if how == "enlarged":
+        drawn.resize((280, 280), Image.Resampling.NEAREST).save(file, "PNG")
+    elif how == "inverted":
+        Image.fromarray(255 - image).save(file, "PNG")
+    elif how == "on paper":
+        paper = Image.fromarray(255 - image).resize((112, 112), Image.Resampling.BICUBIC)
+        Image.fromarray(np.asarray(paper) // 2 + 90).save(file, "JPEG", quality=80)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("how", ["enlarged", "inverted", "on paper"])
+def test_what_is_drawn_from_a_test_image_is_not_trained_on_and_what_is_drawn_from_another_one_is(
+    dataset, tmp_path, how
+):
+    data, store = Dataset.open(dataset.directory), open_labels(Workspace(tmp_path).labels)
+    rows = np.concatenate([data.test.images[:60], data.validation.images[:60]])
+    files = [rewritten(row, how) for row in rows]
+    store.add([NewImage(source=f"{n}.png", data=file, label="1") for n, file in enumerate(files)], by="anna")
+    train = {image.answers[0].source for image in store.catalogue().settled("train")}
+    of_test = sum(f"{number}.png" in train for number in range(60))
+    extra = collect_own_images(store, "labels", dataset, Workspace(tmp_path))
+    left_out = json.loads((extra.directory / "extra.json").read_text())["left_out"]
+    assert of_test > 30
+    assert left_out["like a test image of the dataset"] >= 0.85 * of_test
+    assert extra.images >= 0.85 * (len(train) - of_test)
