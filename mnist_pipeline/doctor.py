@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from mnist_pipeline.config import FetchConfig, PipelineConfig
-from mnist_pipeline.data.description import load_description
+from mnist_pipeline.data.description import DatasetDescription, load_description
 from mnist_pipeline.data.locations import show_source
 from mnist_pipeline.data.reachability import unreachable
 from mnist_pipeline.errors import DeviceError, PipelineError, UsageError
@@ -44,13 +44,18 @@ class Diagnosis(Record):
 
 
 def diagnose(config: FetchConfig, workspace: Workspace) -> Iterator[Diagnosis]:
-    """Try, one after the other, everything that ``run-all`` needs, but the Prefect server."""
+    """Try, one after the other, everything that ``run-all`` needs, but the Prefect server.
+
+    Raises:
+        UsageError: there is no such dataset; before anything is tried.
+    """
+    description = load_description(config.dataset)
     yield Diagnosis(name="python", state="ok", detail=sys.version.split()[0])
     yield from (_package(name) for name in PACKAGES)
     yield tried("tensorflow devices", _tensorflow_devices)
     yield tried("onnx export", _exporter)
     yield tried("onnxruntime", _onnxruntime_provider)
-    yield _data_source(config)
+    yield _data_source(description, config)
     yield tried("workspace", lambda: _writable(workspace.root))
 
 
@@ -88,8 +93,8 @@ def _onnxruntime_provider() -> str:
     return f"CUDA does not load: {problem}; the CPU works" if problem else f"CUDA loads; offered: {offered}"
 
 
-def _data_source(config: FetchConfig) -> Diagnosis:
-    problem = unreachable(load_description(config.dataset), config)
+def _data_source(description: DatasetDescription, config: FetchConfig) -> Diagnosis:
+    problem = unreachable(description, config)
     if problem is None:
         return Diagnosis(
             name="data source", state="ok", detail=show_source(config.source) if config.source else "the official one"

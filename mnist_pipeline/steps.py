@@ -18,7 +18,7 @@ from mnist_pipeline.labels.collect import collect_own_images
 from mnist_pipeline.labels.sources import find_images
 from mnist_pipeline.labels.store import open_labels
 from mnist_pipeline.progress import ReportProgress, no_progress
-from mnist_pipeline.publishing.publish import Candidate, open_registry_of, publish_model, unchanged_champion
+from mnist_pipeline.publishing.publish import Candidate, find_judged, open_registry_of, publish_model
 from mnist_pipeline.publishing.summary import reused_from, summarise_release, summarise_unchanged
 from mnist_pipeline.registry import Measurement
 from mnist_pipeline.registry.author import current_user
@@ -183,9 +183,9 @@ def publish(
 def find_unchanged(
     config: PublishConfig, dataset: FetchedDataset, extra: ExtraImages | None, run: Run
 ) -> Summary | None:
-    """End a run that has nothing to do, because its champion would be trained again; None where it has."""
-    champion = unchanged_champion(config, dataset, extra, run)
-    if champion is None:
+    """End a run that has nothing to do, because what it would make was judged before; None where it has."""
+    judged = find_judged(config, dataset, extra, run)
+    if judged is None:
         return None
     run.finish("unchanged")
-    return summarise_unchanged(champion, dataset, run)
+    return summarise_unchanged(*judged, dataset, run)

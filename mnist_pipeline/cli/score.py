@@ -215,16 +215,17 @@ def _names(files_from: str | None) -> AbstractContextManager[BinaryIO | None]:
 
 def _lines(summary: "ScoreSummary", output: Path, *pages: Path | None) -> list[str]:
     """What a person wants to know first."""
+    from mnist_pipeline.runs.wording import quantity
     from mnist_pipeline.scoring.remarks import counts, left_out
 
-    errors = f"{summary.errors:,} errors" + (f" ({counts(summary.errors_by_kind)})" if summary.errors else "")
+    errors = quantity(summary.errors, "error") + (f" ({counts(summary.errors_by_kind)})" if summary.errors else "")
     lines = [
-        f"{summary.images:,} images: {summary.ok:,} ok, {summary.no_digit:,} no digit, {errors}",
+        f"{quantity(summary.images, 'image')}: {summary.ok:,} ok, {summary.no_digit:,} no digit, {errors}",
         "  ".join(f"{digit}: {count:,}" for digit, count in summary.digits.items()),
         *(f"error  {one.path}: {one.message}" for one in summary.first_errors[:ERRORS_SHOWN]),
         left_out(summary),
         f"{summary.reused:,} of them taken over from an earlier job" if summary.reused else "",
-        f"{summary.images_per_second:,.0f} images/s, {summary.seconds:.1f} s, {summary.workers} workers",
+        f"{summary.images_per_second:,.0f} images/s, {summary.seconds:.1f} s, {quantity(summary.workers, 'worker')}",
         printable(output),
         *("" if page is None else printable(page) for page in pages),
     ]

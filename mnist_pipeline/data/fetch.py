@@ -57,6 +57,8 @@ def fetch_dataset(
         PipelineError: the workspace cannot be written.
     """
     description = load_description(config.dataset)
+    if description.files is None and config.source is not None:
+        _logger.warning("%s is embedded: nothing is read from %s", description.name, show_source(config.source))
     try:
         return _fetch(description, config, workspace, report_progress)
     except DownloadError as error:
@@ -137,7 +139,7 @@ def _make(
 ) -> FetchedDataset:
     """Fetch the dataset from its source."""
     if description.files is None:
-        return _make_embedded(description, config, workspace, report_progress)
+        return _make_embedded(description, workspace, report_progress)
     answer_within = ANSWER_SECONDS if _may_fall_back(config) else None
     expected = expected_files(description, description.files)
     with open_sprite(description, expected, config, workspace.downloads, report_progress, answer_within) as sprite:
@@ -166,10 +168,8 @@ def _decode(
 
 
 def _make_embedded(
-    description: DatasetDescription, config: FetchConfig, workspace: Workspace, report_progress: ReportProgress
+    description: DatasetDescription, workspace: Workspace, report_progress: ReportProgress
 ) -> FetchedDataset:
-    if config.source is not None:
-        _logger.warning("%s is embedded: nothing is read from %s", description.name, show_source(config.source))
     images, labels = load_embedded_digits()
     folder = store_dataset(
         workspace.datasets,

@@ -103,7 +103,7 @@ class ProcessLock:
 
 
 def is_held(path: Path) -> bool:
-    """Whether somebody holds the lock. Where nothing can be locked, nobody does."""
+    """Whether somebody holds the lock, also where nothing can be written. Where nothing can be locked, nobody does."""
     if not path.is_file():
         return False
     try:
@@ -111,8 +111,24 @@ def is_held(path: Path) -> bool:
             return False
     except HeldElsewhereError:
         return True
-    except (PipelineError, OSError):
+    except OSError:
+        return _is_locked(path)
+    except PipelineError:
         return False
+
+
+def _is_locked(path: Path) -> bool:
+    """As `is_held`, of a file that can only be read."""
+    try:
+        import fcntl
+    except ImportError:  # not on Windows
+        return False
+    with suppress(OSError), path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 def _note(locked: list[tuple[int, int]], descriptor: int) -> None:

@@ -1,5 +1,6 @@
 """What a candidate is made of, and what was decided before of versions that were made alike."""
 
+from collections.abc import Iterator
 from contextlib import suppress
 
 from mnist_pipeline import __version__
@@ -9,10 +10,11 @@ from mnist_pipeline.files import read_json
 from mnist_pipeline.publishing.evidence import Pairs
 from mnist_pipeline.publishing.gate import Past
 from mnist_pipeline.registry import Change, History, Lineage, PublishedVersion, Registry, digest_of
-from mnist_pipeline.runs.artifacts import FetchedDataset
+from mnist_pipeline.runs.artifacts import FetchedDataset, PublishedModel
 from mnist_pipeline.runs.fingerprint import ONNXRUNTIME, code_digest, installed_version
-from mnist_pipeline.runs.run import Run
+from mnist_pipeline.runs.run import Run, runs
 from mnist_pipeline.runs.wording import moment
+from mnist_pipeline.workspace import Workspace
 
 FRAMEWORKS = ("tensorflow", "keras", "tf2onnx", "onnx", *ONNXRUNTIME, "numpy")
 
@@ -72,6 +74,15 @@ def find_past(registry: Registry, model: str, version: str, evaluation: Evaluati
             if (one.dataset, one.samples) == (evaluation.dataset, evaluation.samples)
         ],
     )
+
+
+def judged_since_last_change(registry: Registry, model: str, workspace: Workspace) -> Iterator[str]:
+    """Versions that runs of the workspace have judged and that nothing in the history came after, latest first."""
+    changes = registry.history(model).changes
+    for run in runs(workspace, mentioning=PublishedModel.step):
+        record, published = run.record, run.peek(PublishedModel)
+        if published and record.finished and changes and record.finished >= changes[-1].time:
+            yield published.version
 
 
 def find_withdrawal(

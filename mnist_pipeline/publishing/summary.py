@@ -33,16 +33,16 @@ def summarise_release(release: Release, dataset: FetchedDataset, accuracy: float
     )
 
 
-def summarise_unchanged(champion: PublishedVersion, dataset: FetchedDataset, run: Run) -> Summary:
-    """The summary of a run that trained nothing, because it would have made its champion again."""
+def summarise_unchanged(version: PublishedVersion, champion: str | None, dataset: FetchedDataset, run: Run) -> Summary:
+    """The summary of a run that trained nothing, because it would have made a version again that was judged before."""
     return _summarise(
         run,
         "unchanged",
-        champion,
+        version,
         dataset,
-        accuracy=champion.manifest.metrics.accuracy,
-        champion=champion.version,
-        report=champion.directory / REPORT_HTML,
+        accuracy=version.manifest.metrics.accuracy,
+        champion=champion,
+        report=version.directory / REPORT_HTML,
         reasons=[],
     )
 

@@ -40,11 +40,10 @@ class Summary(Record):
         if self.status == "pending":
             word = f"models approve {self.version} --name {self.model}"
             return f"it waits for approval: mnist-pipeline {word} --reason TEXT, or models reject"
-        if self.champion is None:
-            return "there is no champion"
         if self.champion == self.version:
             return "it is the champion already" if self.status == "unchanged" else "it stays champion all the same"
-        return f"the champion is {self.champion}"
+        before = "nothing changed since it was judged; " if self.status == "unchanged" else ""
+        return before + (f"the champion is {self.champion}" if self.champion else "there is no champion")
 
     @property
     def sentence(self) -> str:

@@ -1,4 +1,4 @@
-"""How shares and times are written in sentences and tables, everywhere."""
+"""How shares, numbers of things and times are written in sentences and tables, everywhere."""
 
 from datetime import UTC, datetime
 
@@ -16,6 +16,11 @@ def percent(fraction: float, digits: int = 2) -> str:
 def plain_percent(fraction: float) -> str:
     """As `percent`, with a plain space, which a search finds: for sentences that are stored, logged or printed."""
     return percent(fraction).replace(NO_BREAK_SPACE, " ")
+
+
+def quantity(number: int, noun: str) -> str:
+    """Such as "1 image", or "2,000 images"."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def moment(time: datetime) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from mnist_pipeline.runs.wording import quantity
 from mnist_pipeline.scoring.records import ScoreSummary
 
 
@@ -17,7 +18,7 @@ def remarks(summary: ScoreSummary) -> list[str]:
         )
     if folders := summary.unreadable_folders:
         found.append(
-            f"{_number(len(folders), 'folder')} could not be read, and what is in there is missing: {folders[0]}"
+            f"{quantity(len(folders), 'folder')} could not be read, and what is in there is missing: {folders[0]}"
         )
     return found
 
@@ -32,7 +33,7 @@ def unscored(summary: ScoreSummary) -> str:
     if not summary.errors:
         return ""
     first = summary.first_errors[0]
-    return f"{summary.errors:,} images could not be scored, such as {first.path}: {first.message}"
+    return f"{quantity(summary.errors, 'image')} could not be scored, such as {first.path}: {first.message}"
 
 
 def left_out(summary: ScoreSummary) -> str:
@@ -40,13 +41,9 @@ def left_out(summary: ScoreSummary) -> str:
     if not summary.skipped:
         return ""
     kinds = (
-        _number(count, kind) if kind != "hidden" else f"{count:,} hidden" for kind, count in summary.skipped.items()
+        quantity(count, kind) if kind != "hidden" else f"{count:,} hidden" for kind, count in summary.skipped.items()
     )
     return f"left out: {', '.join(kinds)}"
-
-
-def _number(count: int, noun: str) -> str:
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def counts(kinds: Mapping[str, int]) -> str:

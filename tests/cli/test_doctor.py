@@ -8,6 +8,7 @@ from prefect.context import refresh_global_settings_context
 from typer.testing import CliRunner
 
 from flows.connection import QUIET
+from mnist_pipeline import doctor as doctor_module
 from mnist_pipeline.cli import app
 from tests.support.fake_api import FakeApi, fake_api
 
@@ -87,3 +88,11 @@ def test_what_is_broken_is_named_in_one_line_of_error_and_in_the_one_object(tmp_
     assert (printed.exit_code, printed.stderr) == (1, f"error: {line}\n")
     marks = {row.split("\t")[1]: row.split("\t")[0] for row in printed.stdout.splitlines()}
     assert (marks["workspace"], marks["python"]) == ("XX", "ok")
+
+
+def test_a_dataset_that_is_not_there_is_said_before_anything_is_tried(monkeypatch, tmp_path):
+    tried = []
+    monkeypatch.setattr(doctor_module, "require_device", tried.append)
+    result = CliRunner().invoke(app, ["doctor", "--dataset", "no-such", "--workspace", str(tmp_path)])
+    assert (result.exit_code, result.stderr.count("\n"), tried) == (2, 1, [])
+    assert "no-such" in result.stderr

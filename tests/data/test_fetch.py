@@ -263,6 +263,9 @@ def test_embedded_digits_say_so_and_take_no_source(digits_dataset, workspace: Wo
     fetched = fetch_dataset(FetchConfig(dataset="digits", source="https://me:secret@example.org/"), workspace)
     assert fetched.digest == digits_dataset.digest
     assert "digits is embedded: nothing is read from https://example.org/" in caplog.text
+    caplog.clear()
+    assert fetch_dataset(FetchConfig(dataset="digits", source="/nosuch"), workspace).reused
+    assert "digits is embedded: nothing is read from /nosuch" in caplog.text
 
 
 def test_without_a_network_the_digits_stand_in_loudly(official_source, workspace: Workspace, caplog):

@@ -25,6 +25,7 @@ from mnist_pipeline.files import write_json
 from mnist_pipeline.registry import Registry
 from mnist_pipeline.runs.artifacts import ExportedModel, FetchedDataset, NoveltyModel, Output, TrainedModel
 from mnist_pipeline.runs.run import Run
+from mnist_pipeline.runs.training_lock import only_training
 from mnist_pipeline.workspace import Workspace
 from tests.support import linear_models
 
@@ -283,3 +284,16 @@ def test_a_whole_fetch_on_such_a_share(small_sprite, tmp_path: Path):
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["name"] == "small"
+
+
+def test_a_training_that_goes_on_is_not_called_interrupted_where_nothing_can_be_written(finished, mounted):
+    workspace = Workspace(finished[0])
+
+    def status() -> str:
+        return json.loads(mounted("runs", "show", run.directory.id, "--json").stdout)["status"]
+
+    with only_training(workspace):
+        run = Run.start(workspace, PipelineConfig())
+        assert status() == "running"
+    assert status() == "interrupted"
+    shutil.rmtree(run.directory.path)

@@ -7,10 +7,14 @@ from typing import Any
 
 import pytest
 
-from mnist_pipeline.config import GateConfig
+from mnist_pipeline import steps
+from mnist_pipeline.config import GateConfig, restore_config
 from mnist_pipeline.errors import RegistryError
+from mnist_pipeline.files import read_json
 from mnist_pipeline.publishing import publish as publishing
 from mnist_pipeline.reporting.redraw import draw_report
+from mnist_pipeline.runs.run import Run
+from tests.support.candidates import LENIENT
 
 WORSE, GOOD, BETTER = 2, 20, 60
 """Fitting steps: 86.11 %, 91.11 % and 92.50 % of the test rows are right."""
@@ -217,3 +221,43 @@ def test_the_report_of_a_run_that_was_not_judged_denies_no_champion(candidates):
     report = draw_report(run).markdown.read_text()
     assert "# Not judged yet: 91.11\N{NO-BREAK SPACE}% accuracy" in report
     assert "There was no champion" not in report
+
+
+def retrain(candidates, earlier):
+    """What a retraining of the same configuration ends as before it trains; None where it has to."""
+    config = restore_config(read_json(earlier.directory.config), {})
+    return steps.find_unchanged(config.publishing, candidates.dataset, None, Run.start(candidates.workspace, config))
+
+
+def test_what_was_refused_is_not_judged_again_before_something_changes(candidates):
+    run, worse = candidates.train(GOOD), candidates.train(WORSE, seed=2)
+    first, refused = candidates.publish(run), candidates.publish(worse)
+    assert refused.status == "refused"
+    for _ in range(2):
+        found = retrain(candidates, worse)
+        assert (found.status, found.version, found.champion) == ("unchanged", refused.version, first.version)
+        assert f"; nothing changed since it was judged; the champion is {first.version}; " in found.sentence
+    assert retrain(candidates, run).version == first.version
+
+    better = candidates.train(BETTER, seed=3)
+    second = candidates.publish(better)
+    assert retrain(candidates, worse) is None  # there is another champion
+    assert candidates.publish(candidates.again(worse)).status == "refused"
+    assert retrain(candidates, worse).version == refused.version
+    assert retrain(candidates, candidates.train(WORSE, seed=4)) is None  # another configuration
+
+    candidates.registry.rollback("digits", reason="false alarms", who="anna@night")
+    assert retrain(candidates, better) is None
+    assert "no run undoes that" in candidates.publish(candidates.again(better)).reasons[0]
+    assert retrain(candidates, better).version == second.version
+
+
+def test_what_waits_for_approval_is_told_once(candidates):
+    run = candidates.train(GOOD)
+    gate = LENIENT.model_copy(update={"approval": "person"})
+    waiting = candidates.publish(run, gate=gate.model_dump(mode="json"))
+    assert waiting.status == "pending"
+    found = retrain(candidates, run)
+    assert (found.status, found.version, found.champion) == ("unchanged", waiting.version, None)
+    candidates.registry.reject("digits", waiting.version, reason="blurred")
+    assert retrain(candidates, run) is None

@@ -63,6 +63,10 @@ def test_errors_are_counted_by_kind_and_a_job_of_errors_alone_is_loud(score, mak
     assert output.splitlines()[0] == "5 images: 2 ok, 0 no digit, 3 errors (1 empty, 2 not an image)"
     assert "left out: 1 symbolic link" in output.splitlines()
     assert score(folder, "-o", tmp_path / "c.csv", "-q", "--strict", code=UNSCORED) == ""
+    for name in ("a.txt", "b.txt", "link.png"):
+        (folder / name).unlink()
+    output = score.output(folder, "-o", tmp_path / "d.csv", "-q")
+    assert output.splitlines()[0] == "3 images: 2 ok, 0 no digit, 1 error (1 empty)"
 
 
 def test_a_folder_that_could_not_be_read_is_told():
