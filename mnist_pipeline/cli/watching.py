@@ -34,6 +34,7 @@ def watching(terminal: Terminal, workspace: Path, registry: str | None = None, *
         return
     place, over = Workspace(workspace.resolve()), threading.Event()
     with _server(place, registry) as (server, url):
+        terminal.say(f"the page is {url}; it shows the run as soon as that begins")
         opener = threading.Thread(target=_open, args=(place, _runs(place), url, over, terminal))
         opener.start()
         try:
@@ -48,7 +49,7 @@ def watching(terminal: Terminal, workspace: Path, registry: str | None = None, *
 
 
 def _go_on(terminal: Terminal, server: "subprocess.Popen[str]", url: str) -> None:
-    terminal.say(f"{url} goes on until Ctrl-C")
+    terminal.say(f"draw a digit on {url}, which goes on until Ctrl-C")
     with suppress(KeyboardInterrupt):
         server.wait()
 

@@ -5,10 +5,12 @@ import base64
 import numpy as np
 import pytest
 
+from mnist_pipeline.runs.artifacts import EvaluatedModel
 from tests.support.browser import AXE, CHROMEDRIVER, CHROMIUM, chromium
 from tests.support.handwriting import SCRIBBLE, written
 from tests.support.images import png
 from tests.support.served import served
+from tests.support.small_workspace import publish
 
 pytestmark = pytest.mark.skipif(
     not (CHROMIUM and CHROMEDRIVER), reason="needs chromium and chromedriver (Debian: chromium, chromium-driver)"
@@ -152,3 +154,18 @@ def test_a_server_that_has_gone_is_said(browser, small_workspace):
     assert browser.wait(SETTLED) == "failed"
     assert browser.text("#sentence") == "The server does not answer. Is it still running?"
     browser.messages()
+
+
+def test_the_first_model_and_each_new_one_is_named_as_it_answers_without_a_reload(browser, candidates):
+    with served(candidates.workspace.root) as running:
+        browser.open(running.url)
+        assert browser.text("#about").startswith("No models in ")
+        for fitting in (3, 30):
+            run = candidates.train(fitting)
+            evaluated = run.output(EvaluatedModel)
+            version = publish(candidates.registry, run, candidates.dataset.digest, evaluated)
+            browser.wait_for(lambda: running.client.get("/health").json()["version"] == version)  # noqa: B023
+            browser.draw([[(0.5, 0.2), (0.5, 0.8)]])
+            browser.wait("return document.getElementById('about').dataset.version === arguments[0]", version)
+            assert browser.text("#about").startswith(f"digits {version}: ")
+        browser.messages()

@@ -151,6 +151,20 @@ def test_a_training_is_watched_from_its_first_batch_to_its_end(going_on):
         assert browser.messages() == []
 
 
+@pytest.mark.skipif(not (CHROMIUM and CHROMEDRIVER), reason="needs chromium and chromedriver")
+def test_a_run_that_begins_and_ends_is_seen_in_the_list_without_a_reload(tmp_path):
+    with served(tmp_path) as running, chromium() as browser:
+        browser.open(f"{running.url}runs")
+        assert "There is no run in this workspace yet." in browser.text("#runs")
+        run = Run.start(Workspace(tmp_path), build_config({}))
+        browser.wait("return document.querySelector('.state.running')")
+        assert run.directory.id in browser.text("#runs")
+        run.finish("failed", "the disk is full")
+        browser.wait("return document.querySelector('.state.failed')")
+        assert "the disk is full" in browser.text("#runs")
+        assert browser.messages() == []
+
+
 LEGIBLE = "return [...document.querySelectorAll('.chart text')].every(text => text.getBoundingClientRect().height > 11)"
 
 

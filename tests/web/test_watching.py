@@ -67,6 +67,7 @@ def test_the_page_of_the_run_is_opened_and_goes_on_when_the_run_has_ended(start,
     with process:
         assert re.fullmatch(r"http://127\.0\.0\.1:\d+/runs/[0-9T]+-[0-9a-f]{6}", url)
         assert "running</span>" in httpx.get(url, trust_env=False, timeout=60).text
+        assert f"the page is {url.partition('runs/')[0]};" in process.stderr.readline()
         process.stdin.write("\n")
         process.stdin.flush()
         while "goes on until Ctrl-C" not in (line := process.stderr.readline()):

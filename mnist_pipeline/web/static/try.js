@@ -1,4 +1,5 @@
 // The page to try: what is drawn or brought goes to the server, and what comes back is shown.
+import { readAgain } from "./again.js";
 import { Drawing } from "./drawing.js";
 import { Verdict } from "./verdict.js";
 
@@ -49,7 +50,13 @@ async function answer({ image, finished }) {
     body.append("image", await image(), "image");
     const response = await fetch("/v1/classify?explain=1", { method: "POST", body });
     said = await response.json();
-    if (response.ok) said = said.images[0];
+    if (response.ok) {
+      if (said.version !== (document.getElementById("about").dataset.version || null)) {
+        await readAgain("about");
+        verdict.nothing = "Nothing is drawn yet.";
+      }
+      said = said.images[0];
+    }
     if (response.status === 429) {
       await new Promise((resolve) => setTimeout(resolve, 250));
       waiting ??= { image, finished };

@@ -1,4 +1,5 @@
 // The page of a run: its curves, live where it goes on; and what its files say, read again whenever they change.
+import { readAgain } from "./again.js";
 import { Chart } from "./charts.js";
 
 const page = document.getElementById("run");
@@ -39,12 +40,8 @@ function take(lines) {
   }
 }
 
-async function readAgain() {
-  const text = await (await fetch(location.href)).text();
-  const found = new DOMParser().parseFromString(text, "text/html");
-  for (const name of ["facts", "examples", "layers", "results"]) {
-    document.getElementById(name).replaceWith(document.adoptNode(found.getElementById(name)));
-  }
+async function changed() {
+  await readAgain("facts", "examples", "layers", "results");
   clock();
 }
 
@@ -64,10 +61,10 @@ if (page.dataset.live) setInterval(clock, 1000);
 if (page.dataset.live) {
   const events = new EventSource(`${location.pathname}/events`);
   events.addEventListener("curve", ({ data }) => take(JSON.parse(data)));
-  events.addEventListener("record", readAgain);
+  events.addEventListener("record", changed);
   events.addEventListener("end", async () => {
     events.close();
-    await readAgain();
+    await changed();
     delete page.dataset.live;
     latest.textContent = "";
     take(await (await fetch(`${location.pathname}/curve.json`)).json());
