@@ -100,6 +100,9 @@ class TrainConfig(OfPreset):
     """Random changes of the training images."""
     drawn_share: float = Field(default=0, ge=0, le=1)
     """Digits by other hands and pens that join the train rows, as a share of them; only where classes are digits."""
+    own_repeats: int = Field(default=20, ge=1, le=1_000)
+    """How often an epoch shows each own image, so that a few count among many rows; less often where own images would
+    outnumber these."""
     max_minutes: float | None = Field(default=None, gt=0)
     """Stop fitting after so many minutes in all, with the best weights so far; None means no limit."""
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"

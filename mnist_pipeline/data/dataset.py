@@ -52,7 +52,7 @@ class Dataset:
         labels: uint8 [rows], class indices.
         train_rows: row numbers of the train split, int64 [n].
         validation_rows: row numbers of the validation split, int64 [n].
-        extra: more images to fit, which no row of the file holds.
+        extra: more images to fit, which no row of the file holds; as often as they are fitted in an epoch.
     """
 
     card: DatasetCard
@@ -70,6 +70,7 @@ class Dataset:
         train_rows: int | None = None,
         validation_rows: int = 5_000,
         extra_images: Path | None = None,
+        extra_repeats: int = 1,
     ) -> Self:
         """The dataset in ``directory``, as `fetch_dataset` stored it. Digests are `FetchedDataset.verify`'s task.
 
@@ -81,6 +82,7 @@ class Dataset:
             validation_rows: hold out so many train rows, at most a fifth of them; may be 0.
             extra_images: holds the images.npy and labels.npy of images that join the train split, whatever
                 ``train_rows`` is; none of them is held out, so that what is held out stays the same.
+            extra_repeats: how often the train split has each of them; fewer where they would outnumber its rows.
 
         Raises:
             UsageError: a number of rows is negative, or ``train_rows`` is 0.
@@ -93,13 +95,14 @@ class Dataset:
         card = read_card(directory)
         held_out = min(validation_rows, card.rows.train // VALIDATION_SHARE)
         order = stable_permutation(card.rows.train, VALIDATION_SEED)
+        fitted = order[held_out:][:train_rows]
         return cls(
             card=card,
             images=_array(directory / IMAGES, (card.rows.total, *card.image_size)),
             labels=_array(directory / LABELS, (card.rows.total,)),
-            train_rows=order[held_out:][:train_rows],
+            train_rows=fitted,
             validation_rows=order[:held_out],
-            extra=None if extra_images is None else _extra(extra_images, card),
+            extra=None if extra_images is None else _extra(extra_images, card, extra_repeats, len(fitted)),
         )
 
     @property
@@ -141,11 +144,13 @@ class Dataset:
         return Split(self.images[rows], self.labels[rows], rows)
 
 
-def _extra(directory: Path, card: DatasetCard) -> Split:
-    """Extra images, numbered on from the rows of the file."""
+def _extra(directory: Path, card: DatasetCard, repeats: int, rows: int) -> Split:
+    """Extra images, numbered on from the rows of the file; all of them so often, but together at most ``rows``."""
     labels = _array(directory / LABELS, None)
     images = _array(directory / IMAGES, (len(labels), *card.image_size))
-    return Split(images, labels, card.rows.total + np.arange(len(labels)))
+    times = max(1, min(repeats, rows // max(1, len(labels))))
+    places = np.tile(np.arange(len(labels)), times)
+    return Split(images[places], labels[places], card.rows.total + places)
 
 
 def _join(first: Split, second: Split) -> Split:

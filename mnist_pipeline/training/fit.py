@@ -72,6 +72,7 @@ def _train(
         train_rows=config.train_rows,
         validation_rows=config.validation_rows,
         extra_images=extra.directory if extra else None,
+        extra_repeats=config.own_repeats,
     )
     rows = TrainingData.of(data, config.drawn_share, config.seed)
     with training_scope(device, config.strategy) as devices:

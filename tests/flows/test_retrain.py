@@ -63,7 +63,7 @@ def test_extra_images_are_trained_on_and_stand_in_the_lineage(prefect, finished,
     assert f"{labels['train']} more images were fitted" in (version / "MODEL_CARD.md").read_text()
     history = json.loads((workspace / "runs" / found["run_id"] / "history.json").read_text())
     before = json.loads((workspace / "runs" / finished[1]["run_id"] / "history.json").read_text())
-    assert history["train_rows"] == before["train_rows"] + labels["train"]
+    assert history["train_rows"] == before["train_rows"] + history["config"]["own_repeats"] * labels["train"]
     assert history["validation_rows"] == before["validation_rows"]
     assert prefect.run(*arguments)["status"] == "unchanged"
     for quarters in (1, 2, 3):

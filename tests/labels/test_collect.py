@@ -71,6 +71,12 @@ def test_the_train_side_joins_the_train_rows_alone_and_the_own_test_side_nothing
     assert joined.digest == plain.digest
     few = Dataset.open(dataset.directory, train_rows=10, extra_images=extra.directory)
     assert len(few.train) == 10 + extra.images
+    often = Dataset.open(dataset.directory, extra_images=extra.directory, extra_repeats=20).train
+    assert len(often) == len(plain.train) + 20 * extra.images
+    assert (often.images[len(plain.train) :].reshape(20, *fitted.shape) == fitted).all()
+    assert set(often.rows[len(plain.train) :]) == set(joined.train.rows[len(plain.train) :])
+    few = Dataset.open(dataset.directory, train_rows=30, extra_images=extra.directory, extra_repeats=20)
+    assert 30 < len(few.train) <= 60  # own images never outnumber the rows
 
 
 def test_the_same_labels_are_the_same_digests_and_are_stored_once(dataset, folder, tmp_path):
