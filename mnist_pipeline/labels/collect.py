@@ -4,31 +4,23 @@ The train side joins the train rows only. The dataset keeps its digest, its vali
 with and without own images are compared on the same images. The own-test side is measured and never fitted.
 """
 
-import hashlib
 import io
 import logging
 import zipfile
 from collections import Counter
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mnist_pipeline import MAX_PIXELS, NO_DIGIT, SIDE
 from mnist_pipeline.data.dataset import Dataset
 from mnist_pipeline.data.store import IMAGES, LABELS
 from mnist_pipeline.errors import IntegrityError
 from mnist_pipeline.files import open_atomic, sha256_bytes, write_json
 from mnist_pipeline.files.folders import replace_folder, scratch_folder
-from mnist_pipeline.imaging.decoding import decode
-from mnist_pipeline.imaging.form import has_sprite_form
-from mnist_pipeline.imaging.likeness import are_alike, directions, ink_box, most_similar, read_outline
-from mnist_pipeline.imaging.planes import Plane
-from mnist_pipeline.imaging.readings import read_flat
 from mnist_pipeline.labels.catalogue import LabelledImage
-from mnist_pipeline.labels.rows import RowFinder
+from mnist_pipeline.labels.fitted import Selection
 from mnist_pipeline.labels.store import LabelStore
 from mnist_pipeline.progress import Progress, ReportProgress, no_progress
 from mnist_pipeline.runs.artifacts import OWN_TEST, ExtraImages, FetchedDataset, Output
@@ -37,10 +29,6 @@ from mnist_pipeline.workspace import Workspace
 
 CARD = "extra.json"
 PROBLEMS_SHOWN = 20
-KNOWN = "in the dataset already"
-LIKE_OWN_TEST = "like an own-test image"
-LIKE_TEST_ROW = "like a test image of the dataset"
-WITHOUT_DIGIT = "labelled as no digit"
 EPOCH = (1980, 1, 1, 0, 0, 0)
 logger = logging.getLogger(__name__)
 
@@ -111,62 +99,19 @@ def _fit(
     store: LabelStore, train: list[LabelledImage], never: list[LabelledImage], data: Dataset, report: ReportProgress
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8], list[tuple[str, str]]]:
     """Images [n, 28, 28] and labels [n] to fit; and reason and message of each image that is left out."""
-    known = {_fingerprint(image) for image in data.images}
-    test_rows = RowFinder(data.test.images)
+    selection = Selection(store, never, data)
     images: list[NDArray[np.uint8]] = []
     labels: list[int] = []
     problems: list[tuple[str, str]] = []
-    for number, (one, plane, leak) in enumerate(_planes(store, train, never), 1):
-        image, reason = (None, leak) if leak else _read(plane)
-        if image is not None and _fingerprint(image) in known:
-            reason = KNOWN
-        elif image is not None and test_rows.finds(plane):
-            reason = LIKE_TEST_ROW
-        if one.label == NO_DIGIT:
-            reason = WITHOUT_DIGIT
-        if reason or image is None:
+    for number, one in enumerate(train, 1):
+        image, reason = selection.image_of(one)
+        if image is None:
             problems.append((reason.partition(":")[0], f"{one.answers[0].source}: {reason}"))
         else:
-            known.add(_fingerprint(image))
             images.append(image)
             labels.append(int(one.label or 0))
         report(Progress("read own images", number, len(train), "images"))
     return np.array(images, np.uint8).reshape(-1, *data.card.image_size), np.array(labels, np.uint8), problems
-
-
-def _planes(
-    store: LabelStore, train: list[LabelledImage], never: list[LabelledImage]
-) -> Iterator[tuple[LabelledImage, Plane, str]]:
-    """Each image of the train side with its plane, and why it must not be fitted or ""."""
-    outlines = directions(np.array([read_outline(image.answers[0].outline) for image in never], np.uint8))
-    boxes: dict[int, Plane] = {}
-    for one in train:
-        plane = _plane(store, one)
-        similar = most_similar(read_outline(one.answers[0].outline), outlines)
-        boxes |= {place: ink_box(_plane(store, never[place])) for place in similar if place not in boxes}
-        leaks = any(are_alike(ink_box(plane), boxes[place]) for place in similar)
-        yield one, plane, LIKE_OWN_TEST if leaks else ""
-
-
-def _plane(store: LabelStore, image: LabelledImage) -> Plane:
-    return decode(store.image(image.digest), MAX_PIXELS)
-
-
-def _read(plane: Plane) -> tuple[NDArray[np.uint8] | None, str]:
-    """The image in the sprite's form, or why there is none.
-
-    Nothing else than the flat reading can be trusted without a model that chooses.
-    """
-    if plane.shape == (SIDE, SIDE) and has_sprite_form(plane[np.newaxis])[0]:
-        return plane, ""
-    reading = read_flat(plane)
-    if reading is None:
-        return None, "no digit: blank"
-    return reading.image, f"no digit: {reading.objection}" if reading.objection else ""
-
-
-def _fingerprint(image: NDArray[np.uint8]) -> bytes:
-    return hashlib.blake2b(image.tobytes(), digest_size=16).digest()
 
 
 def _pack(store: LabelStore, own: list[LabelledImage]) -> bytes:

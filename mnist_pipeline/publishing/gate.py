@@ -16,6 +16,7 @@ from mnist_pipeline.publishing.evidence import Pairs, corrected_accuracy, score_
 from mnist_pipeline.publishing.policies import POLICIES, is_significantly_worse
 from mnist_pipeline.runs.parity import Parity
 from mnist_pipeline.runs.wording import plain_percent as percent
+from mnist_pipeline.runs.wording import quantity
 
 CHAMPION_CHECK = "champion"
 
@@ -95,36 +96,31 @@ def _corrected(evaluation: Evaluation, comparison: Comparison | None, past: Past
 
 
 def _accuracy(config: GateConfig, evaluation: Evaluation) -> Check:
-    passed = evaluation.accuracy >= config.min_accuracy
-    relation = "reaches" if passed else "is below"
-    return Check(
-        name="accuracy",
-        value=evaluation.accuracy,
-        threshold=config.min_accuracy,
-        passed=passed,
-        sentence=(
-            f"Accuracy {percent(evaluation.accuracy)} ({evaluation.correct:,} of {evaluation.samples:,} test images) "
-            f"{relation} the floor of {percent(config.min_accuracy)}."
-        ),
-    )
+    accuracy, right = evaluation.accuracy, f"{evaluation.correct:,} of {evaluation.samples:,} test images"
+    return _floor("accuracy", accuracy, config.min_accuracy, f"Accuracy {percent(accuracy)} ({right})")
 
 
 def _worst_class(config: GateConfig, evaluation: Evaluation) -> Check:
     worst = min((row for row in evaluation.per_class if row.samples), key=lambda row: row.accuracy)
+    reached = f"{percent(worst.accuracy)} of {quantity(worst.samples, 'image')}"
     unseen = [row.name for row in evaluation.per_class if not row.samples]
-    passed = worst.accuracy >= config.min_class_accuracy
-    relation = "reaches" if passed else "is below"
     passed_over = f" Without test images, and not judged: {', '.join(unseen)}." if unseen else ""
-    return Check(
-        name="class accuracy",
-        value=worst.accuracy,
-        threshold=config.min_class_accuracy,
-        passed=passed,
-        sentence=(
-            f"The worst class, {worst.name}, has an accuracy of {percent(worst.accuracy)} of {worst.samples:,} images "
-            f"and {relation} the floor of {percent(config.min_class_accuracy)}.{passed_over}"
-        ),
-    )
+    said = f"The worst class, {worst.name}, has an accuracy of {reached} and"
+    return _floor("class accuracy", worst.accuracy, config.min_class_accuracy, said, passed_over)
+
+
+def _floor(name: str, value: float, floor: float, subject: str, more: str = "") -> Check:
+    """That a share is large enough."""
+    passed = value >= floor
+    sentence = f"{subject} {'reaches' if passed else 'is below'} the floor of {percent(floor)}.{more}"
+    return Check(name=name, value=value, threshold=floor, passed=passed, sentence=sentence)
+
+
+def _bound(name: str, value: float, bound: float, subject: str, said: str) -> Check:
+    """That something is small enough."""
+    passed = value <= bound
+    sentence = f"{subject} {'within' if passed else 'above'} the {said}."
+    return Check(name=name, value=value, threshold=bound, passed=passed, sentence=sentence)
 
 
 def _same_dataset(evaluation: Evaluation, comparison: Comparison | None) -> Check:
@@ -156,7 +152,7 @@ def _champion(config: GateConfig, evaluation: Evaluation, comparison: Comparison
         passed=ruling.passed,
         sentence=(
             f"Against champion {comparison.champion_version}: accuracy {percent(comparison.candidate_accuracy)} after "
-            f"{percent(comparison.champion_accuracy)}, {pairs.fixed:,} images fixed and "
+            f"{percent(comparison.champion_accuracy)}, {quantity(pairs.fixed, 'image')} fixed and "
             f"{pairs.broken:,} broken, p = {comparison.p_value:.3g}: {ruling.why}."
         ),
     )
@@ -164,20 +160,13 @@ def _champion(config: GateConfig, evaluation: Evaluation, comparison: Comparison
 
 def _own_test(config: GateConfig, evaluation: Evaluation, comparison: Comparison | None) -> list[Check]:
     """The floor where one is set, and no significant loss where there is a champion, whatever the policy."""
-    own = evaluation.own_test
+    own, floor = evaluation.own_test, config.min_own_test_accuracy
     if own is None:
         return []
     checks = []
-    if (floor := config.min_own_test_accuracy) is not None:
-        passed = own.accuracy >= floor
-        relation = "reaches" if passed else "is below"
-        sentence = (
-            f"On the own-test images, accuracy {percent(own.accuracy)} (of {own.samples:,}) {relation} the floor of "
-            f"{percent(floor)}."
-        )
-        checks.append(
-            Check(name="own-test accuracy", value=own.accuracy, threshold=floor, passed=passed, sentence=sentence)
-        )
+    if floor is not None:
+        said = f"On the own-test images, accuracy {percent(own.accuracy)} (of {own.samples:,})"
+        checks.append(_floor("own-test accuracy", own.accuracy, floor, said))
     if comparison and comparison.own_test:
         checks.append(_own_test_loss(config, comparison.champion_version, comparison.own_test))
     return checks
@@ -193,7 +182,8 @@ def _own_test_loss(config: GateConfig, champion: str, own: OwnComparison) -> Che
         threshold=None,
         passed=not worse,
         sentence=(
-            f"On the {own.samples:,} own-test images, against champion {champion}: {pairs.fixed:,} images fixed and "
+            f"On the {quantity(own.samples, 'own-test image')}, against champion {champion}: "
+            f"{quantity(pairs.fixed, 'image')} fixed and "
             f"{pairs.broken:,} broken, p = {own.p_value:.3g}: {relation} (level {config.significance:g})."
         ),
     )
@@ -216,48 +206,19 @@ def _parity(parity: Parity) -> Check:
 
 def _calibration(config: GateConfig, evaluation: Evaluation) -> Check:
     error, bound = evaluation.expected_calibration_error, config.max_calibration_error
-    passed = error <= bound
-    relation = "within" if passed else "above"
-    return Check(
-        name="calibration",
-        value=error,
-        threshold=bound,
-        passed=passed,
-        sentence=f"The calibration error {percent(error)} is {relation} the bound of {percent(bound)}.",
-    )
+    said = f"The calibration error {percent(error)} is"
+    return _bound("calibration", error, bound, said, f"bound of {percent(bound)}")
 
 
 def _latency(config: GateConfig, evaluation: Evaluation) -> list[Check]:
-    if config.max_latency_ms is None:
+    if (budget := config.max_latency_ms) is None:
         return []
     one = min(evaluation.latency, key=lambda row: row.batch)
-    passed = one.median_ms <= config.max_latency_ms
-    relation = "within" if passed else "above"
-    return [
-        Check(
-            name="latency",
-            value=one.median_ms,
-            threshold=config.max_latency_ms,
-            passed=passed,
-            sentence=(
-                f"One image takes {one.median_ms:.3g} ms (median of {one.calls:,} calls), {relation} the budget of "
-                f"{config.max_latency_ms:.3g} ms."
-            ),
-        )
-    ]
+    said = f"One image takes {one.median_ms:.3g} ms (median of {one.calls:,} calls),"
+    return [_bound("latency", one.median_ms, budget, said, f"budget of {budget:.3g} ms")]
 
 
 def _size(config: GateConfig, onnx_bytes: int) -> list[Check]:
-    if config.max_bytes is None:
+    if (budget := config.max_bytes) is None:
         return []
-    passed = onnx_bytes <= config.max_bytes
-    relation = "within" if passed else "above"
-    return [
-        Check(
-            name="size",
-            value=onnx_bytes,
-            threshold=config.max_bytes,
-            passed=passed,
-            sentence=f"The ONNX file has {onnx_bytes:,} bytes, {relation} the budget of {config.max_bytes:,}.",
-        )
-    ]
+    return [_bound("size", onnx_bytes, budget, f"The ONNX file has {onnx_bytes:,} bytes,", f"budget of {budget:,}")]

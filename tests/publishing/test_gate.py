@@ -13,6 +13,7 @@ from mnist_pipeline.evaluation import metrics
 from mnist_pipeline.evaluation.schema import Check, Comparison, Latency, OwnComparison, OwnTest, Verdict
 from mnist_pipeline.publishing.evidence import Pairs
 from mnist_pipeline.publishing.gate import Past, judge
+from mnist_pipeline.runs.wording import quantity
 from tests.support.reports import sample_evaluation, sample_parity
 
 SOUND = Check(name="infrastructure", value=0.0, threshold=1e-5, passed=True, sentence="A fresh process agrees.")
@@ -225,7 +226,7 @@ def test_better_passes_ties_when_asked_for_and_worse_never(decide, fixed, broken
     assert verdict.promoted == found.passed == promoted
     assert says in found.sentence
     assert found.value == (fixed - broken) / 10_000
-    assert f"{fixed} images fixed and {broken} broken, p = {comparison.p_value:.3g}" in found.sentence
+    assert f"{quantity(fixed, 'image')} fixed and {broken} broken, p = {comparison.p_value:.3g}" in found.sentence
 
 
 @settings(max_examples=150, deadline=None)
