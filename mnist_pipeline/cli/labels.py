@@ -10,10 +10,11 @@ from mnist_pipeline.cli.options import WORKSPACE
 from mnist_pipeline.cli.tables import Table
 from mnist_pipeline.cli.terminal import Terminal
 from mnist_pipeline.errors import UsageError
-from mnist_pipeline.runs.wording import moment
+from mnist_pipeline.runs.wording import moment, quantity
 from mnist_pipeline.workspace import Workspace
 
 if TYPE_CHECKING:
+    from mnist_pipeline.labels.catalogue import Summary
     from mnist_pipeline.labels.store import LabelStore
 
 app = typer.Typer(help="Own labelled images: for training, and for a test of one's own.")
@@ -38,9 +39,9 @@ def add(
         summary = store.catalogue().summarise()
     terminal.result(
         found.model_dump(mode="json") | summary.model_dump(mode="json"),
-        f"{found.added:,} images are new, {found.answered:,} have one more answer, {found.known:,} were known",
+        f"images     {found.added:,} new, {found.answered:,} with one more answer, {found.known:,} known",
         *(f"left out   {problem}" for problem in found.problems),
-        f"now        {summary.train:,} for training, {summary.own_test:,} own-test, {summary.conflicts:,} conflicts",
+        f"now        {_counts(summary)}",
     )
 
 
@@ -58,8 +59,8 @@ def list_labels(
     terminal.table(
         summary.model_dump(mode="json"),
         Table(["label", "train", "own-test"], rows, needed=3),
-        f"{summary.train:,} for training, {summary.own_test:,} own-test, {summary.conflicts:,} conflicts",
-        *(f"{person}: {count:,} answers" for person, count in summary.people.items()),
+        _counts(summary),
+        *(f"{person}: {quantity(count, 'answer')}" for person, count in summary.people.items()),
     )
 
 
@@ -96,6 +97,10 @@ def conflicts(
         {"conflicts": [image.model_dump(mode="json") for image in found]},
         Table(["image", "label", "by", "when", "source"], rows, needed=3),
     )
+
+
+def _counts(summary: "Summary") -> str:
+    return f"{summary.train:,} for training, {summary.own_test:,} own-test, {quantity(summary.conflicts, 'conflict')}"
 
 
 def _open(labels: str | None, workspace: Path) -> "LabelStore":

@@ -27,8 +27,8 @@ from mnist_pipeline.imaging.errors import ImageError
 from mnist_pipeline.imaging.likeness import are_alike, directions, ink_box, most_similar, outline, read_outline
 from mnist_pipeline.imaging.planes import Plane
 from mnist_pipeline.labels.catalogue import Catalogue
-from mnist_pipeline.labels.places import Place, open_place
 from mnist_pipeline.labels.schema import Answer, Side
+from mnist_pipeline.labels.storage import Storage, open_storage
 from mnist_pipeline.schema import Record
 from mnist_pipeline.scoring.sources.reading import BytesReader
 
@@ -65,15 +65,15 @@ class Added(Record):
 
 
 class LabelStore:
-    """The labels in one place.
+    """The labels of one storage.
 
     Args:
-        place: where they are.
+        storage: where they are.
         clock: the time, with a zone.
     """
 
-    def __init__(self, place: Place, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
-        self._place = place
+    def __init__(self, storage: Storage, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self._storage = storage
         self._clock = clock
         self._additions: dict[str, list[Answer]] = {}  # as they were read: nothing is ever overwritten
 
@@ -83,13 +83,13 @@ class LabelStore:
         Raises:
             IntegrityError: an addition cannot be read.
         """
-        answers = [answer for key in self._place.keys(ANSWERS) for answer in self._addition(key)]
+        answers = [answer for key in self._storage.keys(ANSWERS) for answer in self._addition(key)]
         return Catalogue(sorted(answers, key=lambda answer: answer.when))
 
     def _addition(self, key: str) -> list[Answer]:
         if key not in self._additions:
             try:
-                lines = self._place.read(key).splitlines()
+                lines = self._storage.read(key).splitlines()
                 self._additions[key] = [Answer.model_validate_json(line) for line in lines]
             except ValueError as error:
                 raise IntegrityError(f"{key} of the labels is not what was written; restore it from a copy") from error
@@ -101,7 +101,7 @@ class LabelStore:
         Raises:
             IntegrityError: it is missing or was changed.
         """
-        data = self._place.read(f"{IMAGES}/{digest}")
+        data = self._storage.read(f"{IMAGES}/{digest}")
         if hashlib.sha256(data).hexdigest() != digest:
             raise IntegrityError(f"{IMAGES}/{digest} of the labels is not what was added; restore it from a copy")
         return data
@@ -116,7 +116,7 @@ class LabelStore:
         """
         if not by.strip():
             raise UsageError("nobody is named; say who labels with --by NAME")
-        with self._place.alone():
+        with self._storage.locked():
             known = Known(self, self.catalogue())
             answers: list[Answer] = []
             problems: list[tuple[str, str]] = []
@@ -132,7 +132,7 @@ class LabelStore:
                 what = known.judge(digest, new.label, by)
                 counts[what] += 1
                 if what != "known":
-                    self._place.create(f"{IMAGES}/{digest}", new.data)
+                    self._storage.create(f"{IMAGES}/{digest}", new.data)
                     answers.append(known.answer(digest, plane, new, by, self._clock()))
             self._write(answers)
         if problems:
@@ -151,7 +151,7 @@ class LabelStore:
         Raises:
             UsageError: there is no such conflict, or more than one.
         """
-        with self._place.alone():
+        with self._storage.locked():
             catalogue = self.catalogue()
             found = [one for one in catalogue.conflicts if one.digest.startswith(prefix)]
             if len(found) != 1:
@@ -163,7 +163,7 @@ class LabelStore:
 
     def withdraw(self, digest: str, *, by: str) -> bool:
         """Take back what a person has said of an image; whether there was anything. The image stays, and its side."""
-        with self._place.alone():
+        with self._storage.locked():
             image = self.catalogue().images.get(digest)
             if image is None or by not in image.people:
                 return False
@@ -176,7 +176,7 @@ class LabelStore:
         if answers:
             lines = "".join(f"{answer.model_dump_json()}\n" for answer in answers)
             name = f"{self._clock():%Y%m%dT%H%M%S%f}-{uuid.uuid4().hex[:8]}.jsonl"
-            self._place.create(f"{ANSWERS}/{name}", lines.encode())
+            self._storage.create(f"{ANSWERS}/{name}", lines.encode())
 
 
 class Known:
@@ -230,5 +230,5 @@ def side_of(digest: str) -> Side:
 
 
 def open_labels(location: str | Path) -> LabelStore:
-    """The labels in a folder, or below ``s3://bucket/prefix``; errors as `open_place`."""
-    return LabelStore(open_place(location))
+    """The labels in a folder, or below ``s3://bucket/prefix``; errors as `open_storage`."""
+    return LabelStore(open_storage(location))

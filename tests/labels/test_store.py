@@ -19,7 +19,7 @@ from mnist_pipeline.errors import UsageError
 from mnist_pipeline.imaging.decoding import decode
 from mnist_pipeline.imaging.readings import read_flat
 from mnist_pipeline.labels.collect import collect_own_images
-from mnist_pipeline.labels.places import FolderPlace
+from mnist_pipeline.labels.storage import FolderStorage
 from mnist_pipeline.labels.store import LabelStore, NewImage, open_labels
 from mnist_pipeline.workspace import Workspace
 
@@ -65,7 +65,7 @@ def dataset(tmp_path_factory):
 @given(st.lists(variants(), min_size=2, max_size=14), st.data())
 def test_no_copy_or_crop_of_an_own_test_image_is_trained_on_whatever_the_order(dataset, tmp_path_factory, files, data):
     workspace = Workspace(tmp_path_factory.mktemp("labels"))
-    store = LabelStore(FolderPlace(workspace.labels))
+    store = LabelStore(FolderStorage(workspace.labels))
     rest = list(files)
     while rest:  # in parts, by different people
         count = data.draw(st.integers(1, len(rest)))
@@ -92,9 +92,9 @@ def test_copies_that_were_added_at_once_in_two_places_do_not_leak_either(dataset
     files = [(number, encoded(page(number), kind)) for number in range(PICTURES) for kind in ("PNG", "JPEG")]
     for half, kind in enumerate((0, 1)):
         chosen = [new(file, str(number % 10)) for number, file in files[kind::2]]
-        LabelStore(FolderPlace(tmp_path / str(half))).add(chosen, by="anna")
-    merged = FolderPlace(tmp_path / "labels")
-    for half in (FolderPlace(tmp_path / "0"), FolderPlace(tmp_path / "1")):
+        LabelStore(FolderStorage(tmp_path / str(half))).add(chosen, by="anna")
+    merged = FolderStorage(tmp_path / "labels")
+    for half in (FolderStorage(tmp_path / "0"), FolderStorage(tmp_path / "1")):
         for key in [*half.keys("images"), *half.keys("answers")]:
             merged.create(key, half.read(key))
     store = LabelStore(merged)
@@ -110,7 +110,7 @@ def test_copies_that_were_added_at_once_in_two_places_do_not_leak_either(dataset
 
 
 def test_about_three_in_ten_are_own_test_and_different_pictures_are_not_taken_for_one(tmp_path):
-    store = LabelStore(FolderPlace(tmp_path))
+    store = LabelStore(FolderStorage(tmp_path))
     images = (load_digits().images / 16 * 255).astype(np.uint8)[:300]
     store.add([new(encoded(np.kron(255 - image, np.ones((4, 4), np.uint8)), "PNG")) for image in images], by="anna")
     summary = store.catalogue().summarise()
@@ -119,7 +119,7 @@ def test_about_three_in_ten_are_own_test_and_different_pictures_are_not_taken_fo
 
 
 def test_a_second_answer_is_a_conflict_until_somebody_decides(tmp_path):
-    store = LabelStore(FolderPlace(tmp_path))
+    store = LabelStore(FolderStorage(tmp_path))
     file = encoded(page(1), "PNG")
     assert store.add([new(file, "1")], by="anna").added == 1
     assert store.add([new(file, "1")], by="anna").known == 1
@@ -143,7 +143,7 @@ def test_a_second_answer_is_a_conflict_until_somebody_decides(tmp_path):
 
 
 def test_who_changes_their_mind_is_in_no_conflict_with_themselves(tmp_path):
-    store = LabelStore(FolderPlace(tmp_path))
+    store = LabelStore(FolderStorage(tmp_path))
     file = encoded(page(1), "PNG")
     store.add([new(file, "1")], by="anna")
     store.add([new(file, "7")], by="anna")
@@ -172,7 +172,7 @@ def test_folders_and_tables_are_added_listed_and_settled_by_the_command(tmp_path
 
     (tmp_path / "labels.csv").write_text("path,label\nin/0/0.png,six\nin/1/1.png,1\n")
     second = invoke("add", str(tmp_path / "labels.csv"), "--by", "ben", *workspace)
-    assert second.stdout.splitlines()[0] == "0 images are new, 2 have one more answer, 0 were known"
+    assert second.stdout.splitlines()[0] == "images     0 new, 2 with one more answer, 0 known"
     listed = json.loads(invoke("list", "--json", *workspace).stdout)
     assert (listed["train"] + listed["own_test"], listed["conflicts"]) == (8, 1)
     assert listed["people"] == {"anna": 9, "ben": 2}
@@ -219,7 +219,7 @@ def test_labels_live_in_an_object_store_as_well(object_server, tmp_path):
 
 def test_images_of_the_own_test_side_stay_there_when_everything_is_added_again_shuffled(tmp_path):
     files = [new(encoded(page(number), "PNG"), str(number % 10)) for number in range(PICTURES)]
-    store = LabelStore(FolderPlace(tmp_path))
+    store = LabelStore(FolderStorage(tmp_path))
     store.add(files, by="anna")
     before = {digest: image.side for digest, image in store.catalogue().images.items()}
     random.Random(1).shuffle(files)
@@ -228,7 +228,7 @@ def test_images_of_the_own_test_side_stay_there_when_everything_is_added_again_s
 
 
 def test_who_withdraws_says_nothing_any_more_and_ends_a_conflict(tmp_path):
-    store, other = (LabelStore(FolderPlace(tmp_path)) for _ in range(2))
+    store, other = (LabelStore(FolderStorage(tmp_path)) for _ in range(2))
     image = encoded(page(1), "PNG")
     store.add([new(image, "3")], by="anna")
     [digest] = other.catalogue().images

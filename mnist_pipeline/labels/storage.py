@@ -13,7 +13,7 @@ LOCK_SECONDS = 300
 """Somebody who adds many images keeps others out for minutes."""
 
 
-class Place(Protocol):
+class Storage(Protocol):
     """Files that are written once."""
 
     def create(self, key: str, data: bytes) -> bool:
@@ -32,12 +32,12 @@ class Place(Protocol):
         """Keys of all files in ``folder``, sorted."""
         ...
 
-    def alone(self) -> AbstractContextManager[None]:
+    def locked(self) -> AbstractContextManager[None]:
         """Keep others out while the block lasts; where that is not possible, `Catalogue` lets no side leak."""
         ...
 
 
-class FolderPlace:
+class FolderStorage:
     """Files in a folder."""
 
     def __init__(self, root: Path) -> None:
@@ -61,11 +61,11 @@ class FolderPlace:
         base = self.root / folder
         return sorted(f"{folder}/{path.name}" for path in base.glob("[!.]*")) if base.is_dir() else []
 
-    def alone(self) -> AbstractContextManager[None]:
+    def locked(self) -> AbstractContextManager[None]:
         return ProcessLock(self.root / ".lock").hold(LOCK_SECONDS)
 
 
-class ObjectPlace:
+class ObjectStorage:
     """Objects below ``s3://bucket/prefix``."""
 
     def __init__(self, url: str) -> None:
@@ -83,11 +83,11 @@ class ObjectPlace:
     def keys(self, folder: str) -> list[str]:
         return sorted(self._objects.keys(folder))
 
-    def alone(self) -> AbstractContextManager[None]:
+    def locked(self) -> AbstractContextManager[None]:
         return nullcontext()
 
 
-def open_place(location: str | Path) -> Place:
+def open_storage(location: str | Path) -> Storage:
     """A folder, or an address ``s3://bucket/prefix``.
 
     Raises:
@@ -95,5 +95,5 @@ def open_place(location: str | Path) -> Place:
         MissingExtraError: it is an address and the 's3' extra is not installed.
     """
     if isinstance(location, Path) or "://" not in location:
-        return FolderPlace(Path(location))
-    return ObjectPlace(location)
+        return FolderStorage(Path(location))
+    return ObjectStorage(location)
