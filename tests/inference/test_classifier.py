@@ -1,6 +1,7 @@
 """The classifier: what it answers, what it refuses, and where it runs."""
 
 import json
+import platform
 import subprocess
 import sys
 import textwrap
@@ -13,7 +14,7 @@ import onnx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 from mnist_pipeline.errors import DeviceError, IntegrityError, UsageError
 from mnist_pipeline.files import sha256_bytes
@@ -92,6 +93,29 @@ def test_the_batch_size_does_not_move_an_answer(classifier: Classifier, count: i
 
     assert found.shape == (count, 10)
     np.testing.assert_allclose(found, classifier.probabilities(images, 65_536), atol=1e-6, rtol=0)
+
+
+@pytest.fixture(scope="module")
+def with_novelty() -> Classifier:
+    """Whose novelty is a logarithm for each image, as the real one is."""
+    model = onnx.load_from_string(linear_models.onnx_bytes(WEIGHTS, METADATA, novelty=True))
+    [corner] = [tensor for tensor in model.graph.initializer if tensor.name == "corner"]
+    corner.CopyFrom(numpy_helper.from_array(WEIGHTS[:, :1], "corner"))
+    [at] = [place for place, node in enumerate(model.graph.node) if list(node.output) == ["bright"]]
+    model.graph.node[at].output[0] = "evidence"
+    model.graph.node.insert(at + 1, helper.make_node("Abs", ["evidence"], ["strength"]))
+    model.graph.node.insert(at + 2, helper.make_node("Log", ["strength"], ["bright"]))
+    return Classifier.load(model.SerializeToString(), device="cpu", threads=1)
+
+
+@pytest.mark.skipif(platform.machine() not in {"x86_64", "AMD64"}, reason="measured on x86-64")
+def test_an_image_alone_gets_the_novelty_that_it_gets_among_others_to_the_last_bit(with_novelty: Classifier) -> None:
+    images = random_images(1_000)
+    together = with_novelty.answers(images, 64)
+    for batch_size in (1, 2, 3, 5, 7, 250, 1_000):
+        found = with_novelty.answers(images, batch_size)
+        np.testing.assert_array_equal(found.novelty, together.novelty)
+        np.testing.assert_array_equal(found.probabilities, together.probabilities)
 
 
 def test_views_and_memory_mapped_files_are_read_as_they_are(tmp_path: Path, classifier: Classifier) -> None:
