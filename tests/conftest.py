@@ -21,6 +21,7 @@ from mnist_pipeline.workspace import RunDirectory, Workspace
 from tests.support import digit_scoring, loopback_server
 from tests.support import small_sprite as sprites
 from tests.support import small_workspace as workspaces
+from tests.support.browser import Browser, chromium
 from tests.support.candidates import Candidates
 from tests.support.digit_scoring import Digits, MakeFolder, Model
 from tests.support.loopback_server import LoopbackServer
@@ -117,6 +118,21 @@ def object_server() -> Iterator[Any]:
             yield running
 
 
+@pytest.fixture(scope="session")
+def only_browser() -> Iterator[Browser]:
+    """One Chromium for every test that leaves it alive."""
+    with chromium() as found:
+        yield found
+
+
+@pytest.fixture
+def browser(only_browser: Browser) -> Browser:
+    """It has heard of nothing yet."""
+    only_browser.messages()
+    only_browser.requests()
+    return only_browser
+
+
 @pytest.fixture
 def candidates(digits_dataset: FetchedDataset, tmp_path: Path) -> Candidates:
     """A workspace with the digits, whose runs stand before the gate."""
@@ -151,13 +167,22 @@ def make_folder(digits: Digits, tmp_path: Path) -> MakeFolder:
 QUICK = {"config", "data", "files", "imaging", "inference", "registry", "rejection", "runs"}
 """Folders whose tests start no server, train nothing and kill nobody."""
 QUICK_FILES = {"test_errors", "test_gate", "test_metrics"}
+LONG = ("test_deployments", "flows", "training")
+"""What takes longest begins first: a file whose processes wait for each other, and folders that share what is dear."""
+SHARING = {"flows": "flows", "training": "training", "export": "training"}
+"""Folders whose tests stay in one process: they share a server, or Keras and what it trained."""
 
 
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    groups: dict[pytest.Item, str] = {}
     for item in items:
-        room = item.path.relative_to(Path(__file__).parent).parts
-        if room[0] in QUICK or (item.path.stem in QUICK_FILES and room[0] != "faults"):
+        folder, stem = item.path.relative_to(Path(__file__).parent).parts[0], item.path.stem
+        if folder in QUICK or (stem in QUICK_FILES and folder != "faults"):
             item.add_marker("quick")
+        groups[item] = stem if stem in LONG else SHARING.get(folder, str(item.path))
+        item.add_marker(pytest.mark.xdist_group(groups[item]))
+    items.sort(key=lambda item: LONG.index(groups[item]) if groups[item] in LONG else len(LONG))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -7,7 +7,6 @@ accessibility check takes axe-core from AXE_CORE (the path of axe.min.js) or fro
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -52,9 +51,8 @@ class Browser(support.Browser):
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with support.chromium() as found:
-        yield Browser(found.driver)
+def browser(only_browser: support.Browser) -> Browser:
+    return Browser(only_browser.driver)
 
 
 @pytest.fixture(scope="module")

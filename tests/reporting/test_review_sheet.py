@@ -15,7 +15,7 @@ from mnist_pipeline.labels.store import open_labels
 from mnist_pipeline.reporting.review import review_sheet
 from mnist_pipeline.scoring.records import Location
 from mnist_pipeline.scoring.rows import location_of
-from tests.support.browser import AXE, CHROMEDRIVER, CHROMIUM, chromium
+from tests.support.browser import AXE, CHROMEDRIVER, CHROMIUM
 from tests.support.images import png
 
 needs_chromium = pytest.mark.skipif(
@@ -116,28 +116,27 @@ def sheet(tmp_path):
 
 
 @needs_chromium
-def test_what_is_answered_in_a_browser_is_saved_as_a_table_and_taken_as_labels(sheet, tmp_path):
+def test_what_is_answered_in_a_browser_is_saved_as_a_table_and_taken_as_labels(browser, sheet, tmp_path):
     downloads = tmp_path / "downloads"
-    with chromium() as browser:
-        browser.command("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(downloads))
-        browser.open(sheet.as_uri())
-        browser.wait(COUNTED, "0 of 4")
-        assert browser.text("#said") == ""
-        for answered, key in enumerate(("3", "x", "5"), 1):
-            browser.command("Input.dispatchKeyEvent", type="keyDown", key=key, text=key)
-            browser.wait(COUNTED, f"{answered} of 4")
-        assert browser.text("#said") == "The one before: you 5, the model 7 (60.0\u00a0%)."
-        browser.command("Input.dispatchKeyEvent", type="keyDown", key="u", text="u")
-        browser.wait(COUNTED, "2 of 4")
-        for answered in (3, 4):
-            browser.run("document.querySelector('[data-label=\"9\"]').click()")
-            browser.wait(COUNTED, f"{answered} of 4")
-        assert browser.text("#finished") == "Done: all are answered."
-        browser.run("document.getElementById('save').click()")
-        table = downloads / "labels.csv"
-        browser.wait_for(table.is_file)
-        assert browser.messages() == []
-        assert [url for url in browser.requests() if not url.startswith("file:")] == []
+    browser.command("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(downloads))
+    browser.open(sheet.as_uri())
+    browser.wait(COUNTED, "0 of 4")
+    assert browser.text("#said") == ""
+    for answered, key in enumerate(("3", "x", "5"), 1):
+        browser.command("Input.dispatchKeyEvent", type="keyDown", key=key, text=key)
+        browser.wait(COUNTED, f"{answered} of 4")
+    assert browser.text("#said") == "The one before: you 5, the model 7 (60.0\u00a0%)."
+    browser.command("Input.dispatchKeyEvent", type="keyDown", key="u", text="u")
+    browser.wait(COUNTED, "2 of 4")
+    for answered in (3, 4):
+        browser.run("document.querySelector('[data-label=\"9\"]').click()")
+        browser.wait(COUNTED, f"{answered} of 4")
+    assert browser.text("#finished") == "Done: all are answered."
+    browser.run("document.getElementById('save').click()")
+    table = downloads / "labels.csv"
+    browser.wait_for(table.is_file)
+    assert browser.messages() == []
+    assert [url for url in browser.requests() if not url.startswith("file:")] == []
     with table.open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert sorted(row["label"] for row in rows) == ["3", "9", "9", "none"]
@@ -151,13 +150,12 @@ def test_what_is_answered_in_a_browser_is_saved_as_a_table_and_taken_as_labels(s
 
 
 @needs_chromium
-def test_answers_survive_the_page_and_it_fits_a_phone_and_keeps_nobody_out(sheet):
-    with chromium() as browser:
-        for width, scheme, answered in ((360, "light", 0), (1440, "dark", 1)):
-            browser.open(sheet.as_uri(), width=width, scheme=scheme)
-            browser.wait(COUNTED, f"{answered} of 4")
-            assert browser.run("return document.documentElement.scrollWidth") <= width
-            assert not AXE.is_file() or browser.axe() == []
-            browser.run("document.querySelector('[data-label=\"1\"]').click()")
-            browser.wait(COUNTED, f"{answered + 1} of 4")
-            browser.run("document.getElementById('save').click()")  # else the page asks whether to leave it
+def test_answers_survive_the_page_and_it_fits_a_phone_and_keeps_nobody_out(browser, sheet):
+    for width, scheme, answered in ((360, "light", 0), (1440, "dark", 1)):
+        browser.open(sheet.as_uri(), width=width, scheme=scheme)
+        browser.wait(COUNTED, f"{answered} of 4")
+        assert browser.run("return document.documentElement.scrollWidth") <= width
+        assert not AXE.is_file() or browser.axe() == []
+        browser.run("document.querySelector('[data-label=\"1\"]').click()")
+        browser.wait(COUNTED, f"{answered + 1} of 4")
+        browser.run("document.getElementById('save').click()")  # else the page asks whether to leave it

@@ -277,12 +277,6 @@ def test_a_server_that_is_killed_has_kept_every_answer_that_it_confirmed(folder)
     assert again.answered == len(labels_of(folder))
 
 
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as found:
-        yield found
-
-
 def press(browser, key):
     for kind in ("keyDown", "keyUp"):
         browser.command("Input.dispatchKeyEvent", type=kind, key=key, text=key if kind == "keyDown" else "")
@@ -304,8 +298,6 @@ def go(browser, act, shown):
 
 @needs_chromium
 def test_by_keys_a_digit_none_skip_and_undo(browser, running, folder):
-    browser.messages()
-    browser.requests()
     first = begin(browser, running, "anna")
     assert browser.text("#count") == f"0 of {IMAGES} answered"
     assert browser.text("#said") == ""

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mnist_pipeline.runs.artifacts import EvaluatedModel
-from tests.support.browser import AXE, CHROMEDRIVER, CHROMIUM, chromium
+from tests.support.browser import AXE, CHROMEDRIVER, CHROMIUM
 from tests.support.handwriting import SCRIBBLE, written
 from tests.support.images import png
 from tests.support.served import served
@@ -33,16 +33,8 @@ if (kind === "drop") {
 """
 
 
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as running:
-        yield running
-
-
 @pytest.fixture
 def page(browser, server):
-    browser.messages()
-    browser.requests()
     browser.open(server.url)
     yield browser
     assert browser.messages() == []

@@ -11,7 +11,7 @@ from mnist_pipeline.runs.live import Begin, LiveCurve
 from mnist_pipeline.runs.run import Run
 from mnist_pipeline.runs.training_history import Epoch, Layer
 from mnist_pipeline.workspace import Workspace
-from tests.support.browser import AXE, CHROMEDRIVER, CHROMIUM, chromium
+from tests.support.browser import AXE, CHROMEDRIVER, CHROMIUM
 from tests.support.served import served
 
 BEGIN = Begin(
@@ -125,9 +125,9 @@ def test_whoever_watches_is_told_each_line_once_and_of_each_change_and_of_the_en
 
 
 @pytest.mark.skipif(not (CHROMIUM and CHROMEDRIVER), reason="needs chromium and chromedriver")
-def test_a_training_is_watched_from_its_first_batch_to_its_end(going_on):
+def test_a_training_is_watched_from_its_first_batch_to_its_end(browser, going_on):
     drawn = "return [...document.querySelectorAll(`#${arguments[0]} path`)].map(p => p.getAttribute('d').length > 9)"
-    with served(going_on.workspace.root) as running, chromium() as browser:
+    with served(going_on.workspace.root) as running:
         browser.open(f"{running.url}runs/{going_on.directory.id}")
         assert "The training has not begun yet." in browser.text("#layers")
         assert "The images are fetched" in browser.text(".now")
@@ -169,13 +169,12 @@ LEGIBLE = "return [...document.querySelectorAll('.chart text')].every(text => te
 
 
 @pytest.mark.skipif(not (CHROMIUM and CHROMEDRIVER), reason="needs chromium and chromedriver")
-def test_pages_of_runs_and_models_fit_a_phone_and_keep_nobody_out(server, small_workspace):
-    with chromium() as browser:
-        for path in ("runs", "models", f"runs/{small_workspace.run}"):
-            for width, scheme in ((360, "light"), (1440, "dark")):
-                browser.open(server.url + path, width=width, scheme=scheme)
-                assert browser.run("return document.documentElement.scrollWidth") <= width
-                assert browser.run(LEGIBLE)
-                assert not AXE.is_file() or browser.axe() == []
-        assert browser.messages() == []
-        assert all(url.startswith(server.url) for url in browser.requests())
+def test_pages_of_runs_and_models_fit_a_phone_and_keep_nobody_out(browser, server, small_workspace):
+    for path in ("runs", "models", f"runs/{small_workspace.run}"):
+        for width, scheme in ((360, "light"), (1440, "dark")):
+            browser.open(server.url + path, width=width, scheme=scheme)
+            assert browser.run("return document.documentElement.scrollWidth") <= width
+            assert browser.run(LEGIBLE)
+            assert not AXE.is_file() or browser.axe() == []
+    assert browser.messages() == []
+    assert all(url.startswith(server.url) for url in browser.requests())
