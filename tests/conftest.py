@@ -173,12 +173,24 @@ SHARING = {"flows": "flows", "training": "training", "export": "training"}
 """Folders whose tests stay in one process: they share a server, or Keras and what it trained."""
 
 
+def is_quick(path: Path) -> bool:
+    """Whether a file, or all of a folder of tests, belongs to the inner loop."""
+    place = path.relative_to(Path(__file__).parent).parts
+    return place[0] in QUICK or (path.stem in QUICK_FILES and place[0] != "faults")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """With ``-m quick``, other files are not even read: what they import takes longer than the quick tests."""
+    unwanted = config.option.markexpr == "quick" and collection_path.stem.startswith("test_")
+    return True if unwanted and not is_quick(collection_path) else None
+
+
 @pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     groups: dict[pytest.Item, str] = {}
     for item in items:
         folder, stem = item.path.relative_to(Path(__file__).parent).parts[0], item.path.stem
-        if folder in QUICK or (stem in QUICK_FILES and folder != "faults"):
+        if is_quick(item.path):
             item.add_marker("quick")
         groups[item] = stem if stem in LONG else SHARING.get(folder, str(item.path))
         item.add_marker(pytest.mark.xdist_group(groups[item]))

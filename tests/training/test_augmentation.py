@@ -1,6 +1,5 @@
 """Augmented images are the images, moved as asked."""
 
-import keras
 import numpy as np
 import pytest
 
@@ -8,6 +7,7 @@ from mnist_pipeline.config import AugmentationConfig
 from mnist_pipeline.data.dataset import Dataset, to_model_input
 from mnist_pipeline.training.architectures import build_model
 from mnist_pipeline.training.augmentation import augment, sample, smooth, sources, warp
+from mnist_pipeline.training.backend import load_keras
 from mnist_pipeline.training.training_model import TrainingModel
 
 
@@ -17,7 +17,7 @@ def images(digits_dataset):
 
 
 def moved(images, config, seed=1):
-    return np.asarray(augment(to_model_input(images), config, keras.random.SeedGenerator(seed)))[..., 0]
+    return np.asarray(augment(to_model_input(images), config, load_keras().random.SeedGenerator(seed)))[..., 0]
 
 
 def middle(images):
@@ -92,8 +92,8 @@ def test_what_is_read_outside_is_empty():
 
 
 def test_an_elastic_change_moves_neighbours_alike_and_each_pixel_by_so_much():
-    draws = keras.random.SeedGenerator(1)
-    fields = np.asarray(smooth(keras.random.normal((2_000, 5, 5), stddev=0.7, seed=draws)))
+    draws = load_keras().random.SeedGenerator(1)
+    fields = np.asarray(smooth(load_keras().random.normal((2_000, 5, 5), stddev=0.7, seed=draws)))
     assert fields.std(axis=0) == pytest.approx(np.full((28, 28), 0.7), rel=0.1)
     assert np.abs(np.diff(fields, axis=2)).max() < 0.7
     assert np.corrcoef(fields[:, 0, 0], fields[:, 27, 27])[0, 1] == pytest.approx(0, abs=0.1)
@@ -123,7 +123,7 @@ def test_noise_keeps_the_range_of_the_images(images):
 
 def test_draws_differ_between_images_and_between_steps(images):
     same = np.repeat(images[:1], 8, axis=0)
-    draws = keras.random.SeedGenerator(3)
+    draws = load_keras().random.SeedGenerator(3)
     config = AugmentationConfig(rotation=10)
     first, second = (np.asarray(augment(to_model_input(same), config, draws)) for _ in range(2))
     assert len({image.tobytes() for image in (*first, *second)}) == 16

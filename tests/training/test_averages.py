@@ -1,12 +1,12 @@
 """Averaged weights are the moving averages they are said to be, and they are what is measured and saved."""
 
-import keras
 import numpy as np
 import pytest
 
 from mnist_pipeline.config import AugmentationConfig
 from mnist_pipeline.data.dataset import Dataset, to_model_input
 from mnist_pipeline.training.architectures import build_model
+from mnist_pipeline.training.backend import load_keras
 from mnist_pipeline.training.training_model import TrainingModel
 
 
@@ -32,6 +32,6 @@ def test_the_averaged_network_is_measured_and_saved(train, digits_dataset):
     assert averaged.result.weights_sha256 != last.result.weights_sha256
     assert averaged.result.validation_accuracy > 0.8
     validation = Dataset.open(digits_dataset.directory).validation
-    model = keras.models.load_model(averaged.run.model_keras)
+    model = load_keras().models.load_model(averaged.run.model_keras)
     right = model.predict(to_model_input(validation.images), verbose=0).argmax(axis=1) == validation.labels
     assert right.mean() == pytest.approx(averaged.result.validation_accuracy, abs=1e-6)

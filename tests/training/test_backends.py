@@ -8,12 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-import keras
 import numpy as np
 import pytest
 
 from mnist_pipeline.data.dataset import Dataset, to_model_input
 from mnist_pipeline.errors import UsageError
+from mnist_pipeline.training.backend import load_keras
 
 WORKER = Path(__file__).with_name("worker.py")
 PREDICT = """
@@ -48,7 +48,7 @@ def test_jax_and_tensorflow_say_the_same_on_the_same_weights(small, digits_datas
     np.save(tmp_path / "images.npy", images)
     command = [sys.executable, "-c", PREDICT, small.run.model_keras, tmp_path / "images.npy", tmp_path / "jax.npy"]
     subprocess.run(list(map(str, command)), env=os.environ | {"KERAS_BACKEND": "jax"}, check=True, timeout=300)
-    expected = keras.models.load_model(small.run.model_keras).predict(images, verbose=0)
+    expected = load_keras().models.load_model(small.run.model_keras).predict(images, verbose=0)
     assert np.load(tmp_path / "jax.npy") == pytest.approx(expected, abs=1e-5)
 
 
@@ -63,7 +63,7 @@ def test_jax_trains_what_tensorflow_loads(small, digits_dataset, tmp_path):
     assert history["epochs"][-1]["val_accuracy"] > 0.85
     assert len(history["batches"]["loss"]) == 90
     validation = Dataset.open(digits_dataset.directory).validation
-    model = keras.models.load_model(tmp_path / "run" / "model.keras")
+    model = load_keras().models.load_model(tmp_path / "run" / "model.keras")
     right = model.predict(to_model_input(validation.images), verbose=0).argmax(axis=1) == validation.labels
     assert right.mean() == pytest.approx(max(epoch["val_accuracy"] for epoch in history["epochs"]), abs=1 / 287)
 
@@ -106,7 +106,7 @@ def test_two_devices_train_what_one_trains(mirrored, small):
 def test_mirroring_needs_tensorflow(monkeypatch):
     from mnist_pipeline.training import devices
 
-    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    monkeypatch.setattr(load_keras().backend, "backend", lambda: "jax")
     with (
         pytest.raises(UsageError, match="needs KERAS_BACKEND=tensorflow, found jax"),
         devices.training_scope("cpu", "mirrored"),

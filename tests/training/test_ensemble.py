@@ -1,10 +1,10 @@
 """Several members in one model."""
 
-import keras
 import numpy as np
 import pytest
 
 from mnist_pipeline.data.dataset import Dataset, to_model_input
+from mnist_pipeline.training.backend import load_keras
 from mnist_pipeline.training.saving import average
 
 
@@ -15,7 +15,7 @@ def ensemble(train):
 
 def test_the_saved_model_says_the_mean_of_its_members(ensemble, digits_dataset):
     images = to_model_input(Dataset.open(digits_dataset.directory).validation.images)
-    model = keras.models.load_model(ensemble.run.model_keras, safe_mode=True)
+    model = load_keras().models.load_model(ensemble.run.model_keras, safe_mode=True)
     members = [layer for layer in model.layers if layer.name.startswith("member_")]
     apart = [member.predict(images, verbose=0) for member in members]
     assert len(apart) == 2
@@ -25,7 +25,7 @@ def test_the_saved_model_says_the_mean_of_its_members(ensemble, digits_dataset):
 
 def test_the_recorded_accuracy_is_that_of_the_saved_model(ensemble, digits_dataset):
     validation = Dataset.open(digits_dataset.directory).validation
-    model = keras.models.load_model(ensemble.run.model_keras)
+    model = load_keras().models.load_model(ensemble.run.model_keras)
     right = model.predict(to_model_input(validation.images), verbose=0).argmax(axis=1) == validation.labels
     assert ensemble.result.validation_accuracy == ensemble.history.validation_accuracy == pytest.approx(right.mean())
     assert right.mean() > 0.7
@@ -49,7 +49,7 @@ def test_each_member_keeps_its_own_best_epoch(ensemble):
 
 def test_the_first_member_is_the_network_that_is_trained_alone(ensemble, train):
     alone = train(architecture="compact", epochs=2, train_rows=500, batch_size=16, learning_rate=0.002)
-    model, network = (keras.models.load_model(one.run.model_keras) for one in (ensemble, alone))
+    model, network = (load_keras().models.load_model(one.run.model_keras) for one in (ensemble, alone))
     pairs = zip(model.get_layer("member_1").get_weights(), network.get_weights(), strict=True)
     assert all(np.array_equal(first, single) for first, single in pairs)
 
@@ -64,14 +64,14 @@ def test_the_summary_names_the_layers_of_each_member(ensemble):
 
 
 def test_an_average_of_one_network_twice_is_that_network(small):
-    networks = [keras.models.load_model(small.run.model_keras) for _ in range(2)]
+    networks = [load_keras().models.load_model(small.run.model_keras) for _ in range(2)]
     images = np.random.default_rng(1).random((5, 28, 28, 1), np.float32)
     expected = networks[0].predict(images, verbose=0)
     assert average(networks).predict(images, verbose=0) == pytest.approx(expected, abs=1e-7)
 
 
 def test_views_are_the_image_and_its_four_neighbours_each_asked_and_averaged(small):
-    network = keras.models.load_model(small.run.model_keras)
+    network = load_keras().models.load_model(small.run.model_keras)
     images = np.random.default_rng(1).random((5, 28, 28, 1), np.float32)
     framed = np.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)))
     views = [framed[:, 1 - d : 29 - d, 1 - r : 29 - r] for d, r in ((0, 0), (1, 0), (-1, 0), (0, 1), (0, -1))]
@@ -86,6 +86,8 @@ def test_the_saved_model_looks_as_often_as_asked_and_that_is_what_is_measured(tr
     assert looked.result.parameters == small.result.parameters
     validation = Dataset.open(digits_dataset.directory).validation
     images = to_model_input(validation.images)
-    saved, once = (keras.models.load_model(one.run.model_keras).predict(images, verbose=0) for one in (looked, small))
+    saved, once = (
+        load_keras().models.load_model(one.run.model_keras).predict(images, verbose=0) for one in (looked, small)
+    )
     assert np.abs(saved - once).max() > 0.01
     assert looked.result.validation_accuracy == pytest.approx((saved.argmax(axis=1) == validation.labels).mean())

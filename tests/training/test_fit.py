@@ -1,6 +1,5 @@
 """A training writes a model that has learned, and a history that says how."""
 
-import keras
 import numpy as np
 import pytest
 
@@ -8,12 +7,13 @@ from mnist_pipeline.data.dataset import Dataset, to_model_input
 from mnist_pipeline.errors import MissingExtraError
 from mnist_pipeline.runs.live import Begin, read_live
 from mnist_pipeline.runs.training_history import Epoch
+from mnist_pipeline.training.backend import load_keras
 from mnist_pipeline.training.weights import weights_digest
 
 
 def test_the_saved_model_reaches_the_recorded_accuracy(small, digits_dataset):
     validation = Dataset.open(digits_dataset.directory).validation
-    model = keras.models.load_model(small.run.model_keras, safe_mode=True)
+    model = load_keras().models.load_model(small.run.model_keras, safe_mode=True)
     probabilities = model.predict(to_model_input(validation.images), verbose=0)
     assert probabilities.dtype == np.float32
     assert probabilities.shape == (287, 10)
@@ -23,7 +23,7 @@ def test_the_saved_model_reaches_the_recorded_accuracy(small, digits_dataset):
 
 
 def test_nothing_of_the_training_is_left_in_the_saved_model(small):
-    model = keras.models.load_model(small.run.model_keras, safe_mode=True)
+    model = load_keras().models.load_model(small.run.model_keras, safe_mode=True)
     assert [type(layer).__name__ for layer in model.layers] == [
         *("Conv2D", "MaxPooling2D", "Conv2D", "MaxPooling2D", "Flatten", "Dense")
     ]
@@ -33,7 +33,7 @@ def test_nothing_of_the_training_is_left_in_the_saved_model(small):
 def test_the_result_tells_the_files_by_their_digests(small):
     assert sorted(small.result.files) == ["history.json", "model.keras"]
     assert small.result.verify() is small.result
-    weights = keras.models.load_model(small.run.model_keras).get_weights()
+    weights = load_keras().models.load_model(small.run.model_keras).get_weights()
     assert small.result.weights_sha256 == weights_digest(weights)
     assert small.result.parameters == sum(w.size for w in weights) == 5_994
 
@@ -147,7 +147,7 @@ def test_fewer_rows_than_asked_are_noted(train):
 
 def test_mixed_precision_saves_a_float32_model(train):
     training = train(precision="mixed_bfloat16", epochs=3)
-    model = keras.models.load_model(training.run.model_keras)
+    model = load_keras().models.load_model(training.run.model_keras)
     assert {layer.dtype_policy.name for layer in model.layers} == {"float32"}
     assert training.result.validation_accuracy > 0.5
 

@@ -76,13 +76,20 @@ def test_an_interrupted_training_ends_with_the_same_weights(trained, digits_data
     assert {int(activity.split()[-1].split("/")[0]) for activity in epochs} == {3, 4}
 
 
-def test_a_damaged_checkpoint_is_not_trusted(trained, digits_dataset, tmp_path, caplog):
-    _, whole = trained
+@pytest.mark.usefixtures("small")
+def test_a_damaged_checkpoint_is_not_trusted(digits_dataset, tmp_path, caplog):
+    begun = []
+
+    def kill_at_once(progress):
+        begun.append((progress.activity, progress.done))
+        raise Killed
+
     checkpoints = tmp_path / "checkpoints"
     checkpoints.mkdir()
     (checkpoints / "novelty.npz").write_bytes(b"half a file")
-    again = novelty.train_novelty(digits_dataset, RunDirectory(tmp_path / "run"), checkpoints)
-    assert again.weights_sha256 == whole.weights_sha256
+    with pytest.raises(Killed):
+        novelty.train_novelty(digits_dataset, RunDirectory(tmp_path / "run"), checkpoints, kill_at_once)
+    assert begun == [("novelty, epoch 1/4", 1)]
     assert "is no whole checkpoint" in caplog.text
 
 
