@@ -7,12 +7,15 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
 from flows.local_server import LocalServer
+from tests.support.forked_commands import ForkedCommands, forked_commands
+from tests.support.shared import shared_folder
 
 COMMAND = [sys.executable, "-P", "-m", "mnist_pipeline"]
 STEPS = ["fetch", "train", "novelty", "export", "evaluate", "publish"]
@@ -21,21 +24,19 @@ SMALL = ["--dataset", "digits", "--preset", "codelab", "--epochs", "12", "--batc
 
 @dataclass(frozen=True)
 class Prefect:
-    """A running server."""
+    """A running server, and where commands come from: a process for each where there is none to fork."""
 
     api: str
     environment: dict[str, str]
+    forks: ForkedCommands | None = None
 
     def run(self, *arguments: str, code: int = 0) -> dict:
         """Run a command with ``--json``; its object."""
-        done = subprocess.run(
-            [*COMMAND, *arguments, "--json"],
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
+        if self.forks:
+            done = self.forks.run([*arguments, "--json"], self.environment)
+        else:
+            options = {"env": self.environment, "capture_output": True, "text": True, "timeout": 600}
+            done = subprocess.run([*COMMAND, *arguments, "--json"], **options, check=False)
         assert done.returncode == code, done.stderr[-2000:]
         assert "Traceback" not in done.stderr
         return json.loads(done.stdout)
@@ -60,25 +61,43 @@ class Prefect:
         return answer.json()
 
 
+def clean_environment() -> dict[str, str]:
+    """The variables of this process, without those that a developer may have set for Prefect or this package."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT", "MNIST_PIPELINE"))}
+
+
 @pytest.fixture(scope="session")
-def prefect(tmp_path_factory):
+def forks(tmp_path_factory) -> Iterator[ForkedCommands]:
+    folder = tmp_path_factory.mktemp("forked")
+    with forked_commands(folder, clean_environment() | {"PREFECT_HOME": str(folder)}) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def prefect(tmp_path_factory, forks) -> Iterator[Prefect]:
     """A server with a home of its own."""
     home = tmp_path_factory.mktemp("prefect")
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT", "MNIST_PIPELINE"))}
+    clean = clean_environment()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PREFECT_HOME", str(home))
         patch.setenv("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
         server = LocalServer()
         url = server.wait()
-    yield Prefect(url, clean | {"PREFECT_HOME": str(home), "PREFECT_API_URL": url})
+    yield Prefect(url, clean | {"PREFECT_HOME": str(home), "PREFECT_API_URL": url}, forks)
     server.stop()
 
 
 @pytest.fixture(scope="session")
-def finished(prefect, tmp_path_factory) -> tuple[Path, dict]:
-    """A workspace with one finished run, and that run's summary."""
-    workspace = tmp_path_factory.mktemp("workspace")
-    return workspace, prefect.run("run-all", *SMALL, "--workspace", str(workspace))
+def finished(request, tmp_path_factory) -> tuple[Path, dict]:
+    """A workspace with one finished run of the command as users start it, and that run's summary."""
+
+    def make(folder: Path) -> None:
+        command = replace(request.getfixturevalue("prefect"), forks=None)
+        summary = command.run("run-all", *SMALL, "--workspace", str(folder / "workspace"))
+        (folder / "summary.json").write_text(json.dumps(summary))
+
+    made = shared_folder(tmp_path_factory, "finished", make)
+    return made / "workspace", json.loads((made / "summary.json").read_text())
 
 
 @pytest.fixture(scope="session")

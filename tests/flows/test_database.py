@@ -1,7 +1,6 @@
 """Prefect's database lost, damaged or locked; schedules across a change of the clocks."""
 
 import asyncio
-import os
 import shutil
 import sqlite3
 import threading
@@ -17,48 +16,43 @@ import yaml
 from prefect.server.schemas.schedules import CronSchedule
 
 from flows.deployments import find_file
-from tests.flows.conftest import SMALL, STEPS, Prefect
+from tests.flows.conftest import SMALL, STEPS, Prefect, clean_environment
 
 
 @dataclass(frozen=True)
 class Alone:
-    """A workspace with one finished run, and the Prefect home of that command, which had no server."""
+    """A workspace with one finished run, and a Prefect home for commands that bring their own server."""
 
     command: Prefect
     home: Path
     workspace: Path
-    version: str
 
     def run(self, code: int = 0) -> dict:
         return self.command.run("run-all", *SMALL, "--workspace", str(self.workspace), code=code)
 
 
 def begin(folder: Path) -> Alone:
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT", "MNIST_PIPELINE"))}
-    command = Prefect("", clean | {"PREFECT_HOME": str(folder / "prefect")})
-    return Alone(command, folder / "prefect", folder / "workspace", "")
-
-
-@pytest.fixture(scope="module")
-def first(finished, tmp_path_factory) -> Alone:
-    found = begin(tmp_path_factory.mktemp("alone"))
-    shutil.copytree(finished[0], found.workspace)
-    return replace(found, version=found.run()["version"])
+    command = Prefect("", clean_environment() | {"PREFECT_HOME": str(folder / "prefect")})
+    (folder / "prefect").mkdir()
+    return Alone(command, folder / "prefect", folder / "workspace")
 
 
 @pytest.fixture
-def alone(first, tmp_path) -> Alone:
-    """A copy that a test may damage."""
-    shutil.copytree(first.home, tmp_path / "prefect")
-    shutil.copytree(first.workspace, tmp_path / "workspace")
-    return replace(begin(tmp_path), version=first.version)
+def alone(prefect, finished, tmp_path) -> Alone:
+    """A copy of the finished workspace and of the database that knows of that run; a test may damage both."""
+    shutil.copytree(finished[0], tmp_path / "workspace")
+    found = begin(tmp_path)
+    original = Path(prefect.environment["PREFECT_HOME"]) / "prefect.db"
+    with closing(sqlite3.connect(original)) as source, closing(sqlite3.connect(found.home / "prefect.db")) as copy:
+        source.backup(copy)
+    return found
 
 
-def test_the_loss_of_the_database_loses_nothing_of_ours(alone):
+def test_the_loss_of_the_database_loses_nothing_of_ours(alone, finished):
     for path in alone.home.glob("prefect.db*"):
         path.unlink()
     again = alone.run()
-    assert (again["reused"], again["version"]) == (STEPS, alone.version)
+    assert (again["reused"], again["version"]) == (STEPS, finished[1]["version"])
 
 
 def test_a_damaged_database_is_one_clear_line_and_stays_for_repair(alone):
@@ -74,7 +68,6 @@ def test_a_damaged_database_is_one_clear_line_and_stays_for_repair(alone):
 
 def test_a_database_of_another_version_of_prefect_is_one_clear_line(tmp_path):
     alone = begin(tmp_path)
-    alone.home.mkdir()
     with closing(sqlite3.connect(alone.home / "prefect.db")) as database:
         database.execute("CREATE TABLE alembic_version (version_num VARCHAR(32))")
         database.execute("INSERT INTO alembic_version VALUES ('f000000000ff')")
@@ -86,7 +79,6 @@ def test_a_database_of_another_version_of_prefect_is_one_clear_line(tmp_path):
 
 def test_a_database_that_somebody_keeps_is_one_clear_line(tmp_path):
     alone = begin(tmp_path)
-    alone.home.mkdir()
     impatient = alone.command.environment | {"PREFECT_SERVER_DATABASE_TIMEOUT": "1"}
     with closing(sqlite3.connect(alone.home / "prefect.db", isolation_level=None)) as held:
         held.execute("BEGIN EXCLUSIVE")

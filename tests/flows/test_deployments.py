@@ -25,7 +25,8 @@ from PIL import Image
 from prefect.client.orchestration import SyncPrefectClient
 
 from mnist_pipeline.data.dataset import Dataset
-from tests.flows.conftest import COMMAND, SMALL, STEPS
+from tests.flows.conftest import COMMAND, SMALL, STEPS, clean_environment
+from tests.support.forked_commands import ForkedCommands
 from tests.support.sink import SECONDS, Sink
 
 PREFECT = [sys.executable, "-m", "prefect", "--no-prompt"]
@@ -48,6 +49,7 @@ class House:
 
     api: str
     environment: dict[str, str]
+    forks: ForkedCommands
     sink: Sink
     folder: Path
     processes: list[subprocess.Popen[Any]] = field(default_factory=list)
@@ -58,7 +60,7 @@ class House:
         )
 
     def deploy(self, *options: str) -> dict[str, Any]:
-        done = self.run(*COMMAND, "deploy", *CONFIG, "--json", *options)
+        done = self.forks.run(["deploy", *CONFIG, "--json", *options], self.environment)
         assert done.returncode == 0, done.stderr[-2000:]
         return json.loads(done.stdout)
 
@@ -67,19 +69,19 @@ class House:
 
     def post(self, path: str, body: dict[str, Any]) -> Any:
         def answered() -> httpx.Response | None:
-            answer = httpx.post(f"{self.api}{path}", json=body, timeout=60)
+            answer = httpx.post(f"{self.api}{path}", json=body, timeout=120)
             return None if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE else answer  # SQLite was busy
 
         return wait_for(answered, "answer").raise_for_status().json()
 
     def trigger(self, deployment: str, **parameters: Any) -> str:
         """Create a run; its id."""
-        found = httpx.get(f"{self.api}/deployments/name/{deployment}", timeout=30)
+        found = httpx.get(f"{self.api}/deployments/name/{deployment}", timeout=120)
         body = {"parameters": parameters, "state": {"type": "SCHEDULED"}}
         return str(self.post(f"/deployments/{found.json()['id']}/create_flow_run", body)["id"])
 
     def flow_run(self, run: str) -> dict[str, Any]:
-        found: dict[str, Any] = httpx.get(f"{self.api}/flow_runs/{run}", timeout=30).json()
+        found: dict[str, Any] = httpx.get(f"{self.api}/flow_runs/{run}", timeout=120).json()
         return found
 
     def ended(self, run: str, seconds: float = SECONDS) -> dict[str, Any]:
@@ -112,7 +114,7 @@ def end(process: subprocess.Popen[Any], with_signal: int = signal.SIGTERM) -> No
     if process.poll() is None:
         os.killpg(process.pid, with_signal)
         try:
-            process.wait(timeout=30)
+            process.wait(timeout=120)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
@@ -125,10 +127,9 @@ def free_port() -> int:
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory) -> Iterator[House]:
+def house(forks, tmp_path_factory) -> Iterator[House]:
     """The server, with the deployments; no worker yet."""
     folder = tmp_path_factory.mktemp("house")
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT", "MNIST_PIPELINE"))}
     port, sink = free_port(), Sink()
     api = f"http://127.0.0.1:{port}/api"
     settings = {
@@ -140,7 +141,7 @@ def house(tmp_path_factory) -> Iterator[House]:
         "DO_NOT_TRACK": "1",
         "MNIST_PIPELINE_NOTIFY_URL": sink.url,
     }
-    found = House(api, clean | settings, sink, folder)
+    found = House(api, clean_environment() | settings, forks, sink, folder)
     with found.started(*PREFECT, "server", "start", "--port", str(port)):
         wait_for(lambda: _answers(api), "server")
         found.deploy("--workspace", str(folder / "workspace"))
@@ -157,8 +158,9 @@ def _answers(api: str) -> bool:
         return False
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def worker(house) -> Iterator[House]:
+    """The house with a worker, which stays: tests that need none or their own stand above those that use it."""
     with house.worker():
         yield house
 
@@ -212,9 +214,10 @@ def test_the_file_names_the_dataset_where_no_option_does(house, tmp_path):
     file = tmp_path / "mine.toml"
     file.write_text('[fetch]\ndataset = "digits"\n')
     try:
-        done = house.run(*COMMAND, "deploy", "--config", str(file), "--workspace", str(tmp_path), "--json")
+        arguments = ["deploy", "--config", str(file), "--workspace", str(tmp_path), "--json"]
+        done = house.forks.run(arguments, house.environment)
         assert done.returncode == 0, done.stderr[-2000:]
-        found = httpx.get(f"{house.api}/deployments/name/retrain/weekly", timeout=30).json()
+        found = httpx.get(f"{house.api}/deployments/name/retrain/weekly", timeout=120).json()
     finally:
         house.deploy("--workspace", str(house.folder / "workspace"))
     assert found["parameters"]["fetch"]["dataset"] == "digits"
@@ -229,6 +232,63 @@ def test_nonsense_is_refused_by_the_server_before_anything_runs(house):
     assert "training.epochs" in said
     assert "less than the minimum of 1" in said
     assert house.post("/flow_runs/count", mine) == count
+
+
+def test_runs_of_a_schedule_that_nobody_started_are_one_run(house, workspace):
+    """Three weeks without a worker: the first run that starts does the work of all."""
+    deployment = httpx.get(f"{house.api}/deployments/name/retrain/weekly", timeout=120).json()["id"]
+    now = datetime.now(UTC)
+    first, last = str(now - timedelta(weeks=7)), str(now - timedelta(weeks=3))
+    house.deploy("--workspace", str(workspace))
+    window = {"start_time": first, "end_time": last, "min_runs": 3, "max_runs": 3}
+    house.post(f"/deployments/{deployment}/schedule", window)
+    mine = {"deployments": {"id": {"any_": [deployment]}}}
+    due = {"flow_runs": {"expected_start_time": {"before_": last, "after_": first}}}
+
+    def states() -> list[str]:
+        return sorted(run["state"]["type"] for run in house.post("/flow_runs/filter", mine | due))
+
+    assert states() == ["SCHEDULED"] * 3
+    with house.worker():
+        wait_for(lambda: not {"SCHEDULED", "PENDING", "RUNNING"} & set(states()), "end of the late runs")
+    assert states() == ["CANCELLED", "CANCELLED", "COMPLETED"]
+    house.deploy("--workspace", str(house.folder / "workspace"))
+
+
+def test_a_killed_worker_frees_its_place(house, workspace):
+    """Nobody is left to say that the run is dead: the server misses its heartbeats."""
+    with house.worker() as process:
+        endless = {"preset": "codelab", "epochs": 9_000, "seed": 7, "device": "cpu"}
+        run = house.trigger("run-all/manual", workspace=str(workspace), training=endless)
+        wait_for(lambda: list(workspace.glob("runs/.checkpoints/*/*")), "checkpoint")
+        os.killpg(process.pid, signal.SIGKILL)
+        os.kill(holder(workspace), signal.SIGKILL)
+        killed = time.monotonic()
+    following = house.trigger("run-all/manual", workspace=str(workspace))
+    with house.worker():
+        assert house.ended(run)["state"]["type"] == "CRASHED"
+        assert time.monotonic() - killed < 180
+        assert house.ended(following)["state"]["type"] == "COMPLETED"
+    assert house.sink.wait_for("run-all crashed", house.flow_run(run)["name"])
+
+
+def test_one_process_serves_the_deployments_until_ctrl_c_wherever_it_is(house, workspace, tmp_path):
+    (tmp_path / "flows.py").write_text("raise SystemExit('a module of the current folder was imported')")
+    command = [*COMMAND, "deploy", "--serve", *CONFIG, "--workspace", str(workspace)]
+    try:
+        with house.started(*command, cwd=tmp_path) as process:
+            wait_for(
+                lambda: b"being served" in (house.folder / f"{len(house.processes) - 1}.log").read_bytes(), "server"
+            )
+            run = house.ended(house.trigger("retrain/weekly", workspace=str(workspace)))
+            assert run["state"]["message"].startswith("unchanged")
+            assert run["work_pool_name"] is None
+            process.send_signal(signal.SIGINT)
+            process.wait(timeout=120)
+    finally:
+        house.deploy("--workspace", str(house.folder / "workspace"))
+    assert process.returncode in {0, 130}
+    assert b"Traceback" not in (house.folder / f"{house.processes.index(process)}.log").read_bytes()
 
 
 def test_a_deployed_run_publishes_and_tells(worker, place):
@@ -286,27 +346,6 @@ def test_the_schedule_retrains_where_something_changed_and_only_there(worker, wo
     assert worker.sink.wait_for("retrain refused", str(workspace))["message"].startswith(message)
 
 
-def test_runs_of_a_schedule_that_nobody_started_are_one_run(house, workspace):
-    """Three weeks without a worker: the first run that starts does the work of all."""
-    deployment = httpx.get(f"{house.api}/deployments/name/retrain/weekly", timeout=30).json()["id"]
-    now = datetime.now(UTC)
-    first, last = str(now - timedelta(weeks=7)), str(now - timedelta(weeks=3))
-    house.deploy("--workspace", str(workspace))
-    window = {"start_time": first, "end_time": last, "min_runs": 3, "max_runs": 3}
-    house.post(f"/deployments/{deployment}/schedule", window)
-    mine = {"deployments": {"id": {"any_": [deployment]}}}
-    due = {"flow_runs": {"expected_start_time": {"before_": last, "after_": first}}}
-
-    def states() -> list[str]:
-        return sorted(run["state"]["type"] for run in house.post("/flow_runs/filter", mine | due))
-
-    assert states() == ["SCHEDULED"] * 3
-    with house.worker():
-        wait_for(lambda: not {"SCHEDULED", "PENDING", "RUNNING"} & set(states()), "end of the late runs")
-    assert states() == ["CANCELLED", "CANCELLED", "COMPLETED"]
-    house.deploy("--workspace", str(house.folder / "workspace"))
-
-
 def test_two_trainings_never_overlap(worker, workspace):
     runs = [
         worker.trigger(name, workspace=str(workspace))
@@ -332,39 +371,3 @@ def test_a_run_that_is_killed_at_any_step_goes_on(worker, place):
     assert last["state"]["message"].startswith("promoted")
     record = records(place)[-1]
     assert [name for name in STEPS if record["steps"][name]["reused_from"]] == finished_steps
-
-
-def test_a_killed_worker_frees_its_place(house, workspace):
-    """Nobody is left to say that the run is dead: the server misses its heartbeats."""
-    with house.worker() as process:
-        endless = {"preset": "codelab", "epochs": 9_000, "seed": 7, "device": "cpu"}
-        run = house.trigger("run-all/manual", workspace=str(workspace), training=endless)
-        wait_for(lambda: list(workspace.glob("runs/.checkpoints/*/*")), "checkpoint")
-        os.killpg(process.pid, signal.SIGKILL)
-        os.kill(holder(workspace), signal.SIGKILL)
-        killed = time.monotonic()
-    following = house.trigger("run-all/manual", workspace=str(workspace))
-    with house.worker():
-        assert house.ended(run)["state"]["type"] == "CRASHED"
-        assert time.monotonic() - killed < 180
-        assert house.ended(following)["state"]["type"] == "COMPLETED"
-    assert house.sink.wait_for("run-all crashed", house.flow_run(run)["name"])
-
-
-def test_one_process_serves_the_deployments_until_ctrl_c_wherever_it_is(house, workspace, tmp_path):
-    (tmp_path / "flows.py").write_text("raise SystemExit('a module of the current folder was imported')")
-    command = [*COMMAND, "deploy", "--serve", *CONFIG, "--workspace", str(workspace)]
-    try:
-        with house.started(*command, cwd=tmp_path) as process:
-            wait_for(
-                lambda: b"being served" in (house.folder / f"{len(house.processes) - 1}.log").read_bytes(), "server"
-            )
-            run = house.ended(house.trigger("retrain/weekly", workspace=str(workspace)))
-            assert run["state"]["message"].startswith("unchanged")
-            assert run["work_pool_name"] is None
-            process.send_signal(signal.SIGINT)
-            process.wait(timeout=60)
-    finally:
-        house.deploy("--workspace", str(house.folder / "workspace"))
-    assert process.returncode in {0, 130}
-    assert b"Traceback" not in (house.folder / f"{house.processes.index(process)}.log").read_bytes()

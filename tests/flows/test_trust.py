@@ -27,9 +27,9 @@ def workspace(finished, tmp_path) -> Path:
 
 
 def mislabelled(dataset: Path, folder: Path) -> Path:
-    """The dataset as a sprite, every train label moved on by one class; its description."""
-    images, labels = np.load(dataset / "images.npy"), np.load(dataset / "labels.npy")
+    """400 train rows, every label moved on by one class, and the test rows as a sprite; its description."""
     test = len(Dataset.open(dataset).test)
+    images, labels = (np.load(dataset / name)[-test - 400 :] for name in ("images.npy", "labels.npy"))
     labels[:-test] = (labels[:-test] + 1) % 10
     folder.mkdir()
     Image.fromarray(images.reshape(len(images), 784)).save(folder / "images.png")

@@ -22,12 +22,12 @@ def sink():
     service.close()
 
 
-def test_what_is_said_of_a_run_is_true_whatever_happened_before(prefect, sink, tmp_path):
+def test_what_is_said_of_a_run_is_true_whatever_happened_before(prefect, sink, place):
     told = replace(prefect, environment=prefect.environment | {"MNIST_PIPELINE_NOTIFY_URL": sink.url})
-    place = ["--workspace", str(tmp_path)]
-    abandoned = tmp_path / "runs" / ".checkpoints" / "abandoned"
+    abandoned = place / "runs" / ".checkpoints" / "abandoned"
     abandoned.mkdir(parents=True)
     os.utime(abandoned, (time.time() - 40 * 86_400,) * 2)
+    place = ["--workspace", str(place)]
 
     def state() -> str:
         """What Prefect shows of the latest run."""
@@ -69,6 +69,6 @@ def test_what_is_said_of_a_run_is_true_whatever_happened_before(prefect, sink, t
     assert state().startswith(f"COMPLETED unchanged: digits {first['version']}, ")
     assert sink.told == []
     listed = [row["status"] for row in prefect.run("runs", "list", *place)["runs"]]
-    assert listed == ["unchanged", "refused", "refused", "refused", "promoted", "promoted"]
+    assert listed[:6] == ["unchanged", "refused", "refused", "refused", "promoted", "promoted"]
     moves = [(row["action"], row["to"]) for row in prefect.run("models", "history", *place)["changes"] if row["alias"]]
     assert moves == [("promote", first["version"]), ("promote", second["version"]), ("rollback", first["version"])]
