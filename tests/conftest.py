@@ -167,10 +167,10 @@ def make_folder(digits: Digits, tmp_path: Path) -> MakeFolder:
 QUICK = {"config", "data", "files", "imaging", "inference", "registry", "rejection", "runs"}
 """Folders whose tests start no server, train nothing and kill nobody."""
 QUICK_FILES = {"test_errors", "test_gate", "test_metrics"}
-LONG = ("test_deployments", "flows", "training")
-"""What takes longest begins first: a file whose processes wait for each other, and folders that share what is dear."""
-SHARING = {"flows": "flows", "training": "training", "export": "training"}
-"""Folders whose tests stay in one process: they share a server, or Keras and what it trained."""
+KERAS = ("training", "export", "test_training", "test_model_files", "test_doctor", "test_whole_run")
+GROUPS = {"test_deployments": "deployments", "flows": "flows", **dict.fromkeys(KERAS, "Keras")}
+"""File or folder -> what its tests share, such as a Prefect server, or Keras, which takes seconds to import. They stay
+in one process; any other file is a group of its own. What takes longest stands first: its processes wait at times."""
 
 
 def is_quick(path: Path) -> bool:
@@ -187,14 +187,15 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 @pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    groups: dict[pytest.Item, str] = {}
+    order, places = list(dict.fromkeys(GROUPS.values())), []
     for item in items:
         folder, stem = item.path.relative_to(Path(__file__).parent).parts[0], item.path.stem
+        group = GROUPS.get(stem) or GROUPS.get(folder)
+        item.add_marker(pytest.mark.xdist_group(group or str(item.path)))
         if is_quick(item.path):
             item.add_marker("quick")
-        groups[item] = stem if stem in LONG else SHARING.get(folder, str(item.path))
-        item.add_marker(pytest.mark.xdist_group(groups[item]))
-    items.sort(key=lambda item: LONG.index(groups[item]) if groups[item] in LONG else len(LONG))
+        places.append(order.index(group) if group else len(order))
+    items[:] = [item for _, item in sorted(zip(places, items, strict=True), key=lambda pair: pair[0])]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

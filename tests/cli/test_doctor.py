@@ -4,10 +4,8 @@ import json
 from collections.abc import Iterator
 
 import pytest
-from prefect.context import refresh_global_settings_context
 from typer.testing import CliRunner
 
-from flows.connection import QUIET
 from mnist_pipeline import doctor as doctor_module
 from mnist_pipeline.cli import app
 from tests.support.fake_api import FakeApi, fake_api
@@ -16,6 +14,10 @@ from tests.support.fake_api import FakeApi, fake_api
 @pytest.fixture
 def api(monkeypatch) -> Iterator[FakeApi]:
     """A Prefect server that lets everybody in, and that the environment names."""
+    from prefect.context import refresh_global_settings_context
+
+    from flows.connection import QUIET
+
     for name in ("NO_PROXY", "no_proxy"):
         monkeypatch.setenv(name, "")
     for name, value in QUIET.items():
@@ -63,6 +65,8 @@ def test_a_workspace_that_cannot_be_written_is_broken(doctor, tmp_path):
 
 def test_a_prefect_server_that_does_not_answer_is_broken(doctor, monkeypatch):
     monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
+    from prefect.context import refresh_global_settings_context
+
     refresh_global_settings_context()
     code, found = doctor("--dataset", "digits")
     assert (code, found["prefect server"]["state"]) == (1, "broken")

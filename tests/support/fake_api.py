@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.metadata import version
 from typing import Any
-
-import prefect
 
 
 @dataclass
@@ -17,7 +16,7 @@ class FakeApi:
 
     url: str
     answers: dict[str, Any] = field(
-        default_factory=lambda: {"/api/flows/filter": [], "/api/admin/version": prefect.__version__}
+        default_factory=lambda: {"/api/flows/filter": [], "/api/admin/version": version("prefect")}
     )
     """Path -> JSON; other paths are not found."""
     requests: list[str] = field(default_factory=list)
