@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+from xdist.scheduler import LoadScopeScheduling
 
 from mnist_pipeline.config import FetchConfig
 from mnist_pipeline.data.digits import load_embedded_digits
@@ -167,6 +168,8 @@ def make_folder(digits: Digits, tmp_path: Path) -> MakeFolder:
 QUICK = {"config", "data", "files", "imaging", "inference", "registry", "rejection", "runs"}
 """Folders whose tests start no server, train nothing and kill nobody."""
 QUICK_FILES = {"test_errors", "test_gate", "test_metrics"}
+NOT_QUICK = {"test_remote", "test_blocks"}
+"""Files in those folders that start servers, or processes that draw."""
 KERAS = ("training", "export", "test_training", "test_model_files", "test_doctor", "test_whole_run")
 GROUPS = {"test_deployments": "deployments", "flows": "flows", **dict.fromkeys(KERAS, "Keras")}
 """File or folder -> what its tests share, such as a Prefect server, or Keras, which takes seconds to import. They stay
@@ -176,6 +179,8 @@ in one process; any other file is a group of its own. What takes longest stands 
 def is_quick(path: Path) -> bool:
     """Whether a file, or all of a folder of tests, belongs to the inner loop."""
     place = path.relative_to(Path(__file__).parent).parts
+    if path.stem in NOT_QUICK:
+        return False
     return place[0] in QUICK or (path.stem in QUICK_FILES and place[0] != "faults")
 
 
@@ -185,17 +190,33 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return True if unwanted and not is_quick(collection_path) else None
 
 
-@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook
+def group_of(file: Path) -> str:
+    """Whose process runs the tests of a file, named from the root of the project."""
+    return GROUPS.get(file.stem) or GROUPS.get(file.parts[1]) or str(file)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    order, places = list(dict.fromkeys(GROUPS.values())), []
+    order = list(dict.fromkeys(GROUPS.values()))
+
+    def place(item: pytest.Item) -> int:
+        group = group_of(item.path.relative_to(Path(__file__).parents[1]))
+        return order.index(group) if group in order else len(order)
+
+    items.sort(key=place)
     for item in items:
-        folder, stem = item.path.relative_to(Path(__file__).parent).parts[0], item.path.stem
-        group = GROUPS.get(stem) or GROUPS.get(folder)
-        item.add_marker(pytest.mark.xdist_group(group or str(item.path)))
         if is_quick(item.path):
             item.add_marker("quick")
-        places.append(order.index(group) if group else len(order))
-    items[:] = [item for _, item in sorted(zip(places, items, strict=True), key=lambda pair: pair[0])]
+
+
+class GroupScheduling(LoadScopeScheduling):
+    """Groups of tests, one after the other to whichever process is free."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return group_of(Path(nodeid.partition("::")[0]))
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> GroupScheduling:
+    return GroupScheduling(config, log)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
