@@ -16,65 +16,76 @@ from mnist_pipeline.errors import UsageError
 from mnist_pipeline.training.backend import load_keras
 
 WORKER = Path(__file__).with_name("worker.py")
-PREDICT = """
+JAX = """
 import sys, numpy as np
+from pathlib import Path
+from mnist_pipeline.config import TrainConfig
+from mnist_pipeline.errors import TrainingError
+from mnist_pipeline.runs.artifacts import FetchedDataset
 from mnist_pipeline.training.backend import load_keras
+from mnist_pipeline.training.fit import train_model
+from mnist_pipeline.workspace import RunDirectory
+
+folder = Path(sys.argv[1])
+model, *configs, dataset = sys.argv[2:]
+good, bad = map(TrainConfig.model_validate_json, configs)
+dataset = FetchedDataset.model_validate_json(dataset)
 keras = load_keras()
 assert keras.backend.backend() == "jax"
-model = keras.models.load_model(sys.argv[1])
-np.save(sys.argv[3], keras.ops.convert_to_numpy(model(np.load(sys.argv[2]))))
+answers = keras.models.load_model(model)(np.load(folder / "images.npy"))
+np.save(folder / "answers.npy", keras.ops.convert_to_numpy(answers))
+train_model(good, dataset, RunDirectory(folder / "good"), folder / "checkpoints")
+try:
+    train_model(bad, dataset, RunDirectory(folder / "bad"), folder / "checkpoints-bad")
+except TrainingError as error:
+    (folder / "error").write_text(str(error))
 """
 needs_jax = pytest.mark.skipif(
     importlib.util.find_spec("jax") is None, reason="jax is not installed (pip install jax): its backend is not tested"
 )
 
 
-def run_worker(config, dataset, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    (folder / "run").mkdir()
-    command = [sys.executable, WORKER, config.model_dump_json(), dataset.model_dump_json(), folder / "run", folder]
-    return subprocess.run(
-        [str(part) for part in command],
-        env=os.environ | environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
-
-
-@needs_jax
-def test_jax_and_tensorflow_say_the_same_on_the_same_weights(small, digits_dataset, tmp_path):
-    images = to_model_input(Dataset.open(digits_dataset.directory).validation.images)
-    np.save(tmp_path / "images.npy", images)
-    command = [sys.executable, "-c", PREDICT, small.run.model_keras, tmp_path / "images.npy", tmp_path / "jax.npy"]
-    subprocess.run(list(map(str, command)), env=os.environ | {"KERAS_BACKEND": "jax"}, check=True, timeout=300)
-    expected = load_keras().models.load_model(small.run.model_keras).predict(images, verbose=0)
-    assert np.load(tmp_path / "jax.npy") == pytest.approx(expected, abs=1e-5)
-
-
-@needs_jax
-def test_jax_trains_what_tensorflow_loads(small, digits_dataset, tmp_path):
+@pytest.fixture(scope="module")
+def jax(small, digits_dataset, tmp_path_factory) -> Path:
+    """What one process under JAX said of the small model's images, and what it trained: once well, once too fast."""
+    folder = tmp_path_factory.mktemp("jax")
+    np.save(folder / "images.npy", to_model_input(Dataset.open(digits_dataset.directory).validation.images))
     augmentation = small.config.augmentation.model_copy(update={"shift": 1, "elastic": 0.3, "noise": 0.1})
-    changes = {"augmentation": augmentation, "average_batches": 20, "optimizer": "muon"}
-    config = small.config.model_copy(update=changes)
-    done = run_worker(config, digits_dataset, tmp_path, KERAS_BACKEND="jax")
-    assert done.returncode == 0, done.stderr
-    history = json.loads((tmp_path / "run" / "history.json").read_text())
+    good = {"augmentation": augmentation, "average_batches": 20, "optimizer": "muon"}
+    bad = {"learning_rate": 10.0, "weight_decay": 1.0, "epochs": 20}
+    configs = [small.config.model_copy(update=changes).model_dump_json() for changes in (good, bad)]
+    for name in ("good", "bad"):
+        (folder / name).mkdir()
+    command = [sys.executable, "-c", JAX, folder, small.run.model_keras, *configs, digits_dataset.model_dump_json()]
+    environment = os.environ | {"KERAS_BACKEND": "jax"}
+    done = subprocess.run(
+        list(map(str, command)), env=environment, capture_output=True, text=True, timeout=600, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3_000:]
+    return folder
+
+
+@needs_jax
+def test_jax_and_tensorflow_say_the_same_on_the_same_weights(jax, small):
+    expected = load_keras().models.load_model(small.run.model_keras).predict(np.load(jax / "images.npy"), verbose=0)
+    assert np.load(jax / "answers.npy") == pytest.approx(expected, abs=1e-5)
+
+
+@needs_jax
+def test_jax_trains_what_tensorflow_loads(jax, digits_dataset):
+    history = json.loads((jax / "good" / "history.json").read_text())
     assert history["epochs"][-1]["val_accuracy"] > 0.85
     assert len(history["batches"]["loss"]) == 90
     validation = Dataset.open(digits_dataset.directory).validation
-    model = load_keras().models.load_model(tmp_path / "run" / "model.keras")
+    model = load_keras().models.load_model(jax / "good" / "model.keras")
     right = model.predict(to_model_input(validation.images), verbose=0).argmax(axis=1) == validation.labels
     assert right.mean() == pytest.approx(max(epoch["val_accuracy"] for epoch in history["epochs"]), abs=1 / 287)
 
 
 @needs_jax
-def test_jax_stops_at_an_infinite_loss_and_names_step_and_learning_rate(small, digits_dataset, tmp_path):
-    config = small.config.model_copy(update={"learning_rate": 10.0, "weight_decay": 1.0, "epochs": 20})
-    done = run_worker(config, digits_dataset, tmp_path, KERAS_BACKEND="jax")
-    assert done.returncode == 1
-    last = done.stderr.strip().splitlines()[-1]
-    assert re.search(r"TrainingError: the loss became (nan|inf) in step \d+ at learning rate 10; lower", last), last
+def test_jax_stops_at_an_infinite_loss_and_names_step_and_learning_rate(jax):
+    said = (jax / "error").read_text()
+    assert re.match(r"the loss became (nan|inf) in step \d+ at learning rate 10; lower", said), said
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +99,7 @@ def mirrored(small, digits_dataset, tmp_path_factory):
     (folder / "run").mkdir()
     arguments = [WORKER, config.model_dump_json(), digits_dataset.model_dump_json(), folder / "run", folder]
     command = [sys.executable, "-c", code, *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 0, done.stderr[-3_000:]
     return json.loads((folder / "run" / "history.json").read_text())
 
@@ -115,6 +126,9 @@ def test_mirroring_needs_tensorflow(monkeypatch):
 
 
 def test_a_training_says_nothing_on_the_terminal(small, digits_dataset, tmp_path):
-    done = run_worker(small.config.model_copy(update={"epochs": 2}), digits_dataset, tmp_path)
+    (tmp_path / "run").mkdir()
+    config = small.config.model_copy(update={"epochs": 2}).model_dump_json()
+    command = [sys.executable, WORKER, config, digits_dataset.model_dump_json(), tmp_path / "run", tmp_path]
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=600, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines()[-1].startswith("finished ")
