@@ -152,8 +152,8 @@ def test_a_training_is_watched_from_its_first_batch_to_its_end(browser, going_on
 
 
 @pytest.mark.skipif(not (CHROMIUM and CHROMEDRIVER), reason="needs chromium and chromedriver")
-def test_a_run_that_begins_and_ends_is_seen_in_the_list_without_a_reload(tmp_path):
-    with served(tmp_path) as running, chromium() as browser:
+def test_a_run_that_begins_and_ends_is_seen_in_the_list_without_a_reload(browser, tmp_path):
+    with served(tmp_path) as running:
         browser.open(f"{running.url}runs")
         assert "There is no run in this workspace yet." in browser.text("#runs")
         run = Run.start(Workspace(tmp_path), build_config({}))
