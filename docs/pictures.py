@@ -2,7 +2,8 @@
 
     PYTHONPATH=. python docs/pictures.py WORKSPACE
 
-The workspace must have a champion. Needs chromium, chromedriver and the extra `dev`.
+The workspace must have a champion and its run, whose report is drawn again. Needs chromium, chromedriver and the
+extra `dev`.
 """
 
 import io
@@ -12,7 +13,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from mnist_pipeline.registry import Registry
+from mnist_pipeline.registry import CHAMPION, Registry
+from mnist_pipeline.reporting.redraw import draw_report
+from mnist_pipeline.runs.run import Run
 from mnist_pipeline.workspace import Workspace
 from tests.support.browser import Browser, chromium
 from tests.support.handwriting import written
@@ -27,15 +30,18 @@ SETTLED = "const v = document.getElementById('verdict'); return v.ariaBusy === '
 
 def main(workspace: Path) -> None:
     """Write both pictures beside this file."""
-    registry = Registry(Workspace(workspace).models)
+    place = Workspace(workspace.resolve())
+    registry = Registry(place.models)
     name = registry.models()[0]
+    run = Run(place, place.run(registry.manifest(name, CHAMPION).lineage.run))
+    draw_report(run)
     with served(workspace, name=name) as running, chromium() as browser:
         browser.open(running.url, width=SIZE[0], height=SIZE[1])
         browser.draw(written(5, np.random.default_rng(5), size=0.66, at=(0.5, 0.5)))
         browser.wait(SETTLED)
         browser.run("document.activeElement.blur()")
         picture(browser, HERE / "page.png")
-        browser.open(f"{running.url}models/{name}/champion/report", width=SIZE[0], height=SIZE[1])
+        browser.open(f"{running.url}runs/{run.directory.id}/report", width=SIZE[0], height=SIZE[1])
         picture(browser, HERE / "report.png")
 
 
