@@ -1,10 +1,20 @@
-"""``python -m mnist_pipeline`` is the command ``mnist-pipeline``."""
+"""The command ``mnist-pipeline``, also as ``python -m mnist_pipeline``."""
 
 import sys
 
-if not sys.flags.safe_path:
-    sys.path.append(sys.path.pop(0))  # the current folder, where Python has put it first, must hide nothing
 
-from mnist_pipeline.cli import main
+def main() -> None:
+    """Run the command line."""
+    if sys.argv[1:2] == ["score"]:
+        from mnist_pipeline.scoring.workers.start import start_forkserver
 
-main()
+        start_forkserver()  # what workers need takes as long to load as all of the command line
+    from mnist_pipeline.cli import main as run
+
+    run()
+
+
+if __name__ == "__main__":
+    if not sys.flags.safe_path:
+        sys.path.append(sys.path.pop(0))  # the current folder, where Python has put it first, must hide nothing
+    main()

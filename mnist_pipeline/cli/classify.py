@@ -18,7 +18,7 @@ from mnist_pipeline.cli.terminal import Terminal
 from mnist_pipeline.errors import UsageError
 
 if TYPE_CHECKING:
-    from mnist_pipeline.scoring.classify import Preprocessing
+    from mnist_pipeline.scoring.items import Preprocessing
     from mnist_pipeline.scoring.single import Reply
     from mnist_pipeline.scoring.sources.reading import Reader
 
@@ -76,7 +76,7 @@ def _no_collector() -> Iterator[None]:
 
 
 def _preprocessing(file: str, preprocess: PreprocessMode) -> "Preprocessing":
-    from mnist_pipeline.scoring.classify import Preprocessing
+    from mnist_pipeline.scoring.items import Preprocessing
     from mnist_pipeline.scoring.sources.reading import BytesReader, FileReader
 
     reader: Reader

@@ -8,16 +8,16 @@ import time
 import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
-
-from rich.console import Console
-from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as Bar
-from rich.text import Text
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from mnist_pipeline.cli.formats import escaped, one_line
 from mnist_pipeline.cli.tables import Table, render
 from mnist_pipeline.progress import Progress, ReportProgress, no_progress
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress as Bar
 
 PACKAGE = "mnist_pipeline"
 LINE_SECONDS = 10.0
@@ -27,9 +27,14 @@ class Terminal:
     """The two streams of a command, as its ``--json``, ``--quiet`` and ``--verbose`` want them."""
 
     def __init__(self, *, as_json: bool = False, quiet: bool = False, verbose: bool = False) -> None:
-        self._err = Console(stderr=True, soft_wrap=True, highlight=False, markup=False, emoji=False)
         self.as_json, self._quiet, self._verbose = as_json, quiet, verbose
         self.configure()
+
+    @cached_property
+    def _err(self) -> "Console":
+        from rich.console import Console  # a tenth of the start of a command, which may have nothing to say here
+
+        return Console(stderr=True, soft_wrap=True, highlight=False, markup=False, emoji=False)
 
     def configure(self, *, as_json: bool | None = None, quiet: bool | None = None, verbose: bool | None = None) -> None:
         """As the command's options want it, once they are read; None leaves as it is."""
@@ -70,6 +75,8 @@ class Terminal:
 
     def note(self, kind: str, style: str, line: str) -> None:
         """A line that says first what kind of line it is."""
+        from rich.text import Text
+
         self._err.print(Text.assemble((f"{kind}:", style), " ", escaped(line)))
 
     def result(self, value: Mapping[str, Any], *lines: str) -> None:
@@ -111,6 +118,9 @@ class Terminal:
             yield lines
             lines.print_latest()
         else:
+            from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+            from rich.progress import Progress as Bar
+
             names = TextColumn("{task.description}", markup=False), BarColumn()
             metrics = TextColumn("{task.fields[metrics]}", markup=False), TimeRemainingColumn()
             with Bar(*names, *metrics, console=self._err, transient=True) as bar:
@@ -120,7 +130,7 @@ class Terminal:
 class _Bars:
     """One bar per activity; the finished ones are taken away."""
 
-    def __init__(self, bar: Bar) -> None:
+    def __init__(self, bar: "Bar") -> None:
         self._bar = bar
         self._activity = ""
         self._task = bar.add_task("", visible=False, metrics="")

@@ -14,7 +14,8 @@ from mnist_pipeline.inference import Classifier
 from mnist_pipeline.rejection.answers import OK
 from mnist_pipeline.rejection.classes import NONE
 from mnist_pipeline.rejection.rule import DEFAULT_THRESHOLD, apply_threshold, stated_threshold
-from mnist_pipeline.scoring.classify import Preprocessing, score_names
+from mnist_pipeline.scoring.classify import score_names
+from mnist_pipeline.scoring.items import Preprocessing
 from mnist_pipeline.scoring.sources.reading import Signature
 
 NO_DIGIT_NAME = "No digit"

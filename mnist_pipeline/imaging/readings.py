@@ -5,8 +5,9 @@ ruling or the stem of a 4, a circle may be a 0 or stand around a digit. So nothi
 decide.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -76,27 +77,48 @@ def read_flat(plane: Grey) -> Reading | None:
     return _reading(_flat(fit_within(plane, WORK)), FLAT)
 
 
-def read_further(plane: Grey) -> list[Reading]:
-    """All other plausible readings of a plane, arguments as `read_flat`; none twice, the least penalty first."""
-    found = [reading for reading in _further(plane) if reading is not None]
+def read_further(plane: Grey, whole: Callable[[], Grey] | None = None) -> list[Reading]:
+    """All other plausible readings of a plane; none twice, the least penalty first.
+
+    Args:
+        plane: uint8 [h, w], 0 = black, 255 = white.
+        whole: makes a larger plane of the same picture, which is asked for where the ink is small; None means that
+            there is none.
+    """
+    found = [reading for reading in _further(_Picture(plane, whole)) if reading is not None]
     once: dict[bytes, Reading] = {}
     for reading in sorted(found, key=lambda reading: reading.penalty):
         once.setdefault(reading.image.tobytes(), reading)
     return list(once.values())
 
 
-def _further(plane: Grey) -> Iterator[Reading | None]:
-    work = fit_within(plane, WORK)
+class _Picture:
+    """A plane, and the larger one of the same picture, which is made when it is needed."""
+
+    def __init__(self, plane: Grey, whole: Callable[[], Grey] | None) -> None:
+        self.plane, self._make_whole = plane, whole
+
+    @cached_property
+    def _whole(self) -> Grey:
+        return self.plane if self._make_whole is None else self._make_whole()
+
+    def sharp(self, share: float) -> Grey:
+        """A plane in which such a share of the longer side has `WORK` pixels, as far as there is one."""
+        return self.plane if share * max(self.plane.shape) >= WORK else self._whole
+
+
+def _further(picture: _Picture) -> Iterator[Reading | None]:
+    work = fit_within(picture.plane, WORK)
     levels = measure_levels(work)
     bright = cv2.threshold(work, levels.threshold, 255, cv2.THRESH_BINARY)[1]
     for region in find_regions(np.asarray(bright, np.uint8)):
-        yield from _inside(plane, work, region)
+        yield from _inside(picture, work, region)
     flat = _flat(work)
     if flat is not None:
         yield from _variants(flat)
-        yield _detail(plane, work, flat)
+        yield _detail(picture, work, flat)
     if flat is None or flat.is_noisy:
-        yield from _faint(plane, work)
+        yield from _faint(picture, work)
     if not levels.is_certain:
         yield _reading(_pieces(ink_strength(work, levels, dark_ink=not levels.paper_is_bright)), "polarity")
     for dark_ink in (True, False):
@@ -150,33 +172,35 @@ def _shadow(work: Grey, *, dark_ink: bool) -> Iterator[Reading | None]:
             yield _reading(find_pieces(rest), "lines")
 
 
-def _faint(plane: Grey, work: Grey) -> Iterator[Reading | None]:
+def _faint(picture: _Picture, work: Grey) -> Iterator[Reading | None]:
     """Ink that drowns in the noise of its paper, or is too small to count."""
     smooth = np.asarray(cv2.GaussianBlur(work, (0, 0), SMOOTH), np.uint8)
     levels = peak_levels(smooth)
     pieces = _pieces(ink_strength(smooth, levels, dark_ink=levels.paper_is_bright))
     yield _reading(pieces, "faint")
     if pieces is not None:
-        yield _detail(plane, work, pieces)
+        yield _detail(picture, work, pieces)
 
 
-def _detail(plane: Grey, work: Grey, pieces: Pieces) -> Reading | None:
+def _detail(picture: _Picture, work: Grey, pieces: Pieces) -> Reading | None:
     """Small ink, read again from the full-size picture."""
-    if work.shape == plane.shape or not pieces.kept.size:
+    if work.shape == picture.plane.shape or not pieces.kept.size:
         return None
     left, top, right, bottom = pieces.extent
     side = max(right - left, bottom - top)
     if side > SMALL * max(work.shape):
         return None
+    plane = picture.sharp((1 + 2 * MARGIN) * side / max(work.shape))
     scale, margin = max(plane.shape) / max(work.shape), MARGIN * side
     rows = slice(max(0, int((top - margin) * scale)), int((bottom + margin) * scale) + 1)
     columns = slice(max(0, int((left - margin) * scale)), int((right + margin) * scale) + 1)
     return _reading(_flat(fit_within(np.ascontiguousarray(plane[rows, columns]), WORK)), "detail")
 
 
-def _inside(plane: Grey, work: Grey, region: Region) -> Iterator[Reading | None]:
+def _inside(picture: _Picture, work: Grey, region: Region) -> Iterator[Reading | None]:
     """What stands inside a region, read from the full-size picture."""
     tall, wide = region.mask.shape
+    plane = picture.sharp(max(tall, wide) / max(work.shape))
     down, across = plane.shape[0] / work.shape[0], plane.shape[1] / work.shape[1]
     rows = slice(round(region.top * down), round((region.top + tall) * down))
     columns = slice(round(region.left * across), round((region.left + wide) * across))

@@ -1,7 +1,8 @@
 """Answer for pictures: the flat reading first, the others where it leaves a doubt."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -47,15 +48,21 @@ class Answer:
 BLANK = Answer(np.zeros((SIDE, SIDE), np.uint8), np.zeros(CLASSES, np.float32), -np.inf, "blank")
 
 
-def answer(planes: Sequence[Grey], model: Model) -> list[Answer]:
+def answer(planes: Sequence[Grey], model: Model, whole: Callable[[int], Grey] | None = None) -> list[Answer]:
     """What each of the planes, uint8 [h, w] (0 = black, 255 = white), shows.
 
     A model that does not tell novelty cannot choose: it is asked about the flat reading alone.
+
+    Args:
+        planes: of the pictures; a first look is enough for most.
+        model: what to ask.
+        whole: makes a larger plane of a picture, named by its place, where the ink is too small for a first look; None
+            means that there is none.
     """
     flat = [_list(read_flat(plane)) for plane in planes]
     found = _choose(flat, model)
     doubtful = [row for row, one in enumerate(found) if one.reason == "blank" or one.novelty >= FINAL]
-    further = [_with_others(flat[row], read_further(planes[row])) for row in doubtful]
+    further = [_with_others(flat[row], read_further(planes[row], whole and partial(whole, row))) for row in doubtful]
     for row, one in zip(doubtful, _choose(further, model), strict=True):
         found[row] = one
     return found

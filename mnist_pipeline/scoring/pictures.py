@@ -3,6 +3,7 @@
 import base64
 import io
 import warnings
+from dataclasses import replace
 from typing import NamedTuple
 
 from PIL import Image, ImageOps
@@ -11,7 +12,9 @@ from mnist_pipeline.imaging.decoding import decode
 from mnist_pipeline.imaging.errors import ImageError
 from mnist_pipeline.imaging.formats import READ
 from mnist_pipeline.imaging.planes import Plane
-from mnist_pipeline.scoring.classify import Model, Preprocessing, as_seen
+from mnist_pipeline.scoring.classify import Model, Rows
+from mnist_pipeline.scoring.items import Preprocessing, read_items
+from mnist_pipeline.scoring.sources.reading import BytesReader
 
 THUMBNAIL = 96
 """Longer side of a picture, pixels."""
@@ -39,11 +42,15 @@ def picture(name: bytes, preprocessing: Preprocessing, model: Model) -> dict[str
     """``original`` and ``prepared`` as data URIs of PNG files, or empty where there is none."""
     try:
         data, _ = preprocessing.reader.read(name)
-        plane = decode(data, preprocessing.max_pixels)
-        seen = as_seen(plane, preprocessing.mode, model)
     except (ImageError, OSError):
         return {"original": "", "prepared": ""}
-    shown, prepared = _shown(data, plane, THUMBNAIL), Image.fromarray(seen)
+    rows = Rows(1, preprocessing, model)
+    [item] = read_items([name], replace(preprocessing, reader=BytesReader(data, len(data))), {})
+    rows.take(item)
+    rows.finish()
+    if item.plane is None:
+        return {"original": "", "prepared": ""}
+    shown, prepared = _shown(data, item.plane, THUMBNAIL), Image.fromarray(rows.seen[0])
     return {"original": _written(shown, "PNG").uri, "prepared": _written(prepared, "PNG").uri}
 
 

@@ -142,7 +142,7 @@ class _Answering:
 
     def _reply(self, question: Question, model: "Classifier") -> object:
         from mnist_pipeline.rejection.rule import choose_threshold
-        from mnist_pipeline.scoring.classify import Preprocessing
+        from mnist_pipeline.scoring.items import Preprocessing
         from mnist_pipeline.scoring.single import classify_image
         from mnist_pipeline.scoring.sources.reading import BytesReader
 

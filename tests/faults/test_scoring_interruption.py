@@ -41,7 +41,7 @@ from mnist_pipeline.scoring.score import score_folder
 config, folder, output, model, sha256 = sys.argv[1:]
 score_folder(ScoreConfig.model_validate_json(config), Path(folder), Path(output), Path(model), sha256)
 """
-CLI = "from mnist_pipeline.cli import main; main()"
+CLI = "from mnist_pipeline.__main__ import main; main()"
 ENOUGH = 120
 
 

@@ -44,7 +44,7 @@ with open(runs, "a") as file:
     file.write("run\\n")
 score_folder(ScoreConfig(workers=2, shard_images=16, min_confidence=0), Path(folder), Path(output), Path(model), sha256)
 """
-COMMAND = "from mnist_pipeline.cli import main; main()"
+COMMAND = "from mnist_pipeline.__main__ import main; main()"
 
 
 def arguments(folder: Path, output: Path, model: Model) -> list[str]:

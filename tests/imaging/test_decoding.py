@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from mnist_pipeline.imaging.decoding import MAX_SIDE, decode
+from mnist_pipeline.imaging.decoding import FIRST_SIDE, MAX_SIDE, decode, first_look
 from mnist_pipeline.imaging.errors import ImageError
 
 # 2 x 3 pixels; luminance by ITU-R 601: red 76, green 150, blue 29 (of 255).
@@ -202,6 +202,22 @@ def test_photo_sizes_are_reduced_and_show_the_same(kind, size):
     assert MAX_SIDE // 2 <= max(found.shape) <= MAX_SIDE
     whole = np.asarray(Image.fromarray(ramp).resize(found.shape[::-1], Image.Resampling.BOX)).astype(int)
     assert np.abs(found.astype(int) - whole).max() <= 3
+
+
+def test_a_first_look_at_a_photograph_is_smaller_and_at_anything_else_all():
+    ramp = np.add.outer(np.linspace(0, 120, 2_000), np.linspace(0, 120, 3_000)).astype(np.uint8)
+    found, has_more = first_look(encode(Image.fromarray(ramp), "JPEG", quality=95), 10**8)
+    assert has_more
+    assert found.shape == (250, 375)
+    assert np.abs(found.astype(int) - ramp[4::8, 4::8]).max() <= 3
+    for data in (
+        encode(Image.fromarray(ramp)),
+        encode(Image.fromarray(ramp[:FIRST_SIDE, :FIRST_SIDE]), "JPEG"),
+        encode(Image.fromarray(ramp).convert("CMYK"), "JPEG"),
+    ):
+        found, has_more = first_look(data, 10**8)
+        assert not has_more
+        assert (found == decode(data, 10**8)).all()
 
 
 def plane_of_large(pixels: np.ndarray, kind: str) -> np.ndarray:

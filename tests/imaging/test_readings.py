@@ -234,6 +234,25 @@ def test_noise_and_dashes_have_an_objection():
     assert flat(plane).objection == "shape"
 
 
+@pytest.mark.parametrize(("pad", "closer"), [(30, False), (700, True)])
+def test_the_whole_picture_is_made_only_where_the_ink_is_small(digits, pad, closer):
+    whole = np.pad(on_paper(large(digits[3], margin=0)), pad, constant_values=230)
+    height, width = whole.shape
+    first = np.asarray(cv2.resize(whole, (width // 4, height // 4), interpolation=cv2.INTER_AREA), np.uint8)
+    made = []
+
+    def make_whole() -> Plane:
+        made.append(True)
+        return whole
+
+    found = read_further(first, make_whole)
+    assert made == [True] * closer
+    if closer:
+        [detail] = [reading for reading in found if reading.kind == "detail"]
+        expected = flat(on_paper(large(digits[3]))).image
+        assert likeness(detail.image, expected) > max(0.97, likeness(flat(first).image, expected))
+
+
 def test_no_reading_is_offered_twice_or_empty(digits):
     for row in range(30):
         found = read_further(on_paper(rectangle(large(digits[row], margin=60))))

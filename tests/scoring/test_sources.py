@@ -20,7 +20,7 @@ from mnist_pipeline.imaging.errors import ImageError
 from mnist_pipeline.imaging.form import has_sprite_form
 from mnist_pipeline.rejection.model import ScoringModel
 from mnist_pipeline.reporting.scoring import render_scoring_report
-from mnist_pipeline.scoring.classify import Preprocessing, read_items
+from mnist_pipeline.scoring.items import Preprocessing, read_items
 from mnist_pipeline.scoring.job import ScoringJob
 from mnist_pipeline.scoring.records import Location
 from mnist_pipeline.scoring.score import score_job

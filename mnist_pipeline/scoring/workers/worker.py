@@ -136,7 +136,7 @@ class _Scorer:
 
     def __init__(self, setup: Setup, row: SharedRow) -> None:
         from mnist_pipeline.inference import Classifier
-        from mnist_pipeline.scoring.classify import Preprocessing
+        from mnist_pipeline.scoring.items import Preprocessing
         from mnist_pipeline.scoring.shards import key_base
         from mnist_pipeline.scoring.sources.reading import open_reader
 
