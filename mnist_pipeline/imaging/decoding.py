@@ -14,24 +14,17 @@ photo-size             reduced by powers of two until the longer side is at most
 =====================  ==============================================================================
 """
 
-import io
-import warnings
-
 import cv2
 import numpy as np
-from PIL import Image, ImageFile, ImageOps, TiffImagePlugin, UnidentifiedImageError, WebPImagePlugin
 
-from mnist_pipeline.imaging.errors import ImageError
-from mnist_pipeline.imaging.formats import JPEG, PNG, READ, Header, name_unread, only_pixels, read_header
+from mnist_pipeline.imaging.errors import ImageError, require_size
+from mnist_pipeline.imaging.formats import JPEG, PNG, Header, only_pixels, read_header
 from mnist_pipeline.imaging.planes import Plane, Samples, to_plane
 
-_REGISTERED = (TiffImagePlugin, WebPImagePlugin)  # the others are what Pillow loads first by itself
-_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 MAX_SIDE = 1024
 """A plane's longer side is at most this, and more than half of it where the image has as much."""
 FIRST_SIDE = 640
 """The same of a first look at a photograph: more than the flat reading needs."""
-_ORIENTATION = 0x0112
 _UNCHANGED = cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION
 _REDUCED = {
     1: cv2.IMREAD_GRAYSCALE,
@@ -43,9 +36,6 @@ _REDUCED = {
 # One thread: images are small, and processes are what runs at once. What is damaged is said in our own words.
 cv2.setNumThreads(1)
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-# Our own limit is checked on the header, with our own message.
-Image.MAX_IMAGE_PIXELS = None
-ImageFile.LOAD_TRUNCATED_IMAGES = False
 
 
 def decode(data: bytes, max_pixels: int) -> Plane:
@@ -78,8 +68,6 @@ def _decode(data: bytes, max_pixels: int, jpeg_side: int) -> Plane:
         plane = to_plane(_samples(data, max_pixels, jpeg_side))
     except MemoryError:
         raise _too_large() from None
-    except UnidentifiedImageError:
-        raise ImageError("not an image", name_unread(data)) from None
     except ImageError:
         raise
     except cv2.error as error:
@@ -99,7 +87,7 @@ def _samples(data: bytes, max_pixels: int, jpeg_side: int) -> Samples:
     header = read_header(data)
     if header is None:
         return _by_pillow(data, max_pixels)
-    _require_size(header.width, header.height, max_pixels)
+    require_size(header.width, header.height, max_pixels)
     if data.startswith(PNG):
         pixels, exif = only_pixels(data)
         samples = _by_opencv(pixels, _UNCHANGED) if header.plain else _by_pillow(pixels, max_pixels)
@@ -120,66 +108,23 @@ def _by_opencv(data: bytes, flags: int) -> Samples:
 
 
 def _by_pillow(data: bytes, max_pixels: int) -> Samples:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # odd metadata is not the user's concern here
-        try:
-            image = Image.open(io.BytesIO(data), formats=READ)
-        except UnidentifiedImageError:
-            if data.startswith(_TIFF):
-                return _tiff(data, max_pixels)
-            raise
-        with image:
-            _require_size(image.width, image.height, max_pixels)
-            if _has_other_samples(image):
-                return _tiff(data, max_pixels)
-            if image.format == "GIF" and not data.rstrip(b"\0").endswith(b";"):
-                raise ImageError("corrupt", "is cut off before its end marker")
-            image.load()
-            samples = _to_samples(_transposed(image))
-            # Writers of BMP leave the fourth byte 0.
-            unused = image.format == "BMP" and samples.ndim == 3 and not samples[:, :, 3:].any()
-            return samples[:, :, :3] if unused else samples
+    from mnist_pipeline.imaging import pillow  # which most jobs never need, and takes its time to load
 
-
-def _has_other_samples(image: Image.Image) -> bool:
-    """A TIFF file whose samples Pillow would round to 8 bits, or take for unsigned ones."""
-    if not isinstance(image, TiffImagePlugin.TiffImageFile):
-        return False
-    bits, kinds = (image.tag_v2.get(tag, (1,)) for tag in (TiffImagePlugin.BITSPERSAMPLE, TiffImagePlugin.SAMPLEFORMAT))
-    return bool(max(bits) > 8 or max(kinds) > 1)
+    samples = pillow.read_samples(data, max_pixels)
+    return _tiff(data, max_pixels) if samples is None else samples
 
 
 def _tiff(data: bytes, max_pixels: int) -> Samples:
     """OpenCV reads samples of every size and kind, and turns the image upright."""
     samples = _by_opencv(data, _UNCHANGED)
-    _require_size(samples.shape[1], samples.shape[0], max_pixels)
+    require_size(samples.shape[1], samples.shape[0], max_pixels)
     return samples
-
-
-def _transposed(image: Image.Image) -> Image.Image:
-    try:
-        return ImageOps.exif_transpose(image)
-    except Exception:  # EXIF that cannot be read turns nothing
-        return image
-
-
-def _to_samples(image: Image.Image) -> Samples:
-    """An 8-bit image of Pillow's as an array."""
-    if image.mode in {"LA", "La", "PA", "RGBA", "RGBa"} or "transparency" in image.info:
-        return np.asarray(image.convert("RGBA"))[:, :, [2, 1, 0, 3]]
-    if image.mode in {"1", "L"}:
-        return np.asarray(image.convert("L"))
-    return np.asarray(image.convert("RGB"))[:, :, ::-1]
 
 
 def _upright(samples: Samples, exif: bytes) -> Samples:
     """Turned as EXIF data says, as far as it can be read."""
-    try:
-        found = Image.Exif()
-        found.load(exif)
-        orientation = found.get(_ORIENTATION, 1)
-    except Exception:
-        return samples
+    from mnist_pipeline.imaging import pillow
+
     turned = {
         2: lambda a: a[:, ::-1],
         3: lambda a: a[::-1, ::-1],
@@ -188,7 +133,7 @@ def _upright(samples: Samples, exif: bytes) -> Samples:
         6: lambda a: a.swapaxes(0, 1)[:, ::-1],
         7: lambda a: a.swapaxes(0, 1)[::-1, ::-1],
         8: lambda a: a.swapaxes(0, 1)[::-1],
-    }.get(orientation)
+    }.get(pillow.orientation(exif))
     return samples if turned is None else np.ascontiguousarray(turned(samples))
 
 
@@ -198,12 +143,6 @@ def _reduction(width: int, height: int, side: int = MAX_SIDE) -> int:
     while max(width, height) > factor * side:
         factor *= 2
     return factor
-
-
-def _require_size(width: int, height: int, max_pixels: int) -> None:
-    """By the header, before anything is decoded."""
-    if width * height > max_pixels:
-        raise ImageError("too large", f"{width:,} x {height:,} pixels; at most {max_pixels:,} are decoded")
 
 
 def _too_large() -> ImageError:

@@ -18,3 +18,13 @@ class ImageError(Exception):
 
     def __str__(self) -> str:
         return self.message
+
+
+def require_size(width: int, height: int, max_pixels: int) -> None:
+    """By the header, before anything is decoded.
+
+    Raises:
+        ImageError: kind ``too large``.
+    """
+    if width * height > max_pixels:
+        raise ImageError("too large", f"{width:,} x {height:,} pixels; at most {max_pixels:,} are decoded")
