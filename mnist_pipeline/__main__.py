@@ -2,15 +2,20 @@
 
 import sys
 
+from mnist_pipeline.errors import INTERRUPTED, StoppedError
+
 
 def main() -> None:
     """Run the command line."""
-    if sys.argv[1:2] == ["score"]:
-        from mnist_pipeline.scoring.workers.start import start_forkserver
+    try:
+        if sys.argv[1:2] == ["score"]:
+            from mnist_pipeline.scoring.workers.start import start_forkserver
 
-        start_forkserver()  # what workers need takes as long to load as all of the command line
-    from mnist_pipeline.cli import main as run
-
+            start_forkserver()  # what workers need takes as long to load as all of the command line
+        from mnist_pipeline.cli import main as run
+    except KeyboardInterrupt:
+        print(f"error: {INTERRUPTED}", file=sys.stderr)
+        sys.exit(StoppedError.exit_code)
     run()
 
 

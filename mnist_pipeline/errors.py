@@ -4,6 +4,9 @@ The command line prints the message of a ``PipelineError`` without a traceback a
 its ``exit_code``. Anything else that is raised is a bug of this package.
 """
 
+INTERRUPTED = "interrupted; the same command goes on where this one stopped"
+"""Why a command ends that was told to (Ctrl-C)."""
+
 
 class PipelineError(Exception):
     """The pipeline cannot go on; the message is one line for the user."""

@@ -8,10 +8,9 @@ from typing import Any, NamedTuple
 
 import typer
 
-from mnist_pipeline.errors import PipelineError
+from mnist_pipeline.errors import INTERRUPTED, PipelineError, StoppedError
 
 FAILED = 1
-INTERRUPTED = 130
 BUG = "this is a bug of mnist-pipeline, please report it with the output of the same command and -v"
 ADVICE: Mapping[int | None, str] = MappingProxyType(
     {
@@ -41,7 +40,7 @@ def explain(error: BaseException) -> Failure:
     """
     if isinstance(error, BaseExceptionGroup):
         return explain(error.exceptions[0])
-    code = INTERRUPTED if isinstance(error, KeyboardInterrupt) else getattr(error, "exit_code", FAILED)
+    code = StoppedError.exit_code if isinstance(error, KeyboardInterrupt) else getattr(error, "exit_code", FAILED)
     words = next((words for kind, words in _WORDS if isinstance(error, kind)), _bug)
     return Failure(code, words(error))
 
@@ -85,7 +84,7 @@ def _bug(error: Any) -> str:
 _WORDS: Sequence[tuple[type[BaseException], Callable[[Any], str]]] = (
     (PipelineError, str),
     (typer.TyperException, _usage),
-    (KeyboardInterrupt, lambda _: "interrupted; the same command goes on where this one stopped"),
+    (KeyboardInterrupt, lambda _: INTERRUPTED),
     (OSError, _system),
     (UnicodeEncodeError, _unreadable),
     (UnicodeDecodeError, _unreadable),

@@ -167,8 +167,18 @@ def test_scoring_loads_no_tensorflow_keras_or_prefect(model, make_folder, tmp_pa
     arguments = [str(make_folder(1)), str(tmp_path / "out.csv"), str(model.path), model.sha256]
     done = subprocess.run([sys.executable, "-c", FRESH, *arguments], capture_output=True, text=True, check=True)
     loaded = set(json.loads(done.stdout))
-    assert {"onnxruntime", "numpy", "PIL"} <= loaded
-    assert not loaded & {"tensorflow", "keras", "prefect", "tf2onnx", "matplotlib", "pyarrow", "sklearn", "scipy"}
+    assert {"onnxruntime", "numpy", "cv2"} <= loaded
+    assert not loaded & {
+        "PIL",
+        "tensorflow",
+        "keras",
+        "prefect",
+        "tf2onnx",
+        "matplotlib",
+        "pyarrow",
+        "sklearn",
+        "scipy",
+    }
 
 
 @pytest.mark.skipif("MNIST_PIPELINE_SOURCE" not in os.environ, reason="needs the real sprite")
