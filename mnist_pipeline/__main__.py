@@ -14,7 +14,7 @@ def main() -> None:
             start_forkserver()  # what workers need takes as long to load as all of the command line
         from mnist_pipeline.cli import main as run
     except KeyboardInterrupt:
-        print(f"error: {INTERRUPTED}", file=sys.stderr)
+        sys.stderr.write(f"error: {INTERRUPTED}\n")
         sys.exit(StoppedError.exit_code)
     run()
 
