@@ -27,7 +27,7 @@ class Nearest:
         alike = np.max([_standardised(np.roll(images, s, (1, 2))) @ self.known.T for s in SHIFTS], axis=0)
         odds = np.exp(30 * alike)
         probabilities = (odds / odds.sum(axis=1, keepdims=True)).astype(np.float32)
-        return Answers(probabilities, (12 - 20 * alike.max(axis=1)).astype(np.float32) if self.novelty else None)
+        return Answers(probabilities, (14 - 20 * alike.max(axis=1)).astype(np.float32) if self.novelty else None)
 
 
 SHIFTS = [(y, x) for y in (-1, 0, 1) for x in (-1, 0, 1)]
