@@ -8,7 +8,6 @@ from mnist_pipeline.data.dataset import Dataset, to_model_input
 from mnist_pipeline.training.architectures import build_model
 from mnist_pipeline.training.augmentation import augment, sample, smooth, sources, warp
 from mnist_pipeline.training.backend import load_keras
-from mnist_pipeline.training.training_model import TrainingModel
 
 
 @pytest.fixture(scope="module")
@@ -130,6 +129,8 @@ def test_draws_differ_between_images_and_between_steps(images):
 
 
 def test_training_sees_what_evaluation_sees_when_nothing_is_augmented(images):
+    from mnist_pipeline.training.training_model import TrainingModel
+
     core = build_model("codelab", seed=1)
     model = TrainingModel(core, images, AugmentationConfig(rotation=9), seed=2)
     rows = np.array([5, 0, 63], np.int32)

@@ -7,10 +7,11 @@ from mnist_pipeline.config import AugmentationConfig
 from mnist_pipeline.data.dataset import Dataset, to_model_input
 from mnist_pipeline.training.architectures import build_model
 from mnist_pipeline.training.backend import load_keras
-from mnist_pipeline.training.training_model import TrainingModel
 
 
 def test_each_step_adds_its_share_and_the_first_ones_more():
+    from mnist_pipeline.training.training_model import TrainingModel
+
     core = build_model("codelab", seed=1)
     model = TrainingModel(core, np.zeros((4, 28, 28), np.uint8), AugmentationConfig(), seed=2, average_batches=5)
     expected = 0.0
