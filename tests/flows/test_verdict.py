@@ -43,7 +43,7 @@ def test_what_is_said_of_a_run_is_true_whatever_happened_before(prefect, sink, p
         assert promoted["version"] in sink.wait_for("run-all promoted")["message"]
 
     # Another preset has won: neither the same command nor the schedule may claim the champion's place.
-    for flow in ("run-all", "retrain"):
+    for flow in ("retrain", "run-all"):
         again = told.run(flow, *WORSE, *place, code=3)
         assert (again["status"], again["promoted"], again["version"]) == ("refused", False, first["version"])
         assert again["champion"] == second["version"]
@@ -54,6 +54,10 @@ def test_what_is_said_of_a_run_is_true_whatever_happened_before(prefect, sink, p
         message = sink.wait_for(f"{flow} refused")["message"]
         assert f"the champion is {second['version']}" in message
         assert "promoted" not in message
+
+    # The schedule says it once, until something changes.
+    again = told.run("retrain", *WORSE, *place)
+    assert (again["status"], again["version"], list(again["seconds"])) == ("unchanged", first["version"], ["fetch"])
 
     # A person takes the champion back, and that stands.
     prefect.run("models", "rollback", "--reason", "false alarms", *place)
@@ -69,6 +73,6 @@ def test_what_is_said_of_a_run_is_true_whatever_happened_before(prefect, sink, p
     assert state().startswith(f"COMPLETED unchanged: digits {first['version']}, ")
     assert sink.told == []
     listed = [row["status"] for row in prefect.run("runs", "list", *place)["runs"]]
-    assert listed[:6] == ["unchanged", "refused", "refused", "refused", "promoted", "promoted"]
+    assert listed[:7] == ["unchanged", "refused", "unchanged", "refused", "refused", "promoted", "promoted"]
     moves = [(row["action"], row["to"]) for row in prefect.run("models", "history", *place)["changes"] if row["alias"]]
     assert moves == [("promote", first["version"]), ("promote", second["version"]), ("rollback", first["version"])]
