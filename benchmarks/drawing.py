@@ -1,6 +1,6 @@
 """How many digits the page reads that are drawn on it: each digit in nine places and three sizes.
 
-    PYTHONPATH=. python benchmarks/drawing.py MODEL [--workspace DIR] [--digits 0123456789] [--seed 0]
+    python -m benchmarks.drawing MODEL [--workspace DIR] [--digits 0123456789] [--seed 0]
 
 A real server, a headless Chromium that is driven by mouse, pen and touch by turns. Prints one JSON object: how many
 were drawn and read, which were not, and what the page says of a blank page and of a scribble. Needs chromium,

@@ -1,6 +1,6 @@
 """What labelling one's own images gains: errors on images of other people, before and after.
 
-    MNIST_PIPELINE_SOURCE=... python benchmarks/own_images.py [SOURCE ...] [--images 200] [--seeds 5] [--folder DIR]
+    MNIST_PIPELINE_SOURCE=... python -m benchmarks.own_images [SOURCE ...] [--images 200] [--seeds 5] [--folder DIR]
 
 A SOURCE is what ``labels add`` takes: a folder per class, or a table path,label. Who made an image is told by what its
 name begins with, up to the last hyphen. Half of the images, by people, are held out; the others are the pool. Without
