@@ -55,7 +55,7 @@ def test_no_library_shows_its_exception(monkeypatch, error, code, line):
 
 def test_a_value_that_pydantic_refuses_is_told_by_its_field(monkeypatch):
     with pytest.raises(ValueError, match="validation error") as caught:
-        Publication.model_validate({"manifest_sha256": 3})
+        Publication.model_validate({"accuracy": 0.9, "manifest_sha256": 3})
     fail_with(monkeypatch, caught.value)
     result = CliRunner().invoke(app, ["models", "list"])
     said = "Publication: manifest_sha256: Input should be a valid string"
