@@ -55,10 +55,10 @@ def test_no_library_shows_its_exception(monkeypatch, error, code, line):
 
 def test_a_value_that_pydantic_refuses_is_told_by_its_field(monkeypatch):
     with pytest.raises(ValueError, match="validation error") as caught:
-        Publication.model_validate({"accuracy": 0.9, "manifest_sha256": 3})
+        Publication.model_validate({"accuracy": []})
     fail_with(monkeypatch, caught.value)
     result = CliRunner().invoke(app, ["models", "list"])
-    said = "Publication: manifest_sha256: Input should be a valid string"
+    said = "Publication: accuracy: Input should be a valid number"
     assert result.stderr == f"error: unexpected ValidationError: {said}{PLEASE}\n"
 
 
