@@ -2,7 +2,3 @@
 
 Nothing heavy is imported before a command runs, so that ``--help`` answers at once.
 """
-
-from mnist_pipeline.cli.app import app, main
-
-__all__ = ["app", "main"]

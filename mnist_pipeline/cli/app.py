@@ -26,8 +26,7 @@ from mnist_pipeline.cli import (
 )
 from mnist_pipeline.cli.failures import explain
 from mnist_pipeline.cli.options import terminal_options
-from mnist_pipeline.cli.process import end_as_interrupted, stand_in_for_home
-from mnist_pipeline.cli.streams import secure_standard_streams
+from mnist_pipeline.cli.process import stand_in_for_home
 from mnist_pipeline.cli.terminal import Terminal
 from mnist_pipeline.errors import PipelineError, UsageError
 
@@ -155,10 +154,3 @@ app.add_typer(labels.app, name="labels", cls=CommandGroup)
 app.add_typer(models.app, name="models", cls=CommandGroup)
 app.command("deploy")(deploy.deploy)
 app.command("doctor")(doctor.doctor)
-
-
-def main() -> None:
-    """Run the command line."""
-    secure_standard_streams()
-    end_as_interrupted()
-    app()

@@ -10,6 +10,8 @@ from pathlib import Path
 from mnist_pipeline.errors import UsageError
 
 AGAIN_SECONDS = 0.05
+ENDING = {getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)}
+"""Signals that end a command."""
 
 
 def end_as_interrupted() -> None:
@@ -22,6 +24,47 @@ def end_as_interrupted() -> None:
         if number is not None and signal.getsignal(number) is signal.SIG_DFL:  # nohup has switched SIGHUP off
             signal.signal(number, signal.default_int_handler)
     sys.unraisablehook = _interrupt_again
+    if hasattr(signal, "pthread_kill"):
+        _told.listen()
+
+
+def interrupt_if_told() -> None:
+    """Raise the interrupt again where a signal told the command to end, and what was raised then came to nothing.
+
+    Native code that calls Python may drop it without a word. Who goes on with the work calls this now and then.
+
+    Raises:
+        KeyboardInterrupt: a signal has come, and the command is still at work.
+    """
+    if _told.to_end():
+        raise KeyboardInterrupt
+
+
+class _Told:
+    """Which signals have come, as the interpreter notes them itself, whatever becomes of their handlers."""
+
+    def __init__(self) -> None:
+        self._read: int | None = None
+
+    def listen(self) -> None:
+        """From now on, in the main thread."""
+        self._read, write = os.pipe()
+        os.set_blocking(self._read, False)
+        os.set_blocking(write, False)
+        signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+
+    def to_end(self) -> bool:
+        """Whether one of them ends a command."""
+        if self._read is None:
+            return False
+        try:
+            numbers = os.read(self._read, 4096)
+        except BlockingIOError:
+            return False
+        return any(number in ENDING for number in numbers)
+
+
+_told = _Told()
 
 
 def _interrupt_again(dropped: "sys.UnraisableHookArgs") -> None:

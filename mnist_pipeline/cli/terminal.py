@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from mnist_pipeline.cli.formats import escaped, one_line
+from mnist_pipeline.cli.process import interrupt_if_told
 from mnist_pipeline.cli.tables import Table, render
 from mnist_pipeline.progress import Progress, ReportProgress, no_progress
 
@@ -110,7 +111,20 @@ class Terminal:
 
     @contextmanager
     def progress(self) -> Iterator[ReportProgress]:
-        """A bar on a terminal, a line now and then in a log, nothing with ``--quiet``."""
+        """A bar on a terminal, a line now and then in a log, nothing with ``--quiet``.
+
+        Who reports progress is at work, and is interrupted if somebody has told the command to end.
+        """
+        with self._shown_progress() as show:
+
+            def report(progress: Progress) -> None:
+                interrupt_if_told()
+                show(progress)
+
+            yield report
+
+    @contextmanager
+    def _shown_progress(self) -> Iterator[ReportProgress]:
         if self._quiet:
             yield no_progress
         elif not self._err.is_terminal:

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from mnist_pipeline.cli import app
+from mnist_pipeline.cli.app import app
 from mnist_pipeline.rejection.answers import REASON_NAMES, REASON_SENTENCES
 
 
@@ -119,8 +119,8 @@ def test_loads_neither_tensorflow_nor_prefect_nor_the_whole_configuration(small_
         "import sys\n"
         f"sys.argv = ['mnist-pipeline', 'classify', '--workspace', {str(small_workspace.root)!r}, "
         f"{str(small_workspace.scans / '0.png')!r}]\n"
-        "from mnist_pipeline.cli import main\n"
-        "try: main()\n"
+        "from mnist_pipeline.cli.app import app\n"
+        "try: app()\n"
         "except SystemExit as end: assert not end.code\n"
         "heavy = {'tensorflow', 'keras', 'prefect', 'matplotlib', 'httpx', 'mnist_pipeline.config'}\n"
         "print(sorted(heavy & set(sys.modules)), file=sys.stderr)"

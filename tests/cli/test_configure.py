@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from mnist_pipeline.cli import app
+from mnist_pipeline.cli.app import app
 from mnist_pipeline.cli.configure import configure
 from mnist_pipeline.config import PRESETS
 from mnist_pipeline.files import read_json, write_json

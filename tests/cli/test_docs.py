@@ -7,7 +7,7 @@ from pathlib import Path
 
 from typer.main import get_command
 
-from mnist_pipeline.cli import app
+from mnist_pipeline.cli.app import app
 
 ROOT = Path(__file__).parents[2]
 

@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from mnist_pipeline import doctor as doctor_module
-from mnist_pipeline.cli import app
+from mnist_pipeline.cli.app import app
 from tests.support.fake_api import FakeApi, fake_api
 
 

@@ -5,7 +5,7 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from mnist_pipeline.cli import app
+from mnist_pipeline.cli.app import app
 from mnist_pipeline.evaluation import evaluate
 from mnist_pipeline.files import read_json, write_json
 from mnist_pipeline.registry import open_registry

@@ -23,7 +23,7 @@ import typer
 from pydantic import BaseModel
 from typer.testing import CliRunner
 
-from mnist_pipeline.cli import app
+from mnist_pipeline.cli.app import app
 from mnist_pipeline.cli.terminal import Terminal
 from mnist_pipeline.config import PRESETS, PipelineConfig
 from mnist_pipeline.errors import PipelineError

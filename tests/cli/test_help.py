@@ -9,7 +9,7 @@ import pytest
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from mnist_pipeline.cli import app
+from mnist_pipeline.cli.app import app
 
 
 def commands(command=None, path=()):
@@ -30,7 +30,7 @@ def test_help_of_every_command_says_what_it_does(path):
 def test_help_imports_nothing_heavy():
     code = (
         "import sys; sys.argv = ['mnist-pipeline', '--help']\n"
-        "from mnist_pipeline.cli import main\n"
+        "from mnist_pipeline.__main__ import main\n"
         "try: main()\n"
         "except SystemExit: pass\n"
         "heavy = {'tensorflow', 'keras', 'prefect', 'onnxruntime', 'onnx', 'matplotlib', 'numpy', 'PIL', 'pydantic'}\n"

@@ -5,7 +5,7 @@ import shutil
 
 from typer.testing import CliRunner
 
-from mnist_pipeline.cli import app
+from mnist_pipeline.cli.app import app
 
 
 def test_a_changed_file_is_an_error_and_named_in_the_one_object(small_workspace, tmp_path):

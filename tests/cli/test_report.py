@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from mnist_pipeline.cli import app
+from mnist_pipeline.cli.app import app
 from mnist_pipeline.config import PipelineConfig
 from mnist_pipeline.reporting import files
 from mnist_pipeline.runs.run import Run

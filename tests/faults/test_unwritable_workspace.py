@@ -16,7 +16,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from mnist_pipeline import steps
-from mnist_pipeline.cli import app
+from mnist_pipeline.cli.app import app
 from mnist_pipeline.config import FetchConfig, PipelineConfig, build_config
 from mnist_pipeline.data.dataset import Dataset
 from mnist_pipeline.data.fetch import fetch_dataset

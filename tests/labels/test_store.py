@@ -12,7 +12,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 from typer.testing import CliRunner
 
-from mnist_pipeline.cli import app
+from mnist_pipeline.cli.app import app
 from mnist_pipeline.config import FetchConfig
 from mnist_pipeline.data.fetch import fetch_dataset
 from mnist_pipeline.errors import UsageError

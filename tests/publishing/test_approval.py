@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from typer.testing import CliRunner
 
-from mnist_pipeline.cli import app
+from mnist_pipeline.cli.app import app
 from mnist_pipeline.errors import RegistryError
 from mnist_pipeline.publishing.explain import explain
 from tests.support.candidates import LENIENT

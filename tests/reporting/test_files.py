@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from mnist_pipeline.cli import app
+from mnist_pipeline.cli.app import app
 from mnist_pipeline.config import DEFAULT_PRESET, PipelineConfig
 from mnist_pipeline.data.dataset import Dataset
 from mnist_pipeline.errors import IntegrityError, UsageError

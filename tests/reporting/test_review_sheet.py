@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from mnist_pipeline.cli import app
+from mnist_pipeline.cli.app import app
 from mnist_pipeline.errors import UsageError
 from mnist_pipeline.labels.review import open_review
 from mnist_pipeline.labels.store import open_labels

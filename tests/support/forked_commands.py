@@ -19,7 +19,7 @@ prepare_environment()
 import flows.scoring, flows.training
 import matplotlib.backends.backend_agg, matplotlib.backends.backend_svg, matplotlib.figure
 import mnist_pipeline.registry, mnist_pipeline.steps
-from mnist_pipeline.cli import main
+from mnist_pipeline.__main__ import main
 from mnist_pipeline.export.backend import load_tf2onnx
 from mnist_pipeline.training.backend import load_keras
 from prefect.context import refresh_global_settings_context

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from mnist_pipeline.cli import app
+from mnist_pipeline.cli.app import app
 from mnist_pipeline.config import DEFAULT_PRESET, PRESETS
 from mnist_pipeline.config.presets import MEASURED
 from mnist_pipeline.training.architectures import build_model

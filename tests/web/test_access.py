@@ -6,7 +6,7 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
-from mnist_pipeline.cli import app
+from mnist_pipeline.cli.app import app
 from mnist_pipeline.web.security import Access, own_names
 from tests.support.served import served
 
@@ -86,7 +86,7 @@ def test_where_the_extra_is_missing_it_says_what_to_install(tmp_path):
     code = (
         "import sys; sys.modules['starlette'] = None\n"
         f"sys.argv = ['mnist-pipeline', 'serve', '--workspace', {str(tmp_path)!r}]\n"
-        "from mnist_pipeline.cli import main; main()"
+        "from mnist_pipeline.__main__ import main; main()"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 1

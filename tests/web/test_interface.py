@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from mnist_pipeline.cli import app
+from mnist_pipeline.cli.app import app
 from mnist_pipeline.web.server import listen
 from tests.support.served import served
 

@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from mnist_pipeline.cli import app
+from mnist_pipeline.cli.app import app
 from mnist_pipeline.labels.review import open_review
 from mnist_pipeline.labels.store import open_labels
 from mnist_pipeline.scoring.pictures import readable_picture
