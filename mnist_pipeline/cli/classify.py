@@ -1,10 +1,8 @@
 """One image, one answer on the terminal."""
 
-import gc
 import os
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,6 +12,7 @@ from mnist_pipeline import MAX_BYTES, MAX_PIXELS, PreprocessMode
 from mnist_pipeline.cli import options
 from mnist_pipeline.cli.blocks import bar, picture
 from mnist_pipeline.cli.options import WORKSPACE
+from mnist_pipeline.cli.process import no_collector
 from mnist_pipeline.cli.terminal import Terminal
 from mnist_pipeline.errors import UsageError
 
@@ -42,11 +41,12 @@ def classify(
 ) -> None:
     """Say which digit an image shows, how sure the model is, or why it shows no digit. For folders there is score."""
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     terminal: Terminal = ctx.obj
     # The configuration of `score` is not loaded: that would take a fifth of the time.
     if min_confidence is not None and not 0 <= min_confidence <= 1:
         raise UsageError(f"--min-confidence {min_confidence:g}: give a number from 0 to 1")
-    with _no_collector():
+    with no_collector():
         from mnist_pipeline.inference import Classifier
         from mnist_pipeline.registry.lookup import find_scoring_model
         from mnist_pipeline.rejection.rule import choose_threshold
@@ -63,16 +63,6 @@ def classify(
         terminal.note("error", "bold red", f"{reply.row['path']}: {reply.row['error']}")
     if unread:
         raise typer.Exit(1)
-
-
-@contextmanager
-def _no_collector() -> Iterator[None]:
-    """What is loaded in the block stays: to look through it for garbage would cost time and free nothing."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
 
 
 def _preprocessing(file: str, preprocess: PreprocessMode) -> "Preprocessing":

@@ -1,10 +1,13 @@
 """What a command needs of its process: an end in order, and a home."""
 
+import gc
 import os
 import signal
 import sys
 import tempfile
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from mnist_pipeline.errors import UsageError
@@ -86,6 +89,16 @@ def _interrupt() -> None:
         signal.raise_signal(number)
     else:
         signal.pthread_kill(threading.main_thread().ident or 0, number)  # a call that waits returns
+
+
+@contextmanager
+def no_collector() -> Iterator[None]:
+    """What is loaded in the block stays: to look through it for garbage would cost time and free nothing."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def stand_in_for_home() -> None:

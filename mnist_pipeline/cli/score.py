@@ -12,6 +12,7 @@ import typer
 
 from mnist_pipeline.cli import options
 from mnist_pipeline.cli.options import WORKSPACE
+from mnist_pipeline.cli.process import no_collector
 from mnist_pipeline.cli.terminal import Terminal
 from mnist_pipeline.errors import StoppedError, UsageError
 from mnist_pipeline.files import printable
@@ -66,6 +67,8 @@ def score(
     """Label every image of a folder: path, status, digit, confidence, error; one row an image, in sorted order."""
     # Looking for pydantic's plugins would read what every installed package says of itself.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    # This process multiplies no matrices; to start the threads for it takes as long as to load NumPy.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     terminal: Terminal = ctx.obj
     if output is None:
         raise UsageError("say where the rows go: --output FILE.csv, FILE.jsonl or FILE.parquet")
@@ -123,13 +126,14 @@ def _score_here(terminal: Terminal, request: _Request) -> "ScoreSummary":
     from mnist_pipeline.scoring.workers.start import start_forkserver
 
     start_forkserver()  # it loads while this process does
-    from mnist_pipeline.config import ScoreConfig, parse_config
-    from mnist_pipeline.registry.lookup import find_scoring_model
-    from mnist_pipeline.reporting.scoring import render_scoring_report
-    from mnist_pipeline.scoring.job import ScoringJob
-    from mnist_pipeline.scoring.score import score_job
+    with no_collector():
+        from mnist_pipeline.config import ScoreConfig, parse_config
+        from mnist_pipeline.registry.lookup import find_scoring_model
+        from mnist_pipeline.reporting.scoring import render_scoring_report
+        from mnist_pipeline.scoring.job import ScoringJob
+        from mnist_pipeline.scoring.score import score_job
 
-    config, model = parse_config(ScoreConfig, request.config), find_scoring_model(**request.model)
+        config, model = parse_config(ScoreConfig, request.config), find_scoring_model(**request.model)
     job = ScoringJob.of(config, request.location, model, request.output, request.report, request.review)
     with _names(request.files_from) as names, terminal.progress() as report_progress:
         return score_job(job, names, report_progress, render_scoring_report)
