@@ -125,8 +125,7 @@ class Rows:
         numbers, images = numbers[untouched], images[untouched]
         if len(numbers):
             self.asked = True
-            batch = BATCH if self.model.provider == CPU else len(images)
-            probabilities = self.model.probabilities(images, batch_size=batch)
+            probabilities = self.model.probabilities(images, batch_size=self._batch(images))
             self.rows["probabilities"][numbers] = probabilities
             self._ask_about_novelty(numbers, images, probabilities)
 
@@ -140,8 +139,12 @@ class Rows:
         sure = limits.sure if self.preprocessing.mode != "resize" else np.inf
         doubtful = probabilities.max(axis=1) < sure
         if doubtful.any():
-            novelty = self.model.answers(images[doubtful], batch_size=int(doubtful.sum())).novelty
+            asked = images[doubtful]
+            novelty = self.model.answers(asked, batch_size=self._batch(asked)).novelty
             self.rows["novelty"][numbers[doubtful]] = -np.inf if novelty is None else novelty
+
+    def _batch(self, images: NDArray[np.uint8]) -> int:
+        return BATCH if self.model.provider == CPU else len(images)
 
     def _hold(self, number: int, plane: Plane, data: bytes = b"") -> None:
         self._planes[number] = plane
