@@ -4,6 +4,8 @@ Here is only what every room shares, and what costs nothing to import: the form 
 models take and tell nothing else, and the few words that options are made of.
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final, Literal
 
 __version__ = "0.1.0"
@@ -30,3 +32,14 @@ MAX_PIXELS: Final = 100_000_000
 """Of the largest image that is decoded, where nothing else is said."""
 MAX_BYTES: Final = 256_000_000
 """Of the largest file that is read, where nothing else is said."""
+
+LEAN_ENVIRONMENT: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "OPENBLAS_NUM_THREADS": "1",
+        "OMP_NUM_THREADS": "1",
+        "MKL_NUM_THREADS": "1",
+        "PYDANTIC_DISABLE_PLUGINS": "__all__",
+    }
+)
+"""Variables of a process that is one for each core, or must start fast: threads of the numerical libraries would be in
+the way, and to look for plugins of pydantic is to read what every installed package says of itself."""

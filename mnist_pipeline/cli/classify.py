@@ -12,7 +12,7 @@ from mnist_pipeline import MAX_BYTES, MAX_PIXELS, PreprocessMode
 from mnist_pipeline.cli import options
 from mnist_pipeline.cli.blocks import bar, picture
 from mnist_pipeline.cli.options import WORKSPACE
-from mnist_pipeline.cli.process import no_collector
+from mnist_pipeline.cli.process import no_collector, start_lean
 from mnist_pipeline.cli.terminal import Terminal
 from mnist_pipeline.errors import UsageError
 
@@ -40,8 +40,7 @@ def classify(
     ] = True,
 ) -> None:
     """Say which digit an image shows, how sure the model is, or why it shows no digit. For folders there is score."""
-    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    start_lean()
     terminal: Terminal = ctx.obj
     # The configuration of `score` is not loaded: that would take a fifth of the time.
     if min_confidence is not None and not 0 <= min_confidence <= 1:

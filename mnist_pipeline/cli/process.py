@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from mnist_pipeline import LEAN_ENVIRONMENT
 from mnist_pipeline.errors import UsageError
 
 AGAIN_SECONDS = 0.05
@@ -27,7 +28,7 @@ def end_as_interrupted() -> None:
         if number is not None and signal.getsignal(number) is signal.SIG_DFL:  # nohup has switched SIGHUP off
             signal.signal(number, signal.default_int_handler)
     sys.unraisablehook = _interrupt_again
-    if hasattr(signal, "pthread_kill"):
+    if sys.platform != "win32":  # which takes sockets only
         _told.listen()
 
 
@@ -89,6 +90,12 @@ def _interrupt() -> None:
         signal.raise_signal(number)
     else:
         signal.pthread_kill(threading.main_thread().ident or 0, number)  # a call that waits returns
+
+
+def start_lean() -> None:
+    """Give the process `LEAN_ENVIRONMENT`, but for what the user has set otherwise."""
+    for name, value in LEAN_ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
 
 
 @contextmanager

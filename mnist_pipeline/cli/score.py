@@ -1,6 +1,5 @@
 """Batch scoring of images with a published model."""
 
-import os
 import sys
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ import typer
 
 from mnist_pipeline.cli import options
 from mnist_pipeline.cli.options import WORKSPACE
-from mnist_pipeline.cli.process import no_collector
+from mnist_pipeline.cli.process import no_collector, start_lean
 from mnist_pipeline.cli.terminal import Terminal
 from mnist_pipeline.errors import StoppedError, UsageError
 from mnist_pipeline.files import printable
@@ -65,10 +64,7 @@ def score(
     ] = None,
 ) -> None:
     """Label every image of a folder: path, status, digit, confidence, error; one row an image, in sorted order."""
-    # Looking for pydantic's plugins would read what every installed package says of itself.
-    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
-    # This process multiplies no matrices; to start the threads for it takes as long as to load NumPy.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    start_lean()
     terminal: Terminal = ctx.obj
     if output is None:
         raise UsageError("say where the rows go: --output FILE.csv, FILE.jsonl or FILE.parquet")

@@ -1,6 +1,5 @@
 """The page and the HTTP interface."""
 
-import os
 import webbrowser
 from contextlib import suppress
 from pathlib import Path
@@ -10,6 +9,7 @@ import typer
 
 from mnist_pipeline.cli import options
 from mnist_pipeline.cli.options import WORKSPACE
+from mnist_pipeline.cli.process import start_lean
 from mnist_pipeline.cli.terminal import Terminal
 from mnist_pipeline.errors import MissingExtraError, UsageError
 from mnist_pipeline.workspace import Workspace
@@ -64,7 +64,7 @@ def serve(
     labels: options.Labels = None,
 ) -> None:
     """Serve the page (draw, watch runs, see models, review) and the HTTP interface; on loopback, until Ctrl-C."""
-    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    start_lean()
     terminal: Terminal = ctx.obj
     _check_access(host, token, insecure=insecure)
     if images is not None and review is None:

@@ -18,6 +18,7 @@ from typing import IO, NamedTuple, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from mnist_pipeline import LEAN_ENVIRONMENT
 from mnist_pipeline.rejection.classes import Samples
 from mnist_pipeline.rejection.samples import draw_samples
 
@@ -28,8 +29,6 @@ BLOCK_ROWS = 480
 often: blocks of that size lose no remainder."""
 COMMAND = (sys.executable, "-P", "-m", __name__)
 """A process of its own, not a fork: the caller may have threads. -P: no module of the current folder."""
-ONE_THREAD = {"OPENCV_FOR_THREADS_NUM": "1", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-"""Environment of such a process: with a process for each core, threads would only be in the way."""
 CALLER_IS_GONE = 3
 
 
@@ -105,7 +104,7 @@ def _start(share: Share) -> "subprocess.Popen[bytes]":
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        env=os.environ | ONE_THREAD,
+        env={**os.environ, **LEAN_ENVIRONMENT, "OPENCV_FOR_THREADS_NUM": "1"},
     )
     stdin = cast("IO[bytes]", child.stdin)
     with suppress(OSError):  # it is dead, which is noticed when it is asked for its blocks

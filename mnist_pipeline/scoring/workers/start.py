@@ -18,23 +18,20 @@ from importlib.machinery import ModuleSpec
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 
+from mnist_pipeline import LEAN_ENVIRONMENT
+
 logger = logging.getLogger(__name__)
 
 METHOD = "forkserver" if sys.platform == "linux" else "spawn"
 """Elsewhere a fork of a process that has loaded numerical libraries is not safe, or there is none."""
 PRELOADED = "mnist_pipeline.scoring.workers.preload"
 ENVIRONMENT = {
-    # One process for each core: threads of the numerical libraries would only be in the way.
-    "OPENBLAS_NUM_THREADS": "1",
-    "OMP_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
+    **LEAN_ENVIRONMENT,
     # glibc: arrays that come and go with every shard stay in the process, not handed back and zeroed again.
     "MALLOC_MMAP_THRESHOLD_": str(16 << 20),
     "MALLOC_TRIM_THRESHOLD_": str(64 << 20),
     # A thread that waits for an object store needs no address space of its own, which is limited.
     "MALLOC_ARENA_MAX": "2",
-    # To look for plugins of pydantic is to read what every installed package says of itself.
-    "PYDANTIC_DISABLE_PLUGINS": "__all__",
     # No code from the current folder.
     "PYTHONSAFEPATH": "1",
 }
