@@ -62,6 +62,15 @@ def score_names(
     return ShardResults(tuple(names), rows.rows, rows.errors, model.provider if rows.asked else "")
 
 
+def score_one(name: bytes, preprocessing: Preprocessing, model: Model) -> "tuple[Item, Rows]":
+    """One image, as `score_names` does it: what was read, and its row."""
+    [item] = read_items([name], preprocessing, {})
+    rows = Rows(1, preprocessing, model)
+    rows.take(item)
+    rows.finish()
+    return item, rows
+
+
 @dataclass
 class Rows:
     """The rows of a shard as they come to be.

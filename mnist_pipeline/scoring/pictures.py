@@ -12,8 +12,8 @@ from mnist_pipeline.imaging.decoding import decode
 from mnist_pipeline.imaging.errors import ImageError
 from mnist_pipeline.imaging.formats import READ
 from mnist_pipeline.imaging.planes import Plane
-from mnist_pipeline.scoring.classify import Model, Rows
-from mnist_pipeline.scoring.items import Preprocessing, read_items
+from mnist_pipeline.scoring.classify import Model, score_one
+from mnist_pipeline.scoring.items import Preprocessing
 from mnist_pipeline.scoring.sources.reading import BytesReader
 
 THUMBNAIL = 96
@@ -44,10 +44,7 @@ def picture(name: bytes, preprocessing: Preprocessing, model: Model) -> dict[str
         data, _ = preprocessing.reader.read(name)
     except (ImageError, OSError):
         return {"original": "", "prepared": ""}
-    rows = Rows(1, preprocessing, model)
-    [item] = read_items([name], replace(preprocessing, reader=BytesReader(data, len(data))), {})
-    rows.take(item)
-    rows.finish()
+    item, rows = score_one(name, replace(preprocessing, reader=BytesReader(data, len(data))), model)
     if item.plane is None:
         return {"original": "", "prepared": ""}
     shown, prepared = _shown(data, item.plane, THUMBNAIL), Image.fromarray(rows.seen[0])

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from mnist_pipeline.rejection.answers import ERROR, ConfidenceThreshold
 from mnist_pipeline.rejection.rule import apply_threshold
-from mnist_pipeline.scoring.classify import Model, Rows
-from mnist_pipeline.scoring.items import Preprocessing, read_items
+from mnist_pipeline.scoring.classify import Model, score_one
+from mnist_pipeline.scoring.items import Preprocessing
 from mnist_pipeline.scoring.records import ROW
 from mnist_pipeline.scoring.writers import Batch, escape_path, open_sink
 
@@ -40,10 +40,7 @@ def classify_image(name: bytes, preprocessing: Preprocessing, model: Model, thre
         model: what to ask.
         threshold: below which an answer is ``no_digit``.
     """
-    [item] = read_items([name], preprocessing, {})
-    rows = Rows(1, preprocessing, model)
-    rows.take(item)
-    rows.finish()
+    _, rows = score_one(name, preprocessing, model)
     novelty = float(rows.rows["novelty"][0])
     row = as_row(Batch([escape_path(name)], apply_threshold(rows.rows, threshold), rows.errors))
     return Reply(row, novelty if np.isfinite(novelty) else None, rows.seen.get(0))
