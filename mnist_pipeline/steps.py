@@ -18,7 +18,8 @@ from mnist_pipeline.labels.collect import collect_own_images
 from mnist_pipeline.labels.sources import find_images
 from mnist_pipeline.labels.store import open_labels
 from mnist_pipeline.progress import ReportProgress, no_progress
-from mnist_pipeline.publishing.publish import Candidate, find_judged, open_registry_of, publish_model
+from mnist_pipeline.publishing.lineage import find_judged
+from mnist_pipeline.publishing.publish import Candidate, open_registry_of, publish_model
 from mnist_pipeline.publishing.summary import reused_from, summarise_release, summarise_unchanged
 from mnist_pipeline.registry import Measurement
 from mnist_pipeline.registry.author import current_user
@@ -184,7 +185,8 @@ def find_unchanged(
     config: PublishConfig, dataset: FetchedDataset, extra: ExtraImages | None, run: Run
 ) -> Summary | None:
     """End a run that has nothing to do, because what it would make was judged before; None where it has."""
-    judged = find_judged(config, dataset, extra, run)
+    registry = open_registry_of(config, run.workspace)
+    judged = find_judged(registry, config.model or dataset.name, dataset, extra, run)
     if judged is None:
         return None
     run.finish("unchanged")

@@ -10,7 +10,7 @@ from mnist_pipeline.files import read_json
 from mnist_pipeline.publishing.evidence import Pairs
 from mnist_pipeline.publishing.gate import Past
 from mnist_pipeline.registry import Change, History, Lineage, PublishedVersion, Registry, digest_of
-from mnist_pipeline.runs.artifacts import FetchedDataset, PublishedModel
+from mnist_pipeline.runs.artifacts import ExtraImages, FetchedDataset, PublishedModel
 from mnist_pipeline.runs.fingerprint import ONNXRUNTIME, code_digest, installed_version
 from mnist_pipeline.runs.run import Run, runs
 from mnist_pipeline.runs.wording import moment
@@ -76,7 +76,25 @@ def find_past(registry: Registry, model: str, version: str, evaluation: Evaluati
     )
 
 
-def judged_since_last_change(registry: Registry, model: str, workspace: Workspace) -> Iterator[str]:
+def find_judged(
+    registry: Registry, model: str, dataset: FetchedDataset, extra: ExtraImages | None, run: Run
+) -> tuple[PublishedVersion, str | None] | None:
+    """The version that a training now would make again, and the champion; None where something new could be said.
+
+    A training would make it again where it starts from the very data, config, code and packages. What was said of the
+    champion stands; so does what was said of another version since the last entry of the history.
+    """
+    images, digest = (extra.images, extra.digest) if extra else (0, None)
+    now = describe_lineage(dataset, run, extra_images=images, extra_images_digest=digest, parent=None)
+    champion = registry.champion(model)
+    for version in filter(None, [champion, *_judged_since_last_change(registry, model, run.workspace)]):
+        with suppress(RegistryError):  # it was pruned, or is another registry's
+            if registry.manifest(model, version).lineage.made_alike(now):
+                return registry.resolve(model, version), champion
+    return None
+
+
+def _judged_since_last_change(registry: Registry, model: str, workspace: Workspace) -> Iterator[str]:
     """Versions that runs of the workspace have judged and that nothing in the history came after, latest first."""
     changes = registry.history(model).changes
     for run in runs(workspace, mentioning=PublishedModel.step):

@@ -25,7 +25,6 @@ person's decision comes back by another one. Where another run moves the champio
 nothing is promoted (`RegistryError`), and the same command judges anew.
 """
 
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -34,18 +33,12 @@ import numpy as np
 
 from mnist_pipeline.config import PublishConfig
 from mnist_pipeline.data.dataset import Dataset
-from mnist_pipeline.errors import RegistryError
 from mnist_pipeline.evaluation.metrics import golden_rows
 from mnist_pipeline.evaluation.schema import Check, Comparison, Evaluation, Verdict
 from mnist_pipeline.files import write_json
 from mnist_pipeline.publishing.compare import compare_with_champion
 from mnist_pipeline.publishing.gate import is_sound, judge
-from mnist_pipeline.publishing.lineage import (
-    describe_lineage,
-    find_past,
-    find_withdrawal,
-    judged_since_last_change,
-)
+from mnist_pipeline.publishing.lineage import describe_lineage, find_past, find_withdrawal
 from mnist_pipeline.publishing.validate import TOLERANCE, validate_in_fresh_process
 from mnist_pipeline.registry import (
     CHAMPION,
@@ -141,25 +134,6 @@ def publish_model(config: PublishConfig, candidate: Candidate, run: Run) -> Rele
     outcome = trial.promote(version, verdict)
     champion = version.version if outcome == "promoted" else trial.parent
     return Release(outcome, version, champion, verdict, report)
-
-
-def find_judged(
-    config: PublishConfig, dataset: FetchedDataset, extra: ExtraImages | None, run: Run
-) -> tuple[PublishedVersion, str | None] | None:
-    """The version that a training now would make again, and the champion; None where something new could be said.
-
-    A training would make it again where it starts from the very data, config, code and packages. What was said of the
-    champion stands; so does what was said of another version since the last entry of the history.
-    """
-    registry, model = open_registry_of(config, run.workspace), config.model or dataset.name
-    images, digest = (extra.images, extra.digest) if extra else (0, None)
-    now = describe_lineage(dataset, run, extra_images=images, extra_images_digest=digest, parent=None)
-    champion = registry.champion(model)
-    for version in filter(None, [champion, *judged_since_last_change(registry, model, run.workspace)]):
-        with suppress(RegistryError):  # it was pruned, or is another registry's
-            if registry.manifest(model, version).lineage.made_alike(now):
-                return registry.resolve(model, version), champion
-    return None
 
 
 def open_registry_of(config: PublishConfig, workspace: Workspace) -> Registry:
