@@ -6,7 +6,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from mnist_pipeline.reporting import format as report_format
-from mnist_pipeline.runs.wording import moment
+from mnist_pipeline.runs.wording import moment, quantity
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -39,7 +39,7 @@ def environment(*, html: bool) -> "Environment":
         lstrip_blocks=True,
     )
     found.filters |= {name: getattr(report_format, name) for name in FORMATS}
-    found.filters["moment"] = moment
+    found.filters |= {"moment": moment, "quantity": quantity}
     return found
 
 
