@@ -83,7 +83,7 @@ def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, object]:
     fetch = FetchConfig(dataset="digits") if arguments.quick else FetchConfig(source=source)
     dataset = fetch_dataset(fetch, Workspace(folder))
     found: dict[str, object] = {
-        "card": "none: --quick" if arguments.quick else card(),
+        "card": "not asked: --quick" if arguments.quick else card(),
         "cpus": os.cpu_count(),
         "dataset": dataset.name,
         "training": training(dataset, arguments),
@@ -92,7 +92,9 @@ def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, object]:
     device = "cpu" if problem else "gpu"
     model = arguments.model or untrained_model(folder)
     if model is None:
-        return found | {"model": "none: TensorFlow, which exports one, is not the backend; name one with --model"}
+        return found | {
+            "model": "not measured: the backend is not TensorFlow, which exports one; name one with --model"
+        }
     images = np.asarray(Dataset.open(dataset.directory).test.images)
     files = 200 if arguments.quick else arguments.files
     return found | {
@@ -108,7 +110,7 @@ def card() -> str:
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[0]
     except (OSError, subprocess.CalledProcessError, IndexError) as error:
-        return f"none: {error}"
+        return f"unknown: {error}"
 
 
 def training(dataset: FetchedDataset, arguments: argparse.Namespace) -> dict[str, object]:

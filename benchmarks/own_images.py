@@ -20,8 +20,7 @@ import statistics
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from benchmarks.serving import server
 from mnist_pipeline import NO_DIGIT, steps
 from mnist_pipeline.config import PipelineConfig, build_config
 from mnist_pipeline.data.dataset import Dataset
@@ -127,7 +127,7 @@ class Trial:
         score = [*PROGRAM, "score", str(scans), "--model", str(model), "--output", str(output), "--overwrite"]
         subprocess.run(score, check=True, capture_output=True)
         asked = ["--review", str(output), "--review-count", str(self.count), "--labels", str(labels)]
-        with serving(["--model", str(model), *asked]) as url, chromium() as browser:
+        with server("--workers", "1", "--model", str(model), *asked) as url, chromium() as browser:
             answer(browser, url, {digest: image.label for digest, image in pool.items()})
 
 
@@ -165,18 +165,6 @@ def errors(found: OwnTest) -> dict[str, int]:
         "refused": found.digits_refused,
         "none_answered": found.no_digits - found.no_digits_refused,
     }
-
-
-@contextmanager
-def serving(words: Sequence[str]) -> Iterator[str]:
-    """The command ``serve`` as a process of its own; its address."""
-    command = [*PROGRAM, "serve", "--port", "0", "--workers", "1", "--json", *words]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout
-        try:
-            yield json.loads(process.stdout.readline())["url"]
-        finally:
-            process.terminate()
 
 
 def answer(browser: Browser, url: str, labels: Mapping[str, str]) -> None:

@@ -22,6 +22,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import cv2
 import numpy as np
@@ -31,7 +32,7 @@ from mnist_pipeline import MAX_PIXELS
 from mnist_pipeline.inference import Classifier
 from mnist_pipeline.registry.lookup import find_scoring_model
 from mnist_pipeline.rejection.rule import choose_threshold
-from mnist_pipeline.scoring.classify import Preprocessing
+from mnist_pipeline.scoring.items import Preprocessing
 from mnist_pipeline.scoring.single import classify_image
 from mnist_pipeline.scoring.sources.reading import BytesReader
 
@@ -50,9 +51,9 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("--clients", type=int, default=16)
     arguments = parser.parse_args(words)
     image = drawn()
-    with server(arguments.model, arguments.workspace) as address:
-        together, seconds, answered = ask(address, image, arguments.requests, arguments.clients)
-        alone, _, _ = ask(address, image, max(arguments.requests // 5, 1), 1)
+    with server("--model", arguments.model, "--workspace", str(arguments.workspace)) as url:
+        together, seconds, answered = ask(url, image, arguments.requests, arguments.clients)
+        alone, _, _ = ask(url, image, max(arguments.requests // 5, 1), 1)
     found = {
         "cpus": os.cpu_count(),
         "load before": os.getloadavg()[0],
@@ -80,25 +81,25 @@ def drawn() -> bytes:
 
 
 @contextmanager
-def server(model: str, workspace: Path) -> Iterator[tuple[str, int]]:
-    """The command `serve`; its host and port."""
-    words = ["serve", "--model", model, "--workspace", str(workspace), "--port", "0", "--json", "--quiet"]
-    with subprocess.Popen([sys.executable, "-P", "-m", "mnist_pipeline", *words], stdout=subprocess.PIPE) as process:
+def server(*words: str) -> Iterator[str]:
+    """The command `serve` as a process of its own; its address."""
+    command = [sys.executable, "-P", "-m", "mnist_pipeline", "serve", "--port", "0", "--json", "--quiet", *words]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         try:
             line = process.stdout.readline() if process.stdout else b""
             if not line:
                 raise SystemExit("the server does not start")
-            yield "127.0.0.1", int(json.loads(line)["url"].rstrip("/").rpartition(":")[2])
+            yield json.loads(line)["url"]
         finally:
             process.terminate()
 
 
-def ask(address: tuple[str, int], image: bytes, requests: int, clients: int) -> tuple[list[float], float, Counter[str]]:
+def ask(url: str, image: bytes, requests: int, clients: int) -> tuple[list[float], float, Counter[str]]:
     """Seconds of each request, of all together, and how often each status, or kind of failure, was the answer."""
     statuses: Counter[str] = Counter()
 
     def client(share: int) -> list[float]:
-        connection, found = HTTPConnection(*address, timeout=120), []
+        connection, found = HTTPConnection(urlsplit(url).netloc, timeout=120), []
         for _ in range(share):
             started = time.perf_counter()
             try:

@@ -19,6 +19,7 @@ import threading
 from collections import Counter
 from http.client import HTTPConnection
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from benchmarks.serving import server
 from mnist_pipeline.config import FetchConfig
@@ -30,6 +31,7 @@ LOOK = 0.1
 TRAINING = """
 import json, sys
 from pathlib import Path
+from urllib.parse import urlsplit
 from mnist_pipeline import steps
 from mnist_pipeline.config import build_config
 from mnist_pipeline.runs.run import Run
@@ -88,14 +90,14 @@ def watched(config: str, workspace: Workspace) -> dict[str, float]:
                 return
         [run] = new
         for path in (f"/runs/{run}", f"/runs/{run}/events"):
-            connection = HTTPConnection(*address, timeout=600)
+            connection = HTTPConnection(urlsplit(url).netloc, timeout=600)
             connection.request("GET", path)
             for line in connection.getresponse():
                 if line.startswith(b"data: [{"):
                     told["lines"] += len(json.loads(line.removeprefix(b"data: ")))
             connection.close()
 
-    with server("champion", workspace.root) as address:
+    with server("--workspace", str(workspace.root)) as url:
         watching = threading.Thread(target=watch)
         watching.start()
         try:

@@ -16,6 +16,6 @@ def test_every_request_is_counted_and_timed_beside_the_model_alone(small_workspa
 
 
 def test_what_is_not_answered_is_counted_as_such(small_workspace):
-    with serving.server("champion", small_workspace.root) as address:
-        _, _, statuses = serving.ask(address, b"no image", 7, 3)
+    with serving.server("--workspace", str(small_workspace.root)) as url:
+        _, _, statuses = serving.ask(url, b"no image", 7, 3)
     assert statuses == {"415": 7}
