@@ -423,17 +423,7 @@ def test_damaged_bytes_are_refused_or_still_a_model(data: st.DataObject) -> None
 
 def handle(path: Path) -> TrainedModel:
     """What names the archive, with the right digest: the attacker could write the record as well."""
-    return TrainedModel(
-        directory=path.parent,
-        files=TrainedModel.digests(path),
-        preset="codelab",
-        parameters=1,
-        device="cpu",
-        best_epochs=[1],
-        epochs=1,
-        validation_accuracy=None,
-        weights_sha256="0" * 64,
-    )
+    return linear_models.trained(path.parent, TrainedModel.digests(path))
 
 
 def small_model(*more: Any) -> Any:
