@@ -5,7 +5,7 @@ Fractions are in [0, 1]; rows count from the first test row.
 """
 
 from mnist_pipeline import UsedDevice
-from mnist_pipeline.rejection.schema import Rejection
+from mnist_pipeline.inference import AnswerLimits
 from mnist_pipeline.schema import Record
 
 
@@ -68,6 +68,16 @@ class CoveragePoint(Record):
     """Share of the images that are answered."""
     accuracy: float
     """Share of the answered that is right; 1 where none is answered."""
+
+
+class Rejection(Record):
+    """The limits of answers that the model file states, and what they do to test images."""
+
+    limits: AnswerLimits
+    false_reject_rate: float
+    """Share of the right answers to test images that the limits turn away."""
+    wrong_answers_kept: int
+    """Wrong answers to test images that they let through."""
 
 
 class Latency(Record):

@@ -18,11 +18,11 @@ from mnist_pipeline.evaluation.schema import (
     Interval,
     Latency,
     Mistake,
+    Rejection,
     ReliabilityBin,
     Verdict,
 )
 from mnist_pipeline.inference import AnswerLimits
-from mnist_pipeline.rejection.schema import Rejection
 from mnist_pipeline.reporting.inputs import ReportInputs, RunFacts, StepTime, shown_rows
 from mnist_pipeline.runs.parity import Parity
 from mnist_pipeline.runs.training_history import Batches, Epoch, Layer, TrainingHistory, TrainingSeconds
