@@ -22,6 +22,10 @@ MAIN = 0.25
 """Pieces of this share of the largest are part of what remains, when a line's place is judged."""
 MENDED = 7
 """Cuts of lines are mended over so many pixels."""
+THICKER = 1.5
+"""Where a line is by so many pixels thicker than elsewhere, a stroke lies along it ..."""
+STROKE = 0.35
+"""... that belongs to what remains, if it is so long, as a share of the height of what remains."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +125,8 @@ def _removable(lines: Grey, crossing: Grey, rest: Rest, *, underline: bool) -> G
     goes = np.zeros(len(stats), np.uint8)
     for number in range(1, len(stats)):
         goes[number] = _may_go(stats[number].tolist(), bool(crossed[number]), rest, width, underline=underline)
+        if goes[number] and _carries_stroke(lines & (labels == number), rest):
+            goes[number] = 0
     return np.asarray(lines & goes[labels], np.uint8)
 
 
@@ -134,6 +140,17 @@ def _may_go(line: list[int], crosses: bool, rest: Rest, width: int, *, underline
     below = underline and longer and middle >= rest.top + 0.85 * rest.height
     borders = ends_off == 1 or (crosses and length >= 0.8 * rest.length)
     return ends_off == 2 or below or (beyond and borders)
+
+
+def _carries_stroke(line: Grey, rest: Rest) -> bool:
+    """A stroke of what remains, such as the foot of a 2, lies along a line (uint8 [h, w], 0 or 1)."""
+    thickness = line.sum(axis=0)
+    beside = np.r_[thickness[: rest.start], thickness[rest.start + rest.length :]]
+    beside = beside[beside > 0]
+    if not beside.size:
+        return False
+    thicker = thickness[rest.start : rest.start + rest.length] >= np.median(beside) + THICKER
+    return bool(thicker.sum() > STROKE * rest.height)
 
 
 def _mended(strength: Grey, gone: Grey) -> Grey:

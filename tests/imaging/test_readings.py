@@ -201,6 +201,27 @@ def test_a_line_through_a_digit_stays(digits):
         assert all(width_of(r.image) > width_of(flat(on_paper(ink)).image) + 2 for r in readings(struck))
 
 
+def test_a_line_goes_but_for_the_stroke_that_lies_along_it(digits):
+    paper, below = np.zeros((210, 180), np.float32), 180
+    swan = [(90 + 35 * np.cos(angle), 70 - 35 * np.sin(angle)) for angle in np.linspace(np.pi, -0.5, 12)]
+    stem = with_lines(paper, (*swan, (50, below)), width=9)
+    whole = with_lines(stem, ((50, below), (130, below)), width=9)
+    ends = ((20, 20), (160, 20), (160, below), (20, below), (20, 20))
+    boxed = [
+        reading.image for reading in readings(on_paper(with_lines(whole, ends, width=4))) if reading.kind == "lines"
+    ]
+    assert boxed
+    for image in boxed:  # a 2 without its foot looks like a 7
+        assert likeness(image, flat(on_paper(whole)).image) > likeness(image, flat(on_paper(stem)).image)
+
+    for row in CLEAR:
+        ink = large(digits[row])
+        bottom, width = box(ink)[3], ink.shape[1]
+        standing = with_lines(ink, ((0, bottom), (width, bottom)), width=3)
+        alike, _ = best_likeness(on_paper(standing), flat(on_paper(ink)).image)
+        assert alike > 0.85, row
+
+
 def width_of(image: Plane) -> int:
     return int(np.ptp(np.flatnonzero((image > 40).any(axis=0))))
 
