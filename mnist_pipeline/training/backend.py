@@ -1,15 +1,22 @@
 """Keras, imported once, without the messages of its libraries on the user's terminal."""
 
 import os
+import sys
+import threading
 import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from importlib.abc import MetaPathFinder
 from typing import Any
 
 from mnist_pipeline.errors import MissingExtraError
 from mnist_pipeline.stderr import quiet_stderr
+
+UNUSED = frozenset({"jax", "matplotlib", "sklearn"})
+"""What TensorFlow and Keras import where it is installed, for parts of them that nothing here uses. It takes longer
+than a third of the time of their own import."""
 
 
 def load_keras() -> Any:
@@ -33,7 +40,7 @@ def _load() -> tuple[Any, float]:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # jax: grow, as TensorFlow is told to
     try:
-        with quiet_stderr():
+        with quiet_stderr(), _without(UNUSED - {os.environ["KERAS_BACKEND"]}):
             import keras
     except ImportError as error:
         raise MissingExtraError(f"training with KERAS_BACKEND={os.environ['KERAS_BACKEND']}", "train") from error
@@ -41,6 +48,29 @@ def _load() -> tuple[Any, float]:
     keras.config.set_floatx("float32")
     keras.config.set_image_data_format("channels_last")
     return keras, time.perf_counter() - started
+
+
+class _Absent(MetaPathFinder):
+    """Tells one thread that some packages are not installed; no other thread."""
+
+    def __init__(self, names: frozenset[str]) -> None:
+        self._names = names
+        self._thread = threading.get_ident()
+
+    def find_spec(self, fullname: str, *_: object) -> None:
+        if fullname in self._names and threading.get_ident() == self._thread:
+            raise ModuleNotFoundError(f"No module named {fullname!r}", name=fullname)
+
+
+@contextmanager
+def _without(names: frozenset[str]) -> Iterator[None]:
+    """Import as if these packages were not installed; what has been imported already, or is later, is as it is."""
+    absent = _Absent(names)
+    sys.meta_path.insert(0, absent)
+    try:
+        yield
+    finally:
+        sys.meta_path.remove(absent)
 
 
 @contextmanager
