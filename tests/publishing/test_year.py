@@ -43,6 +43,7 @@ class Year:
         test = Dataset.open(self.candidates.dataset.directory).test
         self._images = np.concatenate([test.images, np.stack([image for image, _ in self.own])])
         self._labels = np.concatenate([test.labels, [label for _, label in self.own]]).astype(np.int64)
+        self._to_weights = np.linalg.pinv(self._images.reshape(-1, 784) / 255)
         self._test = len(test)
         self._q = self.rng.beta(1.3, 1.6, HARD)
         self._places = self.rng.permutation(self._test)[:HARD]
@@ -56,8 +57,7 @@ class Year:
         answers[wrong] = (answers[wrong] + 1) % 10
         mistaken = self._test + self.rng.permutation(len(self.own))[:own_wrong]
         answers[mistaken] = (answers[mistaken] + 1) % 10
-        pixels = self._images.reshape(-1, 784) / 255
-        weights = np.linalg.lstsq(pixels, np.eye(10)[answers] * SURE, rcond=None)[0].astype(np.float32)
+        weights = (self._to_weights @ np.eye(10)[answers] * SURE).astype(np.float32)
         return self.candidates.stand(weights, seed=len(self.weeks), gate=GATE, extra=self.extra)
 
     def run_on_shuffled_labels(self) -> Run:

@@ -1,5 +1,6 @@
 """Softmax regression in NumPy, as an ONNX model of the contract: it learns real digits in a second."""
 
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +19,14 @@ Weights = NDArray[np.float32]
 
 
 def fit(images: NDArray[np.uint8], labels: NDArray[np.uint8], steps: int) -> Weights:
-    """float32 [784, 10]: so many steps of plain gradient descent from zero."""
-    pixels, truth = images.reshape(-1, 784) / 255.0, np.eye(10)[labels]
+    """float32 [784, 10]: so many steps of plain gradient descent from zero; the same ones are fitted once a process."""
+    return _fit(images.tobytes(), labels.tobytes(), steps).copy()
+
+
+@cache
+def _fit(images: bytes, labels: bytes, steps: int) -> Weights:
+    pixels = np.frombuffer(images, np.uint8).reshape(-1, 784) / 255.0
+    truth = np.eye(10)[np.frombuffer(labels, np.uint8)]
     weights = np.zeros((784, 10))
     for _ in range(steps):
         weights += 0.3 * pixels.T @ (truth - softmax(pixels @ weights)) / len(pixels)
