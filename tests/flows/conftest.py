@@ -100,29 +100,33 @@ def finished(request, tmp_path_factory) -> tuple[Path, dict]:
     return made / "workspace", json.loads((made / "summary.json").read_text())
 
 
-@pytest.fixture(scope="session")
-def begun(finished, tmp_path_factory) -> Path:
-    """A workspace that has the dataset and the network that knows what is no digit, and nothing else.
-
-    That network is the same for every training on the dataset, and takes the longest.
-    """
-    workspace = tmp_path_factory.mktemp("begun") / "workspace"
+def copy_with(finished: tuple[Path, dict], steps: list[str], workspace: Path) -> Path:
+    """A workspace whose only run has failed after these steps of the finished one, and which has published nothing."""
     source, name = finished[0], finished[1]["run_id"]
     shutil.copytree(source / "datasets", workspace / "datasets")
+    record = json.loads((source / "runs" / name / "run.json").read_text())
+    kept = {step: record["steps"][step] for step in steps}
     run = workspace / "runs" / name
     run.mkdir(parents=True)
-    for file in ("config.json", "novelty.keras", "novelty.json"):
+    for file in ("config.json", *(file for step in steps[1:] for file in kept[step]["output"]["files"])):
         shutil.copy(source / "runs" / name / file, run)
-    record = json.loads((source / "runs" / name / "run.json").read_text())
-    kept = {step: record["steps"][step] for step in ("fetch", "novelty")}
     (run / "run.json").write_text(json.dumps(record | {"status": "failed", "steps": kept}))
     return workspace
 
 
 @pytest.fixture
-def place(begun, tmp_path) -> Path:
-    """A copy of the workspace that was begun."""
-    return Path(shutil.copytree(begun, tmp_path / "workspace"))
+def place(finished, tmp_path) -> Path:
+    """A workspace that has the dataset and the network that knows what is no digit, and nothing else.
+
+    That network is the same for every training on the dataset, and takes the longest.
+    """
+    return copy_with(finished, ["fetch", "novelty"], tmp_path / "workspace")
+
+
+@pytest.fixture
+def evaluated(finished, tmp_path) -> Path:
+    """A workspace that has everything up to the gate, for the configuration of the finished run."""
+    return copy_with(finished, STEPS[:-1], tmp_path / "workspace")
 
 
 def kill(process: subprocess.Popen) -> None:

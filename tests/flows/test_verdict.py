@@ -22,12 +22,12 @@ def sink():
     service.close()
 
 
-def test_what_is_said_of_a_run_is_true_whatever_happened_before(prefect, sink, place):
+def test_what_is_said_of_a_run_is_true_whatever_happened_before(prefect, sink, evaluated):
     told = replace(prefect, environment=prefect.environment | {"MNIST_PIPELINE_NOTIFY_URL": sink.url})
-    abandoned = place / "runs" / ".checkpoints" / "abandoned"
+    abandoned = evaluated / "runs" / ".checkpoints" / "abandoned"
     abandoned.mkdir(parents=True)
     os.utime(abandoned, (time.time() - 40 * 86_400,) * 2)
-    place = ["--workspace", str(place)]
+    place = ["--workspace", str(evaluated)]
 
     def state() -> str:
         """What Prefect shows of the latest run."""
@@ -35,7 +35,7 @@ def test_what_is_said_of_a_run_is_true_whatever_happened_before(prefect, sink, p
         return found["type"] + " " + found["message"]
 
     first = told.run("run-all", *WORSE, *place)
-    second = told.run("run-all", *BETTER, *place)
+    second = told.run("run-all", *BETTER, *place)  # what was evaluated already
     assert [s["status"] for s in (first, second)] == ["promoted", "promoted"]
     assert first["accuracy"] < second["accuracy"]
     assert not abandoned.exists()
