@@ -1,7 +1,7 @@
 """Samples drawn by several processes: the same, however many they are.
 
 The rows are cut into blocks, each with random numbers of its own, so that nothing depends on who draws a block. Each
-process draws every n-th block and sends them back together.
+process draws every n-th block and sends them back one by one.
 
     python -P -m mnist_pipeline.rejection.blocks     reads a pickled `Share`, writes its pickled blocks
 """
@@ -12,6 +12,7 @@ import pickle
 import subprocess
 import sys
 import threading
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import IO, NamedTuple, cast
 
@@ -47,15 +48,20 @@ class Share(NamedTuple):
     seed: int
     blocks: dict[int, int]
 
-    def draw(self) -> dict[int, Samples]:
-        """Number of a block -> its samples."""
-        return {
-            number: draw_samples(self.images, self.labels, rows, np.random.default_rng((self.seed, number)))
-            for number, rows in self.blocks.items()
-        }
+    def draw(self) -> Iterator[tuple[int, Samples]]:
+        """Number of a block, and its samples."""
+        for number, rows in self.blocks.items():
+            yield number, draw_samples(self.images, self.labels, rows, np.random.default_rng((self.seed, number)))
 
 
-def draw_blocks(images: NDArray[np.uint8], labels: NDArray[np.uint8], rows: int, seed: int, processes: int) -> Samples:
+def draw_blocks(
+    images: NDArray[np.uint8],
+    labels: NDArray[np.uint8],
+    rows: int,
+    seed: int,
+    processes: int,
+    report: Callable[[int], None] = lambda _: None,
+) -> Samples:
     """`draw_samples` of blocks of ``rows``, in their order; the same for the same ``seed``, whatever ``processes``.
 
     What a process does not bring back, because it was killed or could not be started, is drawn here.
@@ -66,6 +72,7 @@ def draw_blocks(images: NDArray[np.uint8], labels: NDArray[np.uint8], rows: int,
         rows: how many of them are shown as they are.
         seed: of the random numbers.
         processes: how many draw, where there are as many blocks; with one, this process does.
+        report: is told after each block how many of the rows are done.
 
     Raises:
         MissingExtraError: the stroke fonts are not installed.
@@ -73,29 +80,43 @@ def draw_blocks(images: NDArray[np.uint8], labels: NDArray[np.uint8], rows: int,
     sizes = [len(part) for part in np.array_split(np.arange(rows), max(1, rows // BLOCK_ROWS))]
     whole = Share(np.asarray(images), np.asarray(labels), seed, dict(enumerate(sizes)))
     drawn: dict[int, Samples] = {}
-    if min(processes, len(sizes)) > 1:
-        numbers = [range(first, len(sizes), processes) for first in range(min(processes, len(sizes)))]
-        drawn = _draw_elsewhere([whole._replace(blocks={n: sizes[n] for n in some}) for some in numbers])
-    drawn |= whole._replace(blocks={n: size for n, size in whole.blocks.items() if n not in drawn}).draw()
-    return Samples(*(np.concatenate(one) for one in zip(*(drawn[n] for n in range(len(sizes))), strict=True)))
+    for number, samples in _draw(whole, min(processes, len(sizes))):
+        drawn[number] = samples
+        report(sum(sizes[number] for number in drawn))
+    return Samples(*(np.concatenate(one) for one in zip(*(drawn[number] for number in whole.blocks), strict=True)))
 
 
-def _draw_elsewhere(shares: list[Share]) -> dict[int, Samples]:
-    """The blocks of those shares that a process of their own brought back."""
-    children: list[subprocess.Popen[bytes]] = []
-    drawn: dict[int, Samples] = {}
+def _draw(whole: Share, processes: int) -> Iterator[tuple[int, Samples]]:
+    """Each block once: by processes of their own, where there are several, and here what those did not bring back."""
+    missing = dict(whole.blocks)
+    if processes > 1:
+        for number, samples in _draw_elsewhere(whole, processes):
+            del missing[number]
+            yield number, samples
+    yield from whole._replace(blocks=missing).draw()
+
+
+def _draw_elsewhere(whole: Share, processes: int) -> Iterator[tuple[int, Samples]]:
+    """The blocks that so many processes bring back, taken in turns."""
+    children: dict[int, subprocess.Popen[bytes]] = {}
     try:
-        for share in shares:
+        for first in range(processes):
+            blocks = {number: rows for number, rows in whole.blocks.items() if number % processes == first}
             with suppress(OSError):
-                children.append(_start(share))
-        for child in children:
-            drawn |= _receive(child)
+                children[first] = _start(whole._replace(blocks=blocks))
+        alive = dict(children)
+        for number in whole.blocks:
+            child = alive.get(number % processes)
+            block = None if child is None else _receive(child)
+            if block is None:
+                alive.pop(number % processes, None)
+            else:
+                yield block
     finally:
-        for child in children:
+        for child in children.values():
             child.kill()
             with suppress(OSError), child:
                 pass  # wait for its end, and close its pipes
-    return drawn
 
 
 def _start(share: Share) -> "subprocess.Popen[bytes]":
@@ -113,21 +134,23 @@ def _start(share: Share) -> "subprocess.Popen[bytes]":
     return child
 
 
-def _receive(child: "subprocess.Popen[bytes]") -> dict[int, Samples]:
+def _receive(child: "subprocess.Popen[bytes]") -> tuple[int, Samples] | None:
+    """Its next block; None where it ended early."""
     try:
-        found: dict[int, Samples] = pickle.load(cast("IO[bytes]", child.stdout))  # noqa: S301 - written by this very module
+        block: tuple[int, Samples] = pickle.load(cast("IO[bytes]", child.stdout))  # noqa: S301 - written by this very module
     except (OSError, EOFError, pickle.UnpicklingError):
         logger.warning("a process that drew pictures ended early (exit code %s): drawing its share here", child.wait())
-        return {}
-    return found
+        return None
+    return block
 
 
 def _main() -> None:
     """Draw the share that standard input brings; end when whoever wants it is gone."""
     share: Share = pickle.load(sys.stdin.buffer)  # noqa: S301 - written by this very module
     threading.Thread(target=_end_with_caller, daemon=True).start()
-    pickle.dump(share.draw(), sys.stdout.buffer)
-    sys.stdout.buffer.flush()
+    for block in share.draw():
+        pickle.dump(block, sys.stdout.buffer)
+        sys.stdout.buffer.flush()
 
 
 def _end_with_caller() -> None:

@@ -49,6 +49,8 @@ FILTERS = 64
 DROPOUT = 0.3
 CHANGES = AugmentationConfig(rotation=6, shift=1, zoom=0.06, shear=3)
 """Of every picture, in every epoch others."""
+DRAWING = 0.25
+"""Share of the time in which the pictures are drawn, about."""
 AT_ONCE = 4_000
 """Pictures that are changed at once."""
 DIGITS_LAYER, NONE_LAYER, DROPOUT_LAYER = "digits", "none", "dropout"
@@ -69,7 +71,11 @@ def train_novelty(
     started = time.perf_counter()
     rows = Dataset.open(dataset.directory).rows_never_held_out
     shown = min(MOST_ROWS, len(rows) // 2)
-    samples = draw_blocks(rows.images, rows.labels, shown, SEED, usable_cpus())
+
+    def tell(done: int) -> None:
+        report_progress(Progress("novelty, pictures", done, shown, "rows", overall=DRAWING * done / shown))
+
+    samples = draw_blocks(rows.images, rows.labels, shown, SEED, usable_cpus(), tell)
     drawn = time.perf_counter()
     with _clear_errors(checkpoints):
         model = _fit(samples, checkpoints / "novelty.npz", report_progress)
@@ -107,7 +113,7 @@ def _fit(samples: Samples, checkpoint: Path, report_progress: ReportProgress) ->
                     steps,
                     "batches",
                     {name: float(value) for name, value in logs.items()},
-                    overall=(epoch + (batch + 1) / steps) / EPOCHS,
+                    overall=DRAWING + (1 - DRAWING) * (epoch + (batch + 1) / steps) / EPOCHS,
                 )
             )
         )

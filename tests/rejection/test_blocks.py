@@ -40,10 +40,12 @@ def alone(train, small):
 def test_any_number_of_processes_draws_the_same(train, alone, processes, monkeypatch):
     def none_here(share):
         assert not share.blocks, "drawn here, and not by a process of its own"
-        return {}
+        return iter(())
 
     monkeypatch.setattr(blocks.Share, "draw", none_here)
-    drawn = blocks.draw_blocks(train.images, train.labels, ROWS, SEED, processes)
+    told = []
+    drawn = blocks.draw_blocks(train.images, train.labels, ROWS, SEED, processes, told.append)
+    assert told == [25, 50, 75, 100]
     assert np.array_equal(drawn.images, alone.images)
     assert np.array_equal(drawn.classes, alone.classes)
 
@@ -70,6 +72,29 @@ def test_what_a_process_does_not_bring_back_is_drawn_here(train, alone, command,
     assert np.array_equal(drawn.images, alone.images)
     assert np.array_equal(drawn.classes, alone.classes)
     assert ("exit code -9" in caplog.text) == (command == "kill")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL there")
+def test_what_a_process_brought_back_before_it_was_killed_is_not_drawn_again(train, alone, monkeypatch):
+    children, start, here = [], blocks._start, []
+
+    def note(share):
+        children.append(start(share))
+        return children[-1]
+
+    def noted(share):
+        here.extend(share.blocks)
+        return draw(share)
+
+    draw = blocks.Share.draw
+    monkeypatch.setattr(blocks, "_start", note)
+    monkeypatch.setattr(blocks.Share, "draw", noted)
+    drawn = blocks.draw_blocks(
+        train.images, train.labels, ROWS, SEED, processes=2, report=lambda rows: rows == 25 and children[0].kill()
+    )
+    assert 0 not in here
+    assert not {1, 3} & set(here)
+    assert np.array_equal(drawn.images, alone.images)
 
 
 def test_a_process_ends_when_its_caller_is_gone(train):
