@@ -6,6 +6,9 @@ import sys
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from typer.testing import CliRunner
+
+from mnist_pipeline.cli.app import app
 from mnist_pipeline.config import PipelineConfig
 from mnist_pipeline.runs.artifacts import ExportedModel
 from mnist_pipeline.runs.run import Run
@@ -15,16 +18,16 @@ GOOD, BETTER = 20, 60
 
 
 def command(*arguments: str, code: int = 0) -> str:
-    done = subprocess.run(
-        [sys.executable, "-P", "-m", "mnist_pipeline", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == code, done.stderr
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == code, done.stderr
     assert "Traceback" not in done.stderr
     return done.stdout
+
+
+def elsewhere(*arguments: str) -> str:
+    """What the command says in a process of its own."""
+    command = [sys.executable, "-P", "-m", "mnist_pipeline", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=True).stdout
 
 
 def test_publishing_again_tells_who_is_champion_today(candidates):
@@ -68,8 +71,8 @@ def test_a_run_whose_process_is_gone_was_interrupted(candidates):
 
     def statuses() -> list[str]:
         place = ["--workspace", str(candidates.workspace.root)]
-        listed = json.loads(command("runs", "list", *place, "--json"))["runs"]
-        shown = [json.loads(command("runs", "show", row["run"], *place, "--json")) for row in listed]
+        listed = json.loads(elsewhere("runs", "list", *place, "--json"))["runs"]
+        shown = [json.loads(elsewhere("runs", "show", row["run"], *place, "--json")) for row in listed]
         assert [row["status"] for row in listed] == [one["status"] for one in shown]
         return [row["status"] for row in listed]
 
