@@ -17,6 +17,7 @@ from prefect.server.schemas.schedules import CronSchedule
 
 from flows.deployments import find_file
 from tests.flows.conftest import SMALL, STEPS, Prefect, clean_environment
+from tests.support.forked_commands import ForkedCommands
 
 
 @dataclass(frozen=True)
@@ -31,17 +32,17 @@ class Alone:
         return self.command.run("run-all", *SMALL, "--workspace", str(self.workspace), code=code)
 
 
-def begin(folder: Path) -> Alone:
-    command = Prefect("", clean_environment() | {"PREFECT_HOME": str(folder / "prefect")})
+def begin(folder: Path, forks: ForkedCommands) -> Alone:
+    command = Prefect("", clean_environment() | {"PREFECT_HOME": str(folder / "prefect")}, forks)
     (folder / "prefect").mkdir()
     return Alone(command, folder / "prefect", folder / "workspace")
 
 
 @pytest.fixture
-def alone(prefect, finished, tmp_path) -> Alone:
+def alone(prefect, forks, finished, tmp_path) -> Alone:
     """A copy of the finished workspace and of the database that knows of that run; a test may damage both."""
     shutil.copytree(finished[0], tmp_path / "workspace")
-    found = begin(tmp_path)
+    found = begin(tmp_path, forks)
     original = Path(prefect.environment["PREFECT_HOME"]) / "prefect.db"
     with closing(sqlite3.connect(original)) as source, closing(sqlite3.connect(found.home / "prefect.db")) as copy:
         source.backup(copy)
@@ -66,8 +67,8 @@ def test_a_damaged_database_is_one_clear_line_and_stays_for_repair(alone):
     assert (alone.home / "prefect.db").read_bytes().startswith(b"this is no database")
 
 
-def test_a_database_of_another_version_of_prefect_is_one_clear_line(tmp_path):
-    alone = begin(tmp_path)
+def test_a_database_of_another_version_of_prefect_is_one_clear_line(forks, tmp_path):
+    alone = begin(tmp_path, forks)
     with closing(sqlite3.connect(alone.home / "prefect.db")) as database:
         database.execute("CREATE TABLE alembic_version (version_num VARCHAR(32))")
         database.execute("INSERT INTO alembic_version VALUES ('f000000000ff')")
@@ -77,8 +78,8 @@ def test_a_database_of_another_version_of_prefect_is_one_clear_line(tmp_path):
     assert "f000000000ff" in failed["error"]
 
 
-def test_a_database_that_somebody_keeps_is_one_clear_line(tmp_path):
-    alone = begin(tmp_path)
+def test_a_database_that_somebody_keeps_is_one_clear_line(forks, tmp_path):
+    alone = begin(tmp_path, forks)
     impatient = alone.command.environment | {"PREFECT_SERVER_DATABASE_TIMEOUT": "1"}
     with closing(sqlite3.connect(alone.home / "prefect.db", isolation_level=None)) as held:
         held.execute("BEGIN EXCLUSIVE")

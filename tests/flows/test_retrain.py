@@ -130,9 +130,9 @@ def test_a_command_tells_as_a_deployment_does(prefect, workspace):
 
 
 def test_a_notification_that_cannot_be_sent_changes_nothing(prefect, finished, workspace):
-    told = replace(prefect, environment=prefect.environment | {"MNIST_PIPELINE_NOTIFY_URL": "json://127.0.0.1:1/"})
-    process = told.start("run-all", *SMALL, "--workspace", str(workspace), "--set", "publishing.model=other")
-    out, errors = process.communicate(timeout=300)
-    assert process.returncode == 0, errors
-    assert f"promoted: other {finished[1]['version']}" in out
-    assert "warning: the notification could not be sent" in errors
+    environment = prefect.environment | {"MNIST_PIPELINE_NOTIFY_URL": "json://127.0.0.1:1/"}
+    arguments = ["run-all", *SMALL, "--workspace", str(workspace), "--set", "publishing.model=other"]
+    done = prefect.forks.run(arguments, environment)
+    assert done.returncode == 0, done.stderr
+    assert f"promoted: other {finished[1]['version']}" in done.stdout
+    assert "warning: the notification could not be sent" in done.stderr

@@ -14,6 +14,7 @@ import pytest
 from mnist_pipeline.config import AugmentationConfig, TrainConfig
 from mnist_pipeline.training.checkpoint import Checkpoint, CheckpointStore, remove_abandoned
 from mnist_pipeline.training.training_log import TrainingLog
+from tests.training.conftest import SMALL
 
 WORKER = Path(__file__).with_name("worker.py")
 # Everything that has a state: moments of two kinds, a schedule, augmentation, dropout, statistics, averages, members.
@@ -65,7 +66,7 @@ def test_a_killed_training_ends_with_the_weights_of_an_undisturbed_one(train, di
 
 
 def test_what_was_fitted_before_a_kill_counts_towards_the_time_limit(train, digits_dataset, tmp_path):
-    config = CONFIG.model_copy(update={"members": 1, "epochs": 1_000})
+    config = SMALL.model_copy(update={"train_rows": 300, "batch_size": 16, "epochs": 1_000})
     child = start(config, digits_dataset, tmp_path / "run", tmp_path / "checkpoints")
     next(line for line in child.stdout if line.endswith("whole\n"))
     child.kill()
