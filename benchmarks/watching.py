@@ -31,7 +31,6 @@ LOOK = 0.1
 TRAINING = """
 import json, sys
 from pathlib import Path
-from urllib.parse import urlsplit
 from mnist_pipeline import steps
 from mnist_pipeline.config import build_config
 from mnist_pipeline.runs.run import Run
