@@ -124,9 +124,8 @@ def _removable(lines: Grey, crossing: Grey, rest: Rest, *, underline: bool) -> G
     crossed = np.bincount(labels[cv2.dilate(crossing, np.ones((5, 5), np.uint8)) > 0], minlength=len(stats)) > 0
     goes = np.zeros(len(stats), np.uint8)
     for number in range(1, len(stats)):
-        goes[number] = _may_go(stats[number].tolist(), bool(crossed[number]), rest, width, underline=underline)
-        if goes[number] and _carries_stroke(lines & (labels == number), rest):
-            goes[number] = 0
+        may_go = _may_go(stats[number].tolist(), bool(crossed[number]), rest, width, underline=underline)
+        goes[number] = may_go and not _carries_stroke(lines & (labels == number), rest)
     return np.asarray(lines & goes[labels], np.uint8)
 
 

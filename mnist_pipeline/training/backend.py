@@ -15,8 +15,8 @@ from mnist_pipeline.errors import MissingExtraError
 from mnist_pipeline.stderr import quiet_stderr
 
 UNUSED = frozenset({"jax", "matplotlib", "sklearn"})
-"""What TensorFlow and Keras import where it is installed, for parts of them that nothing here uses. It takes longer
-than a third of the time of their own import."""
+"""What TensorFlow and Keras import where it is installed, for parts of them that nothing here uses. That would be more
+than a third of the time of the whole import."""
 
 
 def load_keras() -> Any:
