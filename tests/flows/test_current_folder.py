@@ -27,25 +27,25 @@ def here(tmp_path) -> Path:
     return folder
 
 
-def test_no_command_imports_what_lies_in_the_current_folder(prefect, evaluated, here, tmp_path):
-    test = Dataset.open(next((evaluated / "datasets").glob("digits-*"))).test
+def test_no_command_imports_what_lies_in_the_current_folder(prefect, place, here, tmp_path):
+    test = Dataset.open(next((place / "datasets").glob("digits-*"))).test
     (tmp_path / "images").mkdir()
     for row in range(3):
         Image.fromarray(np.asarray(test.images[row])).save(tmp_path / "images" / f"{row}.png")
     score = ["score", str(tmp_path / "images"), "--output", str(tmp_path / "rows.csv"), "--workers", "2"]
     for arguments in (
-        # A version is published, which another process validates.
+        # A version is trained and published, which another process validates.
         ["run-all", *SMALL],
         score,
         ["models", "verify"],
         ["runs", "list"],
         ["report"],
-        ["doctor", "--dataset", "digits"],  # which imports what trains and exports
+        ["doctor", "--dataset", "digits"],
         ["deploy", "--help"],
     ):
         command = [sys.executable, "-m", "mnist_pipeline", *arguments]
         if "--help" not in arguments:
-            command += ["--workspace", str(evaluated)]
+            command += ["--workspace", str(place)]
         done = subprocess.run(
             command, cwd=here, env=prefect.environment, capture_output=True, text=True, timeout=240, check=False
         )

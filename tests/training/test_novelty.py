@@ -8,7 +8,6 @@ import pytest
 
 from mnist_pipeline.data.dataset import Dataset, to_model_input
 from mnist_pipeline.rejection import negatives
-from mnist_pipeline.rejection.blocks import draw_blocks
 from mnist_pipeline.rejection.samples import NONE, draw_samples
 from mnist_pipeline.training import novelty
 from mnist_pipeline.training.backend import load_keras
@@ -19,17 +18,10 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:Depreca
 
 @pytest.fixture(scope="module")
 def small():
-    """Few rows and epochs, and pictures that are drawn once for all trainings: seconds."""
-    drawn = []
-
-    def draw(*arguments):
-        drawn.extend([] if drawn else [draw_blocks(*arguments)])
-        return drawn[0]
-
+    """Few rows and epochs: seconds."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(novelty, "MOST_ROWS", 240)
         patch.setattr(novelty, "EPOCHS", 4)
-        patch.setattr(novelty, "draw_blocks", draw)
         yield
 
 
@@ -78,10 +70,10 @@ def test_an_interrupted_training_ends_with_the_same_weights(trained, digits_data
     with pytest.raises(Killed):
         novelty.train_novelty(digits_dataset, run, checkpoints, kill_in_third_epoch)
     assert not run.novelty_keras.exists()
-    epochs = []
-    resumed = novelty.train_novelty(digits_dataset, run, checkpoints, lambda progress: epochs.append(progress.activity))
+    told = []
+    resumed = novelty.train_novelty(digits_dataset, run, checkpoints, lambda progress: told.append(progress.activity))
     assert resumed.weights_sha256 == whole.weights_sha256
-    assert {activity for activity in epochs if "epoch" in activity} == {"novelty, epoch 3/4", "novelty, epoch 4/4"}
+    assert list(dict.fromkeys(told)) == ["novelty, pictures", "novelty, epoch 3/4", "novelty, epoch 4/4"]
 
 
 @pytest.mark.usefixtures("small")
