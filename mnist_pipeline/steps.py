@@ -2,8 +2,8 @@
 
 Each step takes a frozen config, the handles of what it reads and the run that it belongs to,
 and returns a frozen handle. No step knows the next one. A step whose config, inputs, code and
-packages are those of an earlier run is not done again (`runs.Run.once`); but for the last one:
-what is to be said of a candidate depends on today's champion, so every run judges its own (`publishing`).
+packages are those of an earlier run is not done again (`runs.Run.once`). What is to be said of a candidate depends on
+today's champion besides: the last step judges anew where that, or anything else of it, changed (`publishing`).
 """
 
 import time
@@ -20,7 +20,7 @@ from mnist_pipeline.labels.store import open_labels
 from mnist_pipeline.progress import ReportProgress, no_progress
 from mnist_pipeline.publishing.lineage import find_judged
 from mnist_pipeline.publishing.publish import Candidate, open_registry_of, publish_model
-from mnist_pipeline.publishing.summary import reused_from, summarise_release, summarise_unchanged
+from mnist_pipeline.publishing.summary import note_release, summarise_release, summarise_unchanged
 from mnist_pipeline.registry import Measurement
 from mnist_pipeline.registry.author import current_user
 from mnist_pipeline.runs.artifacts import (
@@ -175,9 +175,7 @@ def publish(
     """Judge the candidate, publish it where it is new, promote it where the gate lets it; so the run ends."""
     started = time.perf_counter()
     release = publish_model(config, Candidate(dataset, trained, exported, evaluated), run)
-    seconds = time.perf_counter() - started
-    run.note(release.version.sha256, release.output, seconds, reused_from(release, run))
-    run.finish(release.outcome, "; ".join(release.verdict.reasons) or None)
+    note_release(release, run, time.perf_counter() - started)
     return summarise_release(release, dataset, evaluated.accuracy, run)
 
 

@@ -3,9 +3,9 @@
 The order matters. Nothing is visible before the version is whole; the alias moves last, and only
 after a fresh process has loaded the very bytes that users will load.
 
-Every run judges its candidate anew, whatever was said of it before: a verdict is about the champion and the
-thresholds of its day. What is in a version stays what was said when it was published; today's verdict is in the
-run. So it ends:
+A verdict is about the champion and the thresholds of its day: what was said of a candidate before stands where all
+that it depends on is as it was (`_Trial.key`), and else the candidate is judged anew. What is in a version stays what
+was said when it was published; today's verdict is in the run. So it ends:
 
 | candidate | champion today | a person took its place away | the gate | ends as |
 | --- | --- | --- | --- | --- |
@@ -26,6 +26,7 @@ nothing is promoted (`RegistryError`), and the same command judges anew.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,7 +38,7 @@ from mnist_pipeline.evaluation.metrics import golden_rows
 from mnist_pipeline.evaluation.schema import Check, Comparison, Evaluation, Verdict
 from mnist_pipeline.files import write_json
 from mnist_pipeline.publishing.compare import compare_with_champion
-from mnist_pipeline.publishing.gate import is_sound, judge
+from mnist_pipeline.publishing.gate import Past, is_sound, judge
 from mnist_pipeline.publishing.lineage import describe_lineage, find_past, find_withdrawal
 from mnist_pipeline.publishing.validate import TOLERANCE, validate_in_fresh_process
 from mnist_pipeline.registry import (
@@ -50,9 +51,11 @@ from mnist_pipeline.registry import (
     Metrics,
     PublishedVersion,
     Registry,
+    content_version,
+    digest_of,
     open_registry,
 )
-from mnist_pipeline.reporting.files import Report, write_report
+from mnist_pipeline.reporting.files import write_report
 from mnist_pipeline.runs.artifacts import (
     EvaluatedModel,
     ExportedModel,
@@ -61,12 +64,15 @@ from mnist_pipeline.runs.artifacts import (
     PublishedModel,
     TrainedModel,
 )
+from mnist_pipeline.runs.fingerprint import installed_version
 from mnist_pipeline.runs.parity import Parity
 from mnist_pipeline.runs.record import Outcome
 from mnist_pipeline.runs.run import Run
 from mnist_pipeline.runs.wording import plain_percent
-from mnist_pipeline.workspace import RunDirectory, Workspace
+from mnist_pipeline.workspace import Workspace
 
+DRAWN_BY = ("jinja2", "matplotlib", "pillow")
+"""Distributions that draw a report; those that a model depends on are in its lineage."""
 GOLDEN_IMAGES = 64
 """Test images whose stored predictions a fresh process must reproduce from the published model."""
 
@@ -79,9 +85,17 @@ class Candidate(NamedTuple):
     exported: ExportedModel
     evaluated: EvaluatedModel
 
-    @property
-    def model(self) -> Path:
-        return self.exported.path
+
+class Judgement(NamedTuple):
+    """What is to be said of a candidate today."""
+
+    verdict: Verdict
+    files: dict[str, str]
+    """gate.json, comparison.json and the report, in the run: name -> hex SHA-256."""
+    key: str
+    """Digest of all that they depend on."""
+    reused_from: str | None
+    """The run that judged, where nothing changed since; None means this one."""
 
 
 class Release(NamedTuple):
@@ -91,24 +105,7 @@ class Release(NamedTuple):
     version: PublishedVersion
     champion: str | None
     """The champion's version afterwards; None where there is none."""
-    verdict: Verdict
-    """Of today."""
-    report: Report
-    """Of the run, with today's verdict."""
-
-    @property
-    def output(self) -> PublishedModel:
-        """What the run's record keeps."""
-        directory = RunDirectory(self.report.directory)
-        beside = [path for path in (directory.gate, directory.comparison) if path.is_file()]
-        return PublishedModel(
-            directory=directory.path,
-            files=self.report.files | PublishedModel.digests(*beside),
-            model=self.version.model,
-            version=self.version.version,
-            promoted=self.outcome == "promoted",
-            reasons=self.verdict.reasons,
-        )
+    judgement: Judgement
 
 
 def publish_model(config: PublishConfig, candidate: Candidate, run: Run) -> Release:
@@ -123,17 +120,17 @@ def publish_model(config: PublishConfig, candidate: Candidate, run: Run) -> Rele
     trial = _Trial(config, candidate, registry, model, find_champion(registry, model), run)
     version = registry.published(model, candidate.exported.sha256)
     if version:
-        verdict, report = trial.judge(version.version, version.path)
+        judgement = trial.recall() or trial.judge(version.path)
     else:
-        with registry.stage(model, candidate.model) as stage:
-            verdict, report = trial.judge(stage.version, stage.model_path)
-            for path in (run.directory.evaluation_json, run.directory.parity, run.directory.gate, report.html):
+        with registry.stage(model, candidate.exported.path) as stage:
+            judgement = trial.judge(stage.model_path)
+            files = run.directory
+            for path in (files.evaluation_json, files.parity, files.gate, files.report_html):
                 stage.add(path.name, path.read_bytes())
-            reason = _reason(verdict)
-            version = registry.commit(stage, trial.facts(verdict), reason=reason, sign_key=config.sign_key)
-    outcome = trial.promote(version, verdict)
-    champion = version.version if outcome == "promoted" else trial.parent
-    return Release(outcome, version, champion, verdict, report)
+            reason = _reason(judgement.verdict)
+            version = registry.commit(stage, trial.facts(judgement.verdict), reason=reason, sign_key=config.sign_key)
+    outcome = trial.promote(version, judgement.verdict)
+    return Release(outcome, version, version.version if outcome == "promoted" else trial.parent, judgement)
 
 
 def open_registry_of(config: PublishConfig, workspace: Workspace) -> Registry:
@@ -146,7 +143,7 @@ def find_champion(registry: Registry, model: str) -> PublishedVersion | None:
     return registry.resolve(model) if registry.champion(model) else None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Trial:
     """A candidate, and whom it stands against."""
 
@@ -158,10 +155,15 @@ class _Trial:
     run: Run
 
     @property
+    def version(self) -> str:
+        """What the candidate is or will be called."""
+        return content_version(self.candidate.exported.sha256)
+
+    @property
     def parent(self) -> str | None:
         return self.champion.version if self.champion else None
 
-    @property
+    @cached_property
     def lineage(self) -> Lineage:
         dataset, trained = self.candidate.dataset, self.candidate.trained
         return describe_lineage(
@@ -172,27 +174,73 @@ class _Trial:
             parent=self.parent,
         )
 
-    def judge(self, version: str, path: Path) -> tuple[Verdict, Report]:
+    @cached_property
+    def evaluation(self) -> Evaluation:
+        return Evaluation.model_validate_json(self.run.directory.evaluation_json.read_bytes())
+
+    @cached_property
+    def past(self) -> Past:
+        return find_past(self.registry, self.model, self.version, self.evaluation)
+
+    @cached_property
+    def withdrawal(self) -> Check | None:
+        return find_withdrawal(self.registry, self.model, self.version, self.lineage, self.champion)
+
+    @cached_property
+    def own_test(self) -> ExtraImages | None:
+        """The own labelled images; None where there are none to be measured on."""
+        extra = self.run.peek(ExtraImages)
+        return extra if extra and extra.own_test else None
+
+    @cached_property
+    def key(self) -> str:
+        """Digest of all that the verdict and the report depend on: who is judged, against whom, by what, with what."""
+        return digest_of(
+            {
+                "config": self.config.model_dump(mode="json"),
+                "lineage": self.lineage.model_dump(mode="json", exclude={"run"}),
+                "packages": {name: installed_version(name) for name in DRAWN_BY},
+                "candidate": [output.files for output in self.candidate],
+                "champion": self.champion.sha256 if self.champion else None,
+                "past": self.past,
+                "withdrawal": self.withdrawal.sentence if self.withdrawal else None,
+                "own_test": self.own_test.own_test_digest if self.own_test else None,
+            }
+        )
+
+    def recall(self) -> Judgement | None:
+        """What was said before, where it is still true and its files are whole."""
+        found = self.run.reuse(self.key, PublishedModel)
+        if found is None:
+            return None
+        output, origin = found
+        directory = self.run.directory
+        if self.champion is None:
+            directory.comparison.unlink(missing_ok=True)
+        verdict = Verdict.model_validate_json(directory.gate.read_bytes())
+        return Judgement(verdict, output.files, self.key, origin if origin != directory.id else None)
+
+    def judge(self, path: Path) -> Judgement:
         """Today's verdict; comparison.json, gate.json and the report in the run tell it.
 
         Args:
-            version: what the candidate is or will be called.
             path: the model file where users load it, or will.
         """
         directory = self.run.directory
-        evaluation = Evaluation.model_validate_json(directory.evaluation_json.read_bytes())
         verdict = judge(
             self.config.gate,
-            evaluation,
+            self.evaluation,
             parity=Parity.model_validate_json(directory.parity.read_bytes()),
             comparison=self._compare(),
-            onnx_bytes=self.candidate.model.stat().st_size,
-            infrastructure=self._validate(evaluation, path),
-            withdrawal=find_withdrawal(self.registry, self.model, version, self.lineage, self.champion),
-            past=find_past(self.registry, self.model, version, evaluation),
+            onnx_bytes=self.candidate.exported.path.stat().st_size,
+            infrastructure=self._validate(path),
+            withdrawal=self.withdrawal,
+            past=self.past,
         )
         write_json(directory.gate, verdict.model_dump(mode="json"))
-        return verdict, write_report(directory, self.candidate.dataset, model=self.model, version=version)
+        report = write_report(directory, self.candidate.dataset, model=self.model, version=self.version)
+        beside = [file for file in (directory.gate, directory.comparison) if file.is_file()]
+        return Judgement(verdict, report.files | PublishedModel.digests(*beside), self.key, None)
 
     def facts(self, verdict: Verdict) -> Facts:
         """What the manifest states."""
@@ -230,15 +278,13 @@ class _Trial:
         if champion is None:
             directory.comparison.unlink(missing_ok=True)
             return None
-        dataset = self.candidate.dataset
-        extra = self.run.peek(ExtraImages)
         return compare_with_champion(
-            dataset,
+            self.candidate.dataset,
             directory,
             champion.path,
             champion.version,
             champion.sha256,
-            own_test=extra.verify().own_test_archive if extra else None,
+            own_test=self.own_test.verify().own_test_archive if self.own_test else None,
         )
 
     def _against(self, verdict: Verdict) -> AgainstChampion | None:
@@ -252,7 +298,7 @@ class _Trial:
             sound=is_sound(self.config.gate, verdict, comparison),
         )
 
-    def _validate(self, evaluation: Evaluation, path: Path) -> Check:
+    def _validate(self, path: Path) -> Check:
         test = Dataset.open(self.candidate.dataset.directory).test
         rows = golden_rows(test.labels, GOLDEN_IMAGES, seed=0)
         stored = np.load(self.run.directory.predictions, allow_pickle=False)
@@ -261,7 +307,7 @@ class _Trial:
             self.candidate.exported.sha256,
             test.images[rows],
             stored[rows],
-            device=evaluation.device,
+            device=self.evaluation.device,
         )
         return Check(
             name="infrastructure",

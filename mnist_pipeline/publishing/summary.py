@@ -4,15 +4,30 @@ from pathlib import Path
 
 from mnist_pipeline.publishing.publish import Release
 from mnist_pipeline.registry import PublishedVersion
-from mnist_pipeline.runs.artifacts import FetchedDataset
+from mnist_pipeline.runs.artifacts import FetchedDataset, PublishedModel
 from mnist_pipeline.runs.record import Outcome
 from mnist_pipeline.runs.run import Run
 from mnist_pipeline.runs.summary import Summary
 from mnist_pipeline.workspace import REPORT_HTML
 
 
-def reused_from(release: Release, run: Run) -> str | None:
-    """The run that did all of this one's work; None where this one did some."""
+def note_release(release: Release, run: Run, seconds: float) -> None:
+    """Enter into the record what became of the candidate, and that so the run ended."""
+    judgement, version = release.judgement, release.version
+    output = PublishedModel(
+        directory=run.directory.path,
+        files=judgement.files,
+        model=version.model,
+        version=version.version,
+        promoted=release.outcome == "promoted",
+        reasons=judgement.verdict.reasons,
+    )
+    run.note(judgement.key, output, seconds, judgement.reused_from or _made_again(release, run))
+    run.finish(release.outcome, "; ".join(output.reasons) or None)
+
+
+def _made_again(release: Release, run: Run) -> str | None:
+    """The run that published the champion, where this one did nothing but judge it again."""
     publisher = release.version.manifest.lineage.run
     reused = release.outcome == "unchanged" and run.record.steps["evaluate"].reused_from
     return publisher if reused and publisher != run.directory.id else None
@@ -28,8 +43,8 @@ def summarise_release(release: Release, dataset: FetchedDataset, accuracy: float
         dataset,
         accuracy=accuracy,
         champion=release.champion,
-        report=release.version.directory / REPORT_HTML if new else release.report.html,
-        reasons=release.verdict.reasons,
+        report=release.version.directory / REPORT_HTML if new else run.directory.report_html,
+        reasons=release.judgement.verdict.reasons,
     )
 
 

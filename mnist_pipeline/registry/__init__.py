@@ -16,6 +16,7 @@ from mnist_pipeline.registry.manifest import (
     Lineage,
     Manifest,
     Metrics,
+    content_version,
     digest_of,
 )
 from mnist_pipeline.registry.moves import ANY
@@ -41,6 +42,7 @@ __all__ = [
     "Registry",
     "Stage",
     "VersionSummary",
+    "content_version",
     "digest_of",
     "open_registry",
     "parse_when",

@@ -116,9 +116,9 @@ class Run:
         return None if record is None else self._load(record, kind)
 
     def replace(self, output: Output) -> None:
-        """Enter other files for a finished step: what it made was drawn again."""
+        """Enter other files for a finished step: what it made was drawn again, and is not reused for the step's."""
         record = self.record
-        entry = record.steps[output.step].model_copy(update={"output": self._dump(output)})
+        entry = record.steps[output.step].model_copy(update={"key": "", "output": self._dump(output)})
         self._save(record.model_copy(update={"steps": {**record.steps, output.step: entry}}))
 
     def output(self, kind: type[OutputT]) -> OutputT:
@@ -164,8 +164,7 @@ class Run:
         }
         key = sha256_bytes(canonical_json(depends))
         started = time.perf_counter()
-        found = None if self.fresh else self._reuse(key, kind)
-        output, origin = found or (work(key), None)
+        output, origin = self.reuse(key, kind) or (work(key), None)
         self.note(key, output, time.perf_counter() - started, origin)
         return output
 
@@ -175,7 +174,13 @@ class Run:
         record = self.record
         self._save(record.model_copy(update={"steps": {**record.steps, output.step: entry}}))
 
-    def _reuse(self, key: str, kind: type[OutputT]) -> tuple[OutputT, str] | None:
+    def reuse(self, key: str, kind: type[OutputT]) -> tuple[OutputT, str] | None:
+        """What a step with this key returned in an earlier run, and the run that did the work.
+
+        Its files are verified, and copied into this run. None where there is none that is whole, and in a fresh run.
+        """
+        if self.fresh:
+            return None
         for run in runs(self.workspace, mentioning=key):
             record = run.record.steps.get(kind.step)
             if record is None or record.key != key:
