@@ -35,8 +35,8 @@ from mnist_pipeline.inference import Classifier
 from mnist_pipeline.rejection.model import ScoringModel
 from mnist_pipeline.rejection.rule import stated_threshold
 from mnist_pipeline.scoring.job import ScoringJob
-from mnist_pipeline.scoring.records import Location
 from mnist_pipeline.scoring.score import score_job
+from mnist_pipeline.scoring.sources.reading import Location
 from mnist_pipeline.workspace import Workspace
 
 SURE = 0.9

@@ -27,12 +27,12 @@ from mnist_pipeline.registry.lookup import find_scoring_model
 from mnist_pipeline.rejection.model import ScoringModel
 from mnist_pipeline.reporting.scoring import render_scoring_report
 from mnist_pipeline.scoring import engine
-from mnist_pipeline.scoring.claim import claim, inputs_of
+from mnist_pipeline.scoring.engine import Plan, Work, up_to_date
 from mnist_pipeline.scoring.job import ScoringJob
-from mnist_pipeline.scoring.records import Location, Plan, ScoreSummary, ShardRange, Work
-from mnist_pipeline.scoring.remarks import is_complete, remarks, unscored
-from mnist_pipeline.scoring.resume import up_to_date
-from mnist_pipeline.scoring.shards import split
+from mnist_pipeline.scoring.outputs import claim
+from mnist_pipeline.scoring.shards import ShardRange, split
+from mnist_pipeline.scoring.sources.reading import Location
+from mnist_pipeline.scoring.summary import ScoreSummary, is_complete, remarks, unscored
 from mnist_pipeline.scoring.workers import shared
 
 TASK_IMAGES = 10_000
@@ -109,15 +109,14 @@ def score_folder(
         report: HTML page to write as well: what to check by eye first.
         strict: Fail if an image could not be scored, or no image was found; the output is written all the same.
     """
-    source = Location.of(folder)
-    job = ScoringJob.of(config, source, find_model(model, name, workspace, registry), output, report)
-    with claim(job.outputs, config, inputs_of(source, job.model)), closing(shared.SHARED_POOLS):
+    job = ScoringJob.of(config, Location.of(folder), find_model(model, name, workspace, registry), output, report)
+    with claim(job), closing(shared.SHARED_POOLS):
         plan = list_images(job)
         summary = up_to_date(job, keep=keep_shards) if config.resume else None
         if summary is None:
             ranges = split(job.outputs, plan.shards, task_images)
             summary = join_rows(job, plan, _score_all(job, ranges, dask_scheduler), keep_shards)
-    scoring_artifacts.show(summary, job.output)
+    scoring_artifacts.show(summary, job.outputs.output)
     said = remarks(summary)
     for remark in said:
         get_run_logger().warning(remark)

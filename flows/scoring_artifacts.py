@@ -16,8 +16,7 @@ from prefect.artifacts import (
 from mnist_pipeline.errors import PipelineError
 from mnist_pipeline.files import printable
 from mnist_pipeline.progress import Progress, ReportProgress
-from mnist_pipeline.scoring.records import ScoreSummary
-from mnist_pipeline.scoring.remarks import remarks
+from mnist_pipeline.scoring.summary import ScoreSummary, remarks
 
 UPDATE_SECONDS = 2.0
 

@@ -13,9 +13,9 @@ from prefect.client.schemas.objects import State, TaskRun
 from prefect.states import Completed
 
 from mnist_pipeline.errors import StorageError
-from mnist_pipeline.scoring.engine import Count, score
+from mnist_pipeline.scoring.engine import Count, Work, score
 from mnist_pipeline.scoring.job import ScoringJob
-from mnist_pipeline.scoring.records import ShardRange, Work
+from mnist_pipeline.scoring.shards import ShardRange
 from mnist_pipeline.scoring.workers import shared
 
 

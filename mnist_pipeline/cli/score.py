@@ -17,7 +17,8 @@ from mnist_pipeline.errors import StoppedError, UsageError
 from mnist_pipeline.files import printable
 
 if TYPE_CHECKING:
-    from mnist_pipeline.scoring.records import Location, ScoreSummary
+    from mnist_pipeline.scoring.sources.reading import Location
+    from mnist_pipeline.scoring.summary import ScoreSummary
 
 UNSCORED = 4
 ERRORS_SHOWN = 5
@@ -91,7 +92,7 @@ def score(
             raise
         raise StoppedError("interrupted; with --resume in the place of --overwrite it goes on from here") from None
     terminal.result(summary.model_dump(mode="json"), *_lines(summary, output, report, review))
-    from mnist_pipeline.scoring.remarks import is_complete, remarks
+    from mnist_pipeline.scoring.summary import is_complete, remarks
 
     for remark in remarks(summary):
         terminal.warn(remark)
@@ -191,7 +192,7 @@ def _write_review(request: _Request, count: int) -> None:
 
 
 def _location(folder: str | None, files_from: str | None) -> "Location":
-    from mnist_pipeline.scoring.records import Location
+    from mnist_pipeline.scoring.sources.reading import Location
 
     if (folder is None) == (files_from is None):
         raise UsageError("say what to score: either FOLDER or --files-from LIST")
@@ -216,7 +217,7 @@ def _names(files_from: str | None) -> AbstractContextManager[BinaryIO | None]:
 def _lines(summary: "ScoreSummary", output: Path, *pages: Path | None) -> list[str]:
     """What a person wants to know first."""
     from mnist_pipeline.runs.wording import quantity
-    from mnist_pipeline.scoring.remarks import counts, left_out
+    from mnist_pipeline.scoring.summary import counts, left_out
 
     errors = quantity(summary.errors, "error") + (f" ({counts(summary.errors_by_kind)})" if summary.errors else "")
     lines = [

@@ -114,8 +114,8 @@ def serve(
 def _open_review(output: Path, images: str | None, labels: str | None, count: int, workspace: Path) -> "Review":
     from mnist_pipeline.labels.review import open_review
     from mnist_pipeline.labels.store import open_labels
-    from mnist_pipeline.scoring.records import Location
     from mnist_pipeline.scoring.rows import location_of
+    from mnist_pipeline.scoring.sources.reading import Location
 
     location = location_of(output) if images is None else Location.of(images)
     return open_review(output, location, open_labels(labels or Workspace(workspace).labels), count)

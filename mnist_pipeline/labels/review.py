@@ -12,9 +12,8 @@ from mnist_pipeline.imaging.errors import ImageError
 from mnist_pipeline.labels.choice import choose_images
 from mnist_pipeline.labels.store import LabelStore, NewImage
 from mnist_pipeline.scoring.pictures import Picture, readable_picture
-from mnist_pipeline.scoring.records import Location
 from mnist_pipeline.scoring.rows import ScoredRow, read_rows
-from mnist_pipeline.scoring.sources.reading import Reader, open_reader
+from mnist_pipeline.scoring.sources.reading import Location, Reader, open_reader
 from mnist_pipeline.scoring.writers import escape_path
 
 SIDE = 560

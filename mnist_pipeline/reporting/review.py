@@ -9,8 +9,8 @@ from mnist_pipeline.labels.review import choose_readable
 from mnist_pipeline.reporting.environment import csp_digest, environment
 from mnist_pipeline.runs.wording import percent
 from mnist_pipeline.scoring.outputs import GENERATOR
-from mnist_pipeline.scoring.records import Location
 from mnist_pipeline.scoring.rows import ScoredRow
+from mnist_pipeline.scoring.sources.reading import Location
 
 SHARED = Path(__file__).with_name("templates")
 """Folder of reviewer.js and reviewer.css, which the page that is served has in common with the sheet."""

@@ -6,8 +6,8 @@ from itertools import chain, repeat
 
 from mnist_pipeline.reporting.environment import csp_digest, environment
 from mnist_pipeline.scoring.outputs import GENERATOR
-from mnist_pipeline.scoring.records import ScoreSummary
 from mnist_pipeline.scoring.statistics import Statistics
+from mnist_pipeline.scoring.summary import ScoreSummary
 
 
 @dataclass(frozen=True, slots=True)

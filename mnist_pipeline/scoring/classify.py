@@ -17,8 +17,7 @@ from mnist_pipeline.inference.sessions import CPU
 from mnist_pipeline.rejection.answering import answer
 from mnist_pipeline.rejection.answers import ERROR, NO_DIGIT, OK, REASON_NAMES
 from mnist_pipeline.scoring.items import Item, Preprocessing, read_items
-from mnist_pipeline.scoring.records import ROW
-from mnist_pipeline.scoring.results import ShardResults
+from mnist_pipeline.scoring.results import ROW, ShardResults
 from mnist_pipeline.scoring.sources.reading import Signature
 
 AT_ONCE = 128

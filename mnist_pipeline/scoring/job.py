@@ -3,7 +3,7 @@
 What else there is to know of a job is derived: where it writes, and what its rows depend on.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from mnist_pipeline.rejection.model import ScoringModel
 from mnist_pipeline.rejection.rule import choose_threshold
 from mnist_pipeline.runs.fingerprint import ONNXRUNTIME, Sources
 from mnist_pipeline.scoring.outputs import Outputs
-from mnist_pipeline.scoring.records import Limits, Location, ScoringSettings
+from mnist_pipeline.scoring.sources.reading import Location
 
 SOURCES = Sources(
     ("imaging", "inference", "rejection", "scoring"),
@@ -36,20 +36,16 @@ class ScoringJob:
     Attributes:
         config: how they are preprocessed and answered.
         source: where they are.
-        model: that answers.
-        output: .csv, .jsonl or .parquet, absolute; a manifest appears beside it.
-        report: HTML page to write as well, absolute.
+        model: that answers; its path is absolute.
+        outputs: what is written, and where.
         preprocessing_version: of the machine that planned the job; other versions may give other rows.
-        review: HTML sheet that people answer, absolute; whoever runs the job writes it, from the output.
     """
 
     config: ScoreConfig
     source: Location
     model: ScoringModel
-    output: Path
-    report: Path | None
+    outputs: Outputs
     preprocessing_version: str
-    review: Path | None = None
 
     @classmethod
     def of(
@@ -62,29 +58,34 @@ class ScoringJob:
         review: Path | None = None,
     ) -> "ScoringJob":
         """A job of this machine, with paths as a user names them."""
-        page, sheet = (None if path is None else path.absolute() for path in (report, review))
-        return cls(config, source, model, output.absolute(), page, preprocessing_version(), sheet)
+        model = replace(model, path=model.path.absolute())
+        return cls(config, source, model, Outputs.of(output, report, review), preprocessing_version())
 
     @property
-    def outputs(self) -> Outputs:
-        """Every path that it writes."""
-        return Outputs(self.output, self.report, self.review)
+    def max_pixels(self) -> int:
+        """Of the largest image that is decoded."""
+        return int(self.config.max_megapixels * 1e6)
 
     @property
-    def settings(self) -> ScoringSettings:
-        """What its rows depend on, beside the images."""
-        return ScoringSettings(
-            location=self.source,
-            model=self.model.path.absolute(),
-            model_sha256=self.model.sha256,
-            device=self.config.device,
-            preprocess=self.config.preprocess,
-            preprocessing_version=self.preprocessing_version,
-            limits=Limits(
-                pixels=int(self.config.max_megapixels * 1e6),
-                bytes=int(self.config.max_megabytes * 1e6),
-                seconds=self.config.image_seconds,
-            ),
+    def max_bytes(self) -> int:
+        """Of the largest file that is read."""
+        return int(self.config.max_megabytes * 1e6)
+
+    @property
+    def key(self) -> str:
+        """Hex digest of all that its rows depend on, but for the images."""
+        return sha256_bytes(
+            canonical_json(
+                {
+                    "location": self.source.model_dump(),
+                    "model": str(self.model.path),
+                    "model_sha256": self.model.sha256,
+                    "device": self.config.device,
+                    "preprocess": self.config.preprocess,
+                    "preprocessing_version": self.preprocessing_version,
+                    "limits": [self.max_pixels, self.max_bytes, float(self.config.image_seconds)],
+                }
+            )
         )
 
     @property
@@ -97,7 +98,7 @@ class ScoringJob:
         """The fields of a manifest that say how its output was made."""
         return {
             "location": f"{self.source.kind}:{printable(self.source.root)}",
-            "model": printable(self.model.path.absolute()),
+            "model": printable(self.model.path),
             "model_version": self.model.version,
             "model_sha256": self.model.sha256,
             "preprocess": self.config.preprocess,

@@ -1,4 +1,4 @@
-"""The file that holds the rows of one scored shard: whole and unaltered, or refused."""
+"""The rows of one scored shard, and the file that holds them: whole and unaltered, or refused."""
 
 import errno
 import hashlib
@@ -10,12 +10,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_pipeline.files import temporary_sibling
-from mnist_pipeline.scoring.records import ROW
+from mnist_pipeline.scoring.sources.reading import GONE, NOTHING, Reader, Signature
 
+ROW = np.dtype(
+    [
+        ("status", "u1"),
+        ("reason", "u1"),
+        ("probabilities", "<f4", (10,)),
+        ("novelty", "<f4"),
+        ("size", "<i8"),
+        ("modified_ns", "<i8"),
+        ("sha256", "V32"),
+    ]
+)
+"""One image.
+
+``reason`` is that of ``no_digit``; where ``status`` is ``ok``, it is why it would be ``no_digit`` if its novelty were
+above the limit. ``probabilities`` are zero where the model was not asked; ``novelty`` is the log-odds that it is none
+of the classes, minus infinity where that was not asked; ``size`` (bytes), ``modified_ns`` and ``sha256`` are those of
+the bytes that were scored, zero where none were read.
+"""
 MAGIC = b"mnist-pipeline results 2\n"
 DIGEST_BYTES = 32
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """Error numbers of a disk that is full, or may not be filled further."""
+KEPT_ERRORS = frozenset({"crashed", "timed out"})
+"""Errors that stand although nothing was read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,3 +88,16 @@ def read_results(path: Path, images: int | None = None) -> ShardResults | None:
     names = tuple(body[end + 1 : start].split(b"\0")) if header["images"] else ()
     errors = {int(row): (kind, message) for row, (kind, message) in header["errors"].items()}
     return ShardResults(names, np.frombuffer(body[start:], ROW).copy(), errors, header["provider"])
+
+
+def is_current(results: ShardResults, reader: Reader) -> bool:
+    """Whether every image is still the one that was scored."""
+    return all(_is_same(results, row, reader) for row in range(len(results.names)))
+
+
+def _is_same(results: ShardResults, row: int, reader: Reader) -> bool:
+    seen = Signature(int(results.rows["size"][row]), int(results.rows["modified_ns"][row]))
+    if seen == NOTHING:
+        kind = results.errors.get(row, ("", ""))[0]
+        return kind in KEPT_ERRORS or (kind in GONE and reader.signature(results.names[row]) is None)
+    return reader.signature(results.names[row]) == seen

@@ -12,7 +12,8 @@ from mnist_pipeline.errors import PipelineError, UsageError
 from mnist_pipeline.files import read_json
 from mnist_pipeline.rejection.answers import STATUS_NAMES
 from mnist_pipeline.scoring.outputs import Outputs
-from mnist_pipeline.scoring.records import Location, ScoreSummary
+from mnist_pipeline.scoring.sources.reading import Location
+from mnist_pipeline.scoring.summary import ScoreSummary
 from mnist_pipeline.scoring.writers import check_format, parse_cell, parse_path
 
 

@@ -9,11 +9,11 @@ from mnist_pipeline.config import ScoreConfig
 from mnist_pipeline.config.cpus import usable_cpus
 from mnist_pipeline.progress import Progress, ReportProgress, no_progress
 from mnist_pipeline.rejection.model import ScoringModel
-from mnist_pipeline.scoring.claim import claim, inputs_of
-from mnist_pipeline.scoring.engine import RenderReport, finish, plan, score
+from mnist_pipeline.scoring.engine import Count, RenderReport, finish, plan, score, up_to_date
 from mnist_pipeline.scoring.job import ScoringJob
-from mnist_pipeline.scoring.records import Location, ScoreSummary
-from mnist_pipeline.scoring.resume import up_to_date
+from mnist_pipeline.scoring.outputs import claim
+from mnist_pipeline.scoring.sources.reading import Location
+from mnist_pipeline.scoring.summary import ScoreSummary
 from mnist_pipeline.scoring.workers.pool import Pool
 from mnist_pipeline.scoring.workers.start import start_forkserver
 
@@ -62,27 +62,24 @@ def score_job(
     """
     start_forkserver()
     config = job.config
-    with (
-        claim(job.outputs, config, inputs_of(job.source, job.model, names)),
-        Pool(job, config.workers or usable_cpus()) as pool,
-    ):
+    with claim(job, names), Pool(job, config.workers or usable_cpus()) as pool:
         if not config.resume:
             pool.warm_up()
         planned = plan(job, names, report_progress)
         if config.resume and (done := up_to_date(job)):
             return done
-        work = score(job, planned.shards, pool, _Meter(planned.shards.images, report_progress).add)
+        work = score(job, planned.shards, pool, _meter(planned.shards.images, report_progress))
         return finish(job, planned, work, pool, render_report=render_report)
 
 
-class _Meter:
+def _meter(images: int, report_progress: ReportProgress) -> Count:
     """Counts images as they are scored, and tells."""
+    done, started = 0, time.monotonic()
 
-    def __init__(self, images: int, report_progress: ReportProgress) -> None:
-        self._images, self._report_progress = images, report_progress
-        self._done, self._started = 0, time.monotonic()
+    def add(more: int) -> None:
+        nonlocal done
+        done += more
+        rate = done / max(time.monotonic() - started, 1e-9)
+        report_progress(Progress("score", done, images, "images", {"images/s": rate}))
 
-    def add(self, images: int) -> None:
-        self._done += images
-        rate = self._done / max(time.monotonic() - self._started, 1e-9)
-        self._report_progress(Progress("score", self._done, self._images, "images", {"images/s": rate}))
+    return add

@@ -11,13 +11,13 @@ and Mazieres, SOSP 2001): when files come or go, only the shards around them cha
 import hashlib
 import struct
 from collections.abc import Callable, Iterator
-from typing import BinaryIO
+from typing import NamedTuple
 from zlib import crc32
 
 from mnist_pipeline.errors import IntegrityError
-from mnist_pipeline.files import canonical_json, sha256_bytes
+from mnist_pipeline.schema import Record
+from mnist_pipeline.scoring.job import ScoringJob
 from mnist_pipeline.scoring.outputs import Outputs
-from mnist_pipeline.scoring.records import ScoringSettings, Shard, ShardRange
 from mnist_pipeline.scoring.sources.listing import END, SortedNames
 
 LEAST = 0.25
@@ -39,31 +39,50 @@ ENTRY = struct.Struct("<QII32s")
 """A shard on disk: offset, bytes and images of its names, and its key."""
 
 
-SizeOf = Callable[[bytes], int]
-"""Bytes of an image, without reading it."""
+class Shard(NamedTuple):
+    """A run of consecutive names of a listing.
+
+    Attributes:
+        number: its place among the shards.
+        offset: first byte of its names in the listing.
+        length: bytes of them.
+        images: how many names they are.
+        key: hex digest of the names and of the job's key: equal keys, equal rows, as long as no image changes.
+    """
+
+    number: int
+    offset: int
+    length: int
+    images: int
+    key: str
 
 
-def cut(
-    names: SortedNames, outputs: Outputs, settings: ScoringSettings, shard_images: int, size_of: SizeOf
-) -> ShardRange:
+class ShardRange(Record):
+    """Consecutive shards of a job: what one task scores. It holds where they are, not the names."""
+
+    first: int
+    count: int
+    images: int
+    """In all of them."""
+
+
+def cut(names: SortedNames, job: ScoringJob, size_of: Callable[[bytes], int]) -> ShardRange:
     """Write the listing and its shards.
 
     Args:
         names: of all images.
-        outputs: say where.
-        settings: what is to be done with each image.
-        shard_images: images per shard at most, on average.
-        size_of: the images that it is asked about.
+        job: whose.
+        size_of: bytes of an image, without reading it; 0 where there is none.
 
     Returns:
         All of them.
     """
-    base, offset, images, count = key_base(settings), 0, 0, 0
-    with outputs.listing.open("wb") as listing, outputs.shards.open("wb") as shards:
-        for members in _groups(names, shard_images, size_of):
+    key, offset, images, count = job.key, 0, 0, 0
+    with job.outputs.listing.open("wb") as listing, job.outputs.shards.open("wb") as shards:
+        for members in _groups(names, job.config.shard_images, size_of):
             block = END.join(members) + END
             listing.write(block)
-            shards.write(ENTRY.pack(offset, len(block), len(members), _key(base, block)))
+            shards.write(ENTRY.pack(offset, len(block), len(members), _key(key, block)))
             offset, images, count = offset + len(block), images + len(members), count + 1
     return ShardRange(first=0, count=count, images=images)
 
@@ -83,22 +102,22 @@ def split(outputs: Outputs, whole: ShardRange, images: int) -> list[ShardRange]:
 
 
 def read_shards(outputs: Outputs, wanted: ShardRange) -> Iterator[Shard]:
-    """The shards of a range, in order."""
+    """The shards of a range, in order.
+
+    Raises:
+        IntegrityError: they are not all there.
+    """
     with outputs.shards.open("rb") as file:
         file.seek(wanted.first * ENTRY.size)
         for number in range(wanted.first, wanted.first + wanted.count):
-            yield _read_shard(file, number)
+            entry = file.read(ENTRY.size)
+            if len(entry) != ENTRY.size:
+                raise _written_anew(file.name)
+            offset, length, images, key = ENTRY.unpack(entry)
+            yield Shard(number, offset, length, images, key.hex())
 
 
-def _read_shard(file: BinaryIO, number: int) -> Shard:
-    entry = file.read(ENTRY.size)
-    if len(entry) != ENTRY.size:
-        raise _written_anew(file.name)
-    offset, length, images, key = ENTRY.unpack(entry)
-    return Shard(number, offset, length, images, key.hex())
-
-
-def _groups(names: SortedNames, shard_images: int, size_of: SizeOf) -> Iterator[list[bytes]]:
+def _groups(names: SortedNames, shard_images: int, size_of: Callable[[bytes], int]) -> Iterator[list[bytes]]:
     average, sample = SHARD_SECONDS, SAMPLE
     if names.count <= SAMPLED:
         sizes = {name: size_of(name) for name in names}
@@ -124,32 +143,23 @@ def _seconds(size: int) -> float:
     return IMAGE_SECONDS + BYTE_SECONDS * size
 
 
-def key_base(settings: ScoringSettings) -> bytes:
-    """What the keys of all shards with these settings begin with."""
-    return sha256_bytes(canonical_json(settings.model_dump(mode="json"))).encode()
+def _key(job_key: str, block: bytes) -> bytes:
+    return hashlib.sha256(job_key.encode() + block).digest()
 
 
-def _key(base: bytes, block: bytes) -> bytes:
-    return hashlib.sha256(base + block).digest()
-
-
-def shard_names(shard: Shard, outputs: Outputs, base: bytes) -> list[bytes]:
-    """The names of a shard, read from the listing.
-
-    Args:
-        shard: whose.
-        outputs: say where the listing is.
-        base: `key_base` of the job's settings.
+def shard_names(shard: Shard, job: ScoringJob) -> list[bytes]:
+    """The names of a shard, read from the job's listing.
 
     Raises:
         IntegrityError: they are not those of the shard. A worker that outlives its job, on a machine that nobody
             could reach, meets a listing that the next job has written or is writing.
     """
-    with outputs.listing.open("rb") as file:
+    listing = job.outputs.listing
+    with listing.open("rb") as file:
         file.seek(shard.offset)
         block = file.read(shard.length)
-    if _key(base, block).hex() != shard.key:
-        raise _written_anew(str(outputs.listing))
+    if _key(job.key, block).hex() != shard.key:
+        raise _written_anew(str(listing))
     return block.split(END)[:-1]
 
 

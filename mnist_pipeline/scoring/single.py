@@ -1,7 +1,5 @@
 """One image at a time: the very row that `score` writes of it, and what the model saw."""
 
-import io
-import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +10,8 @@ from mnist_pipeline.rejection.answers import ERROR, ConfidenceThreshold
 from mnist_pipeline.rejection.rule import apply_threshold
 from mnist_pipeline.scoring.classify import Model, score_one
 from mnist_pipeline.scoring.items import Preprocessing
-from mnist_pipeline.scoring.records import ROW
-from mnist_pipeline.scoring.writers import Batch, escape_path, open_sink
+from mnist_pipeline.scoring.results import ROW
+from mnist_pipeline.scoring.writers import Batch, escape_path, json_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +40,7 @@ def classify_image(name: bytes, preprocessing: Preprocessing, model: Model, thre
     """
     _, rows = score_one(name, preprocessing, model)
     novelty = float(rows.rows["novelty"][0])
-    row = as_row(Batch([escape_path(name)], apply_threshold(rows.rows, threshold), rows.errors))
+    row = _as_row(name, apply_threshold(rows.rows, threshold), rows.errors)
     return Reply(row, novelty if np.isfinite(novelty) else None, rows.seen.get(0))
 
 
@@ -50,12 +48,9 @@ def unanswered(name: bytes, kind: str, message: str) -> Reply:
     """Of an image that brought its worker down."""
     rows = np.zeros(1, ROW)
     rows["status"] = ERROR
-    return Reply(as_row(Batch([escape_path(name)], rows, {0: (kind, message)})), None, None)
+    return Reply(_as_row(name, rows, {0: (kind, message)}), None, None)
 
 
-def as_row(batch: Batch) -> dict[str, Any]:
-    """The line that `score` writes for the one row of the batch, parsed."""
-    line = io.BytesIO()
-    open_sink(".jsonl", line, probabilities=True).write(batch)
-    row: dict[str, Any] = json.loads(line.getvalue())
+def _as_row(name: bytes, rows: NDArray[np.void], errors: dict[int, tuple[str, str]]) -> dict[str, Any]:
+    [row] = json_rows(Batch([escape_path(name)], rows, errors), probabilities=True)
     return row

@@ -4,6 +4,7 @@ import hashlib
 import heapq
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +12,8 @@ from numpy.typing import NDArray
 from mnist_pipeline import CLASSES
 from mnist_pipeline.rejection.answers import OK, REASON_NAMES, STATUS_NAMES, ConfidenceThreshold
 from mnist_pipeline.rejection.rule import UNSURE, apply_threshold
-from mnist_pipeline.scoring.records import ErrorExample
 from mnist_pipeline.scoring.results import ShardResults
+from mnist_pipeline.scoring.summary import ErrorExample
 from mnist_pipeline.scoring.writers import Batch, escape_paths
 
 EXAMPLES = 20
@@ -25,12 +26,11 @@ BINS = 20
 """Of the confidence, from 0 to 1."""
 
 
-@dataclass(frozen=True, order=True, slots=True)
-class Doubtful:
+class Doubtful(NamedTuple):
     """An image whose answer is worth a look; the least confident sorts last."""
 
     certainty: float
-    """Negative confidence, so that a heap keeps the least confident."""
+    """Negative confidence."""
     path: str
     name: bytes
     status: str
@@ -41,8 +41,7 @@ class Doubtful:
         return -self.certainty
 
 
-@dataclass(frozen=True, slots=True)
-class Rejected:
+class Rejected(NamedTuple):
     """One of the first images that are no digit for some reason."""
 
     reason: str
@@ -65,21 +64,9 @@ class Statistics:
     rejected: list[Rejected] = field(default_factory=list)
     confidences: Counter[int] = field(default_factory=Counter)
     provider: str = ""
-    _listing: "hashlib._Hash" = field(default_factory=hashlib.sha256)
-    _inputs: "hashlib._Hash" = field(default_factory=hashlib.sha256)
-    _signatures: "hashlib._Hash" = field(default_factory=hashlib.sha256)
-
-    @property
-    def listing_sha256(self) -> str:
-        return self._listing.hexdigest()
-
-    @property
-    def inputs_sha256(self) -> str:
-        return self._inputs.hexdigest()
-
-    @property
-    def signatures_sha256(self) -> str:
-        return self._signatures.hexdigest()
+    listing: "hashlib._Hash" = field(default_factory=hashlib.sha256)
+    inputs: "hashlib._Hash" = field(default_factory=hashlib.sha256)
+    signatures: "hashlib._Hash" = field(default_factory=hashlib.sha256)
 
     def add(self, results: ShardResults) -> Batch:
         """Count the rows of the next shard; return them as they are to be written."""
@@ -87,9 +74,9 @@ class Statistics:
         paths = escape_paths(results.names)
         self.images += len(paths)
         self.provider = results.provider or self.provider
-        self._listing.update(b"\0".join((*results.names, b"")))
-        self._inputs.update(rows["sha256"].tobytes())
-        self._signatures.update(np.stack([rows["size"], rows["modified_ns"]], axis=1).tobytes())
+        self.listing.update(b"\0".join((*results.names, b"")))
+        self.inputs.update(rows["sha256"].tobytes())
+        self.signatures.update(np.stack([rows["size"], rows["modified_ns"]], axis=1).tobytes())
         for status, count in enumerate(np.bincount(rows["status"], minlength=len(STATUS_NAMES)).tolist()):
             self.statuses[STATUS_NAMES[status]] += count
         for reason, count in enumerate(np.bincount(rows["reason"], minlength=len(REASON_NAMES)).tolist()):
@@ -117,27 +104,13 @@ class Statistics:
         self.digits.update(dict(enumerate(np.bincount(digit[status == OK], minlength=CLASSES).tolist())))
         bins = np.minimum(confidence * BINS, BINS - 1).astype(int)
         self.confidences.update(dict(enumerate(np.bincount(bins, minlength=BINS).tolist())))
-        least = np.flatnonzero(confidence <= self._highest_shown)
+        highest = self.doubtful[-1].confidence if len(self.doubtful) == DOUBTFUL else np.inf
+        least = np.flatnonzero(confidence <= highest)
         for place in least[np.argsort(confidence[least], kind="stable")][:DOUBTFUL].tolist():
-            row = int(answered[place])
-            one = Doubtful(
-                -float(confidence[place]),
-                batch.paths[row],
-                results.names[row],
-                STATUS_NAMES[status[place]],
-                int(digit[place]),
-            )
-            if len(self.doubtful) < DOUBTFUL:
-                heapq.heappush(self.doubtful, one)
-            elif self.doubtful[0] < one:
-                heapq.heapreplace(self.doubtful, one)
-            else:
-                break
-
-    @property
-    def _highest_shown(self) -> float:
-        """Confidence above which no further image is shown."""
-        return self.doubtful[0].confidence if len(self.doubtful) == DOUBTFUL else np.inf
+            row, certainty = int(answered[place]), -float(confidence[place])
+            one = (batch.paths[row], results.names[row], STATUS_NAMES[status[place]], int(digit[place]))
+            self.doubtful.append(Doubtful(certainty, *one))
+        self.doubtful = heapq.nlargest(DOUBTFUL, self.doubtful)
 
     @property
     def least_confident(self) -> list[Doubtful]:

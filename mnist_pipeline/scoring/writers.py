@@ -8,11 +8,12 @@ front: removing one leading apostrophe gives the text back.
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,18 +82,6 @@ class Batch:
         return ": ".join(self.errors[row]) if row in self.errors else ""
 
 
-class Sink(Protocol):
-    """Takes rows in order."""
-
-    def write(self, batch: Batch) -> None:
-        """Append the rows."""
-        ...
-
-    def close(self) -> None:
-        """Complete the file's contents; the file itself stays open."""
-        ...
-
-
 def escape_path(name: bytes) -> str:
     """A path as text, lossless: see the module."""
     return name.replace(b"\\", b"\\\\").decode("utf-8", "backslashreplace")
@@ -129,13 +118,59 @@ def check_format(output: Path) -> None:
             raise MissingExtraError("Parquet output", "parquet")
 
 
-def open_sink(suffix: str, file: BinaryIO, *, probabilities: bool) -> Sink:
-    """The sink of an extension that `check_format` accepts, writing to an open file."""
+@contextmanager
+def open_rows(suffix: str, file: BinaryIO, *, probabilities: bool) -> Iterator[Callable[[Batch], None]]:
+    """A function that appends rows to an open file, whose contents are complete when the block ends without an error.
+
+    Args:
+        suffix: one that `check_format` accepts.
+        file: stays open.
+        probabilities: write those of all classes, too.
+    """
     if suffix.lower() == ".csv":
-        return CsvSink(file, probabilities=probabilities)
-    if suffix.lower() == ".jsonl":
-        return JsonLinesSink(file, probabilities=probabilities)
-    return ParquetSink(file, probabilities=probabilities)
+        file.write((",".join(COLUMNS + (CLASS_COLUMNS if probabilities else ())) + "\n").encode())
+        yield lambda batch: _write_lines(file, _csv(batch, probabilities=probabilities))
+    elif suffix.lower() == ".jsonl":
+        found = partial(json.dumps, ensure_ascii=False)
+        yield lambda batch: _write_lines(file, map(found, json_rows(batch, probabilities=probabilities)))
+    else:
+        parquet = _Parquet(file, probabilities=probabilities)
+        yield parquet.write
+        parquet.close()
+
+
+def _write_lines(file: BinaryIO, lines: Iterable[str]) -> None:
+    file.write("".join([f"{line}\n" for line in lines]).encode())
+
+
+def _csv(batch: Batch, *, probabilities: bool) -> Iterator[str]:
+    """RFC 4180 with LF line ends, UTF-8. Probabilities have six decimals; what is not known is empty."""
+    reasons, plain = batch.reasons(), not _SPECIAL.search("".join(batch.paths))
+    for row, (path, status, digit, confidence, each) in enumerate(_values(batch, probabilities=probabilities)):
+        answer = f"{digit},{confidence:.6f}" if digit is not None else ","
+        said = cell(batch.sentence(row)) if row in batch.errors else ""
+        line = f"{path if plain else cell(path)},{status},{answer},{reasons[row]},{said}"
+        if each is not None:
+            line += "".join([f",{value:.6f}" for value in each] if digit is not None else "," * len(CLASS_COLUMNS))
+        yield line
+
+
+def json_rows(batch: Batch, *, probabilities: bool) -> Iterator[dict[str, Any]]:
+    """One object a row, probabilities with six decimals; what is not known is None."""
+    reasons = batch.reasons()
+    for row, (path, status, digit, confidence, each) in enumerate(_values(batch, probabilities=probabilities)):
+        known = digit is not None
+        value: dict[str, Any] = {
+            "path": path,
+            "status": status,
+            "digit": digit,
+            "confidence": round(confidence, 6) if known else None,
+            "reason": reasons[row] or None,
+            "error": batch.sentence(row) or None,
+        }
+        if each is not None:
+            value |= {name: round(p, 6) if known else None for name, p in zip(CLASS_COLUMNS, each, strict=True)}
+        yield value
 
 
 def cell(text: str) -> str:
@@ -152,63 +187,7 @@ def parse_cell(text: str) -> str:
     return text.removeprefix("'")
 
 
-class CsvSink:
-    """RFC 4180 with LF line ends, UTF-8. Probabilities have six decimals; what is not known is empty."""
-
-    def __init__(self, file: BinaryIO, *, probabilities: bool) -> None:
-        self._file = file
-        self._probabilities = probabilities
-        file.write((",".join(COLUMNS + (CLASS_COLUMNS if probabilities else ())) + "\n").encode())
-
-    def write(self, batch: Batch) -> None:
-        lines, reasons = [], batch.reasons()
-        plain = not _SPECIAL.search("".join(batch.paths))
-        for row, (path, status, digit, confidence, each) in enumerate(
-            _values(batch, probabilities=self._probabilities)
-        ):
-            answer = f"{digit},{confidence:.6f}" if digit is not None else ","
-            said = cell(batch.sentence(row)) if row in batch.errors else ""
-            line = f"{path if plain else cell(path)},{status},{answer},{reasons[row]},{said}"
-            if each is not None:
-                line += "".join([f",{value:.6f}" for value in each] if digit is not None else "," * len(CLASS_COLUMNS))
-            lines.append(line + "\n")
-        self._file.write("".join(lines).encode())
-
-    def close(self) -> None:
-        pass
-
-
-class JsonLinesSink:
-    """One object a line, UTF-8; what is not known is null."""
-
-    def __init__(self, file: BinaryIO, *, probabilities: bool) -> None:
-        self._file = file
-        self._probabilities = probabilities
-
-    def write(self, batch: Batch) -> None:
-        lines, reasons = [], batch.reasons()
-        for row, (path, status, digit, confidence, each) in enumerate(
-            _values(batch, probabilities=self._probabilities)
-        ):
-            known = digit is not None
-            value: dict[str, Any] = {
-                "path": path,
-                "status": status,
-                "digit": digit,
-                "confidence": round(confidence, 6) if known else None,
-                "reason": reasons[row] or None,
-                "error": batch.sentence(row) or None,
-            }
-            if each is not None:
-                value |= {name: round(p, 6) if known else None for name, p in zip(CLASS_COLUMNS, each, strict=True)}
-            lines.append(json.dumps(value, ensure_ascii=False) + "\n")
-        self._file.write("".join(lines).encode())
-
-    def close(self) -> None:
-        pass
-
-
-class ParquetSink:
+class _Parquet:
     """Row groups of `ROW_GROUP` rows, compressed with Zstandard; what is not known is null."""
 
     def __init__(self, file: BinaryIO, *, probabilities: bool) -> None:

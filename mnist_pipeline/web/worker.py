@@ -5,11 +5,7 @@ Question  -> scoring.single.Reply
 Rehearsal -> float, the largest difference to the stored probabilities
 """
 
-import multiprocessing
 import os
-import signal
-import sys
-import threading
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -22,9 +18,7 @@ from numpy.typing import NDArray
 from mnist_pipeline import MAX_PIXELS
 from mnist_pipeline.errors import PipelineError
 from mnist_pipeline.rejection.model import ScoringModel
-from mnist_pipeline.scoring.workers.silence import silenced
-from mnist_pipeline.scoring.workers.start import ENVIRONMENT
-from mnist_pipeline.scoring.workers.worker import PARENT_IS_GONE, limit_memory
+from mnist_pipeline.scoring.workers.start import limit_memory, working
 
 if TYPE_CHECKING:
     from mnist_pipeline.inference import Classifier
@@ -89,26 +83,11 @@ class Rehearsal:
 
 def work(connection: "Connection[Any, Any]", setup: Setup) -> None:
     """Answer until there is nobody to ask any more."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which ends its workers itself
-    if sys.platform != "win32" and multiprocessing.get_start_method() == "spawn":
-        os.setsid()
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    os.environ.clear()
-    os.environ.update(ENVIRONMENT | dict(setup.environment))
-    with silenced():
+    with working(setup.environment):
         answering = _Answering(setup.limits)
-        try:
-            connection.send(READY)
-            while True:
-                connection.send(answering.answer(connection.recv()))
-        except (EOFError, OSError):
-            return
-
-
-def _end_with_parent() -> None:
-    if parent := multiprocessing.parent_process():
-        parent.join()
-        os._exit(PARENT_IS_GONE)
+        connection.send(READY)
+        while True:
+            connection.send(answering.answer(connection.recv()))
 
 
 class _Answering:

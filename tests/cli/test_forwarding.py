@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, is_dataclass
+from dataclasses import asdict, dataclass, is_dataclass
 from itertools import repeat
 from pathlib import Path
 from pkgutil import resolve_name
@@ -28,6 +28,7 @@ from mnist_pipeline.cli.terminal import Terminal
 from mnist_pipeline.config import PRESETS, PipelineConfig
 from mnist_pipeline.errors import PipelineError
 from mnist_pipeline.registry import Registry
+from mnist_pipeline.rejection.model import ScoringModel
 from mnist_pipeline.runs import run as runs
 from mnist_pipeline.runs.run import Run
 from mnist_pipeline.web.security import own_names
@@ -260,13 +261,13 @@ def a_review(calls: Calls) -> None:
 def a_score(calls: Calls) -> None:
     """By processes of this machine, to an end that is not complete."""
     calls.monkeypatch.setattr("mnist_pipeline.scoring.workers.start.start_forkserver", lambda: None)
-    chosen = SimpleNamespace(path=Path("model.onnx"), sha256="0" * 64, version="mnist 0", threshold=None)
+    chosen = ScoringModel(Path("model.onnx"), "0" * 64, "mnist 0")
     calls.replace("mnist_pipeline.registry.lookup.find_scoring_model", lambda *_, **__: chosen)
 
     def score(job: Any, names: Any, *_: Any) -> SimpleNamespace:
         listed = names and Path(names.name).name
         calls.note("score", {"config": job.config, "source": job.source, "names": listed})
-        calls.note("score", {"output": job.output, "report": job.report, "review": job.review})
+        calls.note("score", asdict(job.outputs))
         return SimpleNamespace(model_dump=lambda **_: {})
 
     calls.monkeypatch.setattr("mnist_pipeline.scoring.score.score_job", score)
@@ -291,8 +292,8 @@ def a_score_on_dask(calls: Calls) -> None:
 
 def _an_incomplete_end(calls: Calls) -> None:
     calls.monkeypatch.setattr("mnist_pipeline.cli.score._lines", lambda *_: [])
-    calls.monkeypatch.setattr("mnist_pipeline.scoring.remarks.remarks", lambda _: [])
-    calls.monkeypatch.setattr("mnist_pipeline.scoring.remarks.is_complete", lambda _: False)
+    calls.monkeypatch.setattr("mnist_pipeline.scoring.summary.remarks", lambda _: [])
+    calls.monkeypatch.setattr("mnist_pipeline.scoring.summary.is_complete", lambda _: False)
 
 
 TERMINAL: tuple[Words, Changes] = (

@@ -19,13 +19,14 @@ from mnist_pipeline.config import ScoreConfig
 from mnist_pipeline.errors import DataError, PipelineError, UsageError
 from mnist_pipeline.files import sha256_file
 from mnist_pipeline.rejection.model import ScoringModel
-from mnist_pipeline.scoring.engine import finish, plan, score
+from mnist_pipeline.scoring.engine import Work, finish, plan, score
 from mnist_pipeline.scoring.job import ScoringJob
 from mnist_pipeline.scoring.outputs import Outputs
-from mnist_pipeline.scoring.records import Location, ScoreSummary, ShardRange, Work
 from mnist_pipeline.scoring.results import read_results
 from mnist_pipeline.scoring.score import score_folder
-from mnist_pipeline.scoring.shards import split
+from mnist_pipeline.scoring.shards import ShardRange, split
+from mnist_pipeline.scoring.sources.reading import Location
+from mnist_pipeline.scoring.summary import ScoreSummary
 from mnist_pipeline.scoring.workers.shared import SharedPools
 from tests.support.digit_scoring import Model
 from tests.support.images import png
@@ -318,7 +319,7 @@ def test_a_machine_with_another_version_says_so_and_makes_no_row(model, make_fol
         PipelineError, match="another version of mnist-pipeline, onnxruntime, onnx, OpenCV, Pillow or NumPy"
     ):
         score_range(older, planned.shards, pools)
-    assert not parts(job.output)
+    assert not parts(job.outputs.output)
 
 
 def test_a_full_disk_is_one_clear_line_and_what_was_scored_is_kept(model, make_folder, tmp_path):

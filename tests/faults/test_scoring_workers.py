@@ -20,9 +20,9 @@ from mnist_pipeline.rejection.model import ScoringModel
 from mnist_pipeline.scoring.engine import plan, score
 from mnist_pipeline.scoring.job import ScoringJob
 from mnist_pipeline.scoring.outputs import Outputs
-from mnist_pipeline.scoring.records import Location
 from mnist_pipeline.scoring.score import score_folder
 from mnist_pipeline.scoring.shards import split
+from mnist_pipeline.scoring.sources.reading import Location
 from mnist_pipeline.scoring.workers import process as worker_process
 from mnist_pipeline.scoring.workers import start
 from mnist_pipeline.scoring.workers.shared import SharedPools
@@ -159,7 +159,7 @@ from mnist_pipeline.config import ScoreConfig
 from mnist_pipeline.rejection.model import ScoringModel
 from mnist_pipeline.scoring.engine import plan, score
 from mnist_pipeline.scoring.job import ScoringJob
-from mnist_pipeline.scoring.records import Location
+from mnist_pipeline.scoring.sources.reading import Location
 from mnist_pipeline.scoring.workers.shared import SHARED_POOLS
 _, folder, output, model, sha256, _ = sys.argv[1:]
 config = ScoreConfig(workers=2, shard_images=16)
@@ -376,4 +376,4 @@ def test_tasks_in_threads_are_not_disturbed_when_the_idle_pools_are_ended(job, p
         pools.close()
     assert not failed
     assert sum(scored) == 200
-    assert len(parts(job.output)) == whole.count
+    assert len(parts(job.outputs.output)) == whole.count

@@ -24,9 +24,10 @@ from mnist_pipeline.inference import ModelMetadata
 from mnist_pipeline.rejection.model import ScoringModel
 from mnist_pipeline.scoring.job import ScoringJob
 from mnist_pipeline.scoring.outputs import Outputs
-from mnist_pipeline.scoring.records import Location, ScoreSummary
 from mnist_pipeline.scoring.results import read_results
 from mnist_pipeline.scoring.score import score_job
+from mnist_pipeline.scoring.sources.reading import Location
+from mnist_pipeline.scoring.summary import ScoreSummary
 from tests.flows.conftest import COMMAND
 from tests.support import linear_models
 

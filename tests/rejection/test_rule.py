@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from mnist_pipeline.rejection.answers import NO_DIGIT, OK, REASON_NAMES, ConfidenceThreshold
 from mnist_pipeline.rejection.rule import apply_threshold, confidences
-from mnist_pipeline.scoring.records import ROW
+from mnist_pipeline.scoring.results import ROW
 
 NEVER_ASKED = -np.inf
 

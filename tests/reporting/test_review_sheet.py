@@ -13,8 +13,8 @@ from mnist_pipeline.errors import UsageError
 from mnist_pipeline.labels.review import open_review
 from mnist_pipeline.labels.store import open_labels
 from mnist_pipeline.reporting.review import review_sheet
-from mnist_pipeline.scoring.records import Location
 from mnist_pipeline.scoring.rows import location_of
+from mnist_pipeline.scoring.sources.reading import Location
 from tests.support.browser import AXE, CHROMEDRIVER, CHROMIUM
 from tests.support.images import png
 

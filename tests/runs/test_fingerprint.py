@@ -34,9 +34,11 @@ GROUND = {
 """Modules in no fingerprint, and why: they do not decide what a result is."""
 NEUTRAL = {
     "certifi": "says whom to trust on the way",
+    "filelock": "keeps other processes out",
     "google": "protobuf: comes with onnx, whose version counts",
     "httpx": "brings bytes, which are hashed",
     "obstore": "brings bytes, which are hashed",
+    "pyarrow": "writes rows that are made",
     "pydantic": "carries values",
     "pydantic_core": "carries values",
     "stamina": "tries again what the network lost",

@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 
 from mnist_pipeline.config import ScoreConfig
-from mnist_pipeline.errors import PipelineError
+from mnist_pipeline.errors import PipelineError, UsageError
 from mnist_pipeline.files import sha256_file
-from mnist_pipeline.files.destinations import Inputs
-from mnist_pipeline.scoring.claim import claim
-from mnist_pipeline.scoring.outputs import Outputs
+from mnist_pipeline.rejection.model import ScoringModel
+from mnist_pipeline.scoring.job import ScoringJob
+from mnist_pipeline.scoring.outputs import Outputs, claim
+from mnist_pipeline.scoring.sources.reading import Location
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="POSIX file types")
 OVERWRITE, RESUME = "--overwrite", "--resume"
@@ -29,6 +30,12 @@ def everything(folder: Path) -> dict[str, bytes]:
 def rows_of(path: Path) -> list[dict[str, str]]:
     with path.open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
+
+
+def job_of(tmp_path: Path, output: Path, report: Path | None = None) -> ScoringJob:
+    """A job on a folder of images that need not be there."""
+    source, model = Location.of(str(tmp_path / "images")), ScoringModel(tmp_path / "m.onnx", "0" * 64)
+    return ScoringJob.of(ScoreConfig(), source, model, output, report)
 
 
 @pytest.fixture
@@ -215,24 +222,24 @@ def test_names_as_long_as_names_can_be_work_and_leave_nothing_else(score, images
 
 
 def test_temporary_files_of_killed_writers_go_whatever_their_names(images, tmp_path):
-    outputs = Outputs.of(tmp_path / ("n" * 240 + "[1].csv"), tmp_path / "page[*].html")
+    job = job_of(tmp_path, tmp_path / ("n" * 240 + "[1].csv"), tmp_path / "page[*].html")
     strangers = [tmp_path / ".page.html.1-00000000.tmp", tmp_path / ".page[*].html.tmp"]
-    with claim(outputs, ScoreConfig(), Inputs()):
+    with claim(job):
         pass
     from mnist_pipeline.files import temporary_sibling
 
-    for path in (*map(temporary_sibling, outputs.visible), *strangers):
+    for path in (*map(temporary_sibling, job.outputs.visible), *strangers):
         path.touch()
-    with claim(outputs, ScoreConfig(), Inputs()):
+    with claim(job):
         assert {path.name for path in tmp_path.glob(".*.tmp")} == {path.name for path in strangers}
 
 
 def test_two_jobs_do_not_write_one_report(tmp_path):
     page = tmp_path / "page.html"
-    one, other = Outputs.of(tmp_path / "a.csv", page), Outputs.of(tmp_path / "b.csv", page)
-    with claim(one, ScoreConfig(), Inputs()):
+    one, other = (job_of(tmp_path, tmp_path / name, page) for name in ("a.csv", "b.csv"))
+    with claim(one):
         refused = pytest.raises(PipelineError, match=r"another job is writing .*page\.html")
-        with refused, claim(other, ScoreConfig(), Inputs()):
+        with refused, claim(other):
             pytest.fail("two at once")
     assert list(tmp_path.iterdir()) == []
 
@@ -240,14 +247,12 @@ def test_two_jobs_do_not_write_one_report(tmp_path):
 def test_a_list_on_standard_input_is_not_written_over(score, images, tmp_path, monkeypatch):
     listed = tmp_path / "list.csv"
     listed.write_text(f"{next(images.rglob('*.png'))}\n")
+    before = listed.read_bytes()
     with listed.open("rb") as file:
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(file))
         from mnist_pipeline.cli.score import _names
-        from mnist_pipeline.rejection.model import ScoringModel
-        from mnist_pipeline.scoring.claim import inputs_of
-        from mnist_pipeline.scoring.records import Location
 
-        with _names("-") as names:
-            known = inputs_of(Location(kind="list", root="/"), ScoringModel(tmp_path / "m.onnx", "0" * 64), names)
-    status = listed.stat()
-    assert known.files == {(status.st_dev, status.st_ino): "the list"}
+        refused = pytest.raises(UsageError, match=r"list\.csv: is the list; name another file")
+        with _names("-") as names, refused, claim(job_of(tmp_path, listed), names):
+            pytest.fail("claimed")
+    assert listed.read_bytes() == before

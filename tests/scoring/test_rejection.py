@@ -14,8 +14,9 @@ from mnist_pipeline.inference import AnswerLimits
 from mnist_pipeline.rejection.answers import ConfidenceThreshold
 from mnist_pipeline.rejection.model import ScoringModel
 from mnist_pipeline.scoring.job import ScoringJob
-from mnist_pipeline.scoring.records import Location, ScoreSummary
 from mnist_pipeline.scoring.score import score_job
+from mnist_pipeline.scoring.sources.reading import Location
+from mnist_pipeline.scoring.summary import ScoreSummary
 from tests.support import linear_models
 
 LETTERS = "AEFHKMNPRTUVWXdhknuvwxy"

@@ -70,8 +70,7 @@ def test_errors_are_counted_by_kind_and_a_job_of_errors_alone_is_loud(score, mak
 
 
 def test_a_folder_that_could_not_be_read_is_told():
-    from mnist_pipeline.scoring.records import ScoreSummary
-    from mnist_pipeline.scoring.remarks import is_complete, remarks
+    from mnist_pipeline.scoring.summary import ScoreSummary, is_complete, remarks
 
     told = ScoreSummary.model_construct(
         images=3, errors=0, unreadable_folders=["shut/: Permission denied"], skipped={}, location="folder:/scans"

@@ -7,9 +7,9 @@ import pytest
 
 from mnist_pipeline.errors import UsageError
 from mnist_pipeline.rejection.answers import ERROR, NO_DIGIT, OK
-from mnist_pipeline.scoring.records import ROW
+from mnist_pipeline.scoring.results import ROW
 from mnist_pipeline.scoring.rows import ScoredRow, read_rows
-from mnist_pipeline.scoring.writers import FORMATS, Batch, escape_paths, open_sink
+from mnist_pipeline.scoring.writers import FORMATS, Batch, escape_paths, open_rows
 
 pytestmark = pytest.mark.quick
 NAMES = (b"a/1.png", b"=1+1.png", b'\'quoted, "so".png', b"caf\xe9 \\x41\n.png", b"plain/3.png")
@@ -27,9 +27,8 @@ def batch():
 @pytest.mark.parametrize("kind", FORMATS)
 def test_every_format_gives_names_and_answers_back(kind, tmp_path):
     file, written = io.BytesIO(), batch()
-    sink = open_sink(kind, file, probabilities=False)
-    sink.write(written)
-    sink.close()
+    with open_rows(kind, file, probabilities=False) as write:
+        write(written)
     (tmp_path / f"out{kind}").write_bytes(file.getvalue())
     assert list(read_rows(tmp_path / f"out{kind}")) == [
         ScoredRow(NAMES[0], "ok", 7, 0.75, ""),

@@ -1,41 +1,33 @@
 """What a worker that outlives its job can and cannot do."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from mnist_pipeline.config import ScoreConfig
 from mnist_pipeline.errors import IntegrityError
-from mnist_pipeline.scoring.outputs import Outputs
-from mnist_pipeline.scoring.records import ROW, Limits, Location, ScoringSettings
-from mnist_pipeline.scoring.results import ShardResults, read_results, write_results
-from mnist_pipeline.scoring.shards import cut, key_base, read_shards, shard_names, split
+from mnist_pipeline.rejection.model import ScoringModel
+from mnist_pipeline.scoring.job import ScoringJob
+from mnist_pipeline.scoring.results import ROW, ShardResults, read_results, write_results
+from mnist_pipeline.scoring.shards import cut, read_shards, shard_names, split
 from mnist_pipeline.scoring.sources.listing import SortedNames
+from mnist_pipeline.scoring.sources.reading import Location
 
 NAMES = [f"{number:04d}.png".encode() for number in range(200)]
 
 
 @pytest.fixture
-def settings(tmp_path):
-    return ScoringSettings(
-        location=Location(kind="folder", root=str(tmp_path)),
-        model=tmp_path / "model.onnx",
-        model_sha256="0" * 64,
-        device="cpu",
-        preprocess="auto",
-        preprocessing_version="1",
-        limits=Limits(pixels=1_000, bytes=1_000, seconds=1),
-    )
-
-
-@pytest.fixture
-def outputs(tmp_path):
-    found = Outputs(tmp_path / "out.csv")
-    found.results.mkdir(parents=True)
+def job(tmp_path):
+    source, model = Location(kind="folder", root=str(tmp_path)), ScoringModel(tmp_path / "model.onnx", "0" * 64)
+    found = ScoringJob.of(ScoreConfig(shard_images=16), source, model, tmp_path / "out.csv")
+    found.outputs.results.mkdir(parents=True)
     return found
 
 
 @pytest.fixture
-def base(settings):
-    return key_base(settings)
+def outputs(job):
+    return job.outputs
 
 
 def listed(names: list[bytes]) -> SortedNames:
@@ -43,8 +35,8 @@ def listed(names: list[bytes]) -> SortedNames:
 
 
 @pytest.fixture
-def whole(settings, outputs):
-    return cut(listed(NAMES), outputs, settings, 16, lambda _: 300)
+def whole(job):
+    return cut(listed(NAMES), job, lambda _: 300)
 
 
 @pytest.fixture
@@ -52,27 +44,32 @@ def shards(whole, outputs):
     return list(read_shards(outputs, whole))
 
 
-def test_the_shards_hold_every_name_once(shards, outputs, base):
-    assert [name for shard in shards for name in shard_names(shard, outputs, base)] == NAMES
+def test_the_shards_hold_every_name_once(shards, job):
+    assert [name for shard in shards for name in shard_names(shard, job)] == NAMES
 
 
-def images_of(settings, outputs, sizes: list[int]) -> list[int]:
+def of_at_most(images: int, job: ScoringJob) -> ScoringJob:
+    """The job with so many images a shard."""
+    return replace(job, config=job.config.model_copy(update={"shard_images": images}))
+
+
+def images_of(job: ScoringJob, sizes: list[int]) -> list[int]:
     """How many images each shard holds of files with these sizes."""
     names = [f"{number:07d}".encode() for number in range(len(sizes))]
-    whole = cut(listed(names), outputs, settings, 1_024, lambda name: sizes[int(name)])
+    whole = cut(listed(names), of_at_most(1_024, job), lambda name: sizes[int(name)])
     assert whole.images == len(sizes)
-    return [shard.images for shard in read_shards(outputs, whole)]
+    return [shard.images for shard in read_shards(job.outputs, whole)]
 
 
-def test_a_few_photographs_are_as_many_shards_and_a_few_thousand_small_images_some_dozens(settings, outputs):
-    assert images_of(settings, outputs, [2_000_000] * 20) == [1] * 20
-    assert max(images_of(settings, outputs, [2_000_000] * 120)) <= 4
-    assert 10 <= len(images_of(settings, outputs, [300] * 4_000)) <= 64
+def test_a_few_photographs_are_as_many_shards_and_a_few_thousand_small_images_some_dozens(job):
+    assert images_of(job, [2_000_000] * 20) == [1] * 20
+    assert max(images_of(job, [2_000_000] * 120)) <= 4
+    assert 10 <= len(images_of(job, [300] * 4_000)) <= 64
 
 
-def test_photographs_between_small_images_get_shards_of_their_own_size(settings, outputs):
+def test_photographs_between_small_images_get_shards_of_their_own_size(job):
     sizes = [300] * 10_000 + [2_000_000] * 400 + [300] * 10_000
-    images = images_of(settings, outputs, sizes)
+    images = images_of(job, sizes)
     ends = np.cumsum(images)
     among = [count for count, end in zip(images, ends, strict=True) if 10_100 < end <= 10_400]
     assert max(among) <= 8
@@ -81,12 +78,12 @@ def test_photographs_between_small_images_get_shards_of_their_own_size(settings,
     assert max(work) <= 30_000_000
 
 
-def test_other_files_move_no_shard_but_those_around_them(settings, outputs):
+def test_other_files_move_no_shard_but_those_around_them(job):
     names = [f"{number:07d}".encode() for number in range(20_000)]
 
     def keys(chosen: list[bytes]) -> set[str]:
-        whole = cut(listed(chosen), outputs, settings, 256, lambda name: 300 + 40 * int(name[-2:]))
-        return {shard.key for shard in read_shards(outputs, whole)}
+        whole = cut(listed(chosen), of_at_most(256, job), lambda name: 300 + 40 * int(name[-2:]))
+        return {shard.key for shard in read_shards(job.outputs, whole)}
 
     before, after = keys(names), keys(names[:9_000] + names[9_010:])
     assert len(before) > 50
@@ -104,19 +101,19 @@ def test_ranges_hold_every_shard_once_and_enough_images_each(whole, shards, outp
 
 
 @pytest.mark.parametrize("kept", [0, 10, 500, -1])
-def test_a_listing_that_the_next_job_is_writing_is_no_listing_of_this_one(shards, outputs, base, kept):
+def test_a_listing_that_the_next_job_is_writing_is_no_listing_of_this_one(shards, job, kept):
     """The rows of fewer images would pass for the rows of all."""
-    listing = outputs.listing
+    listing = job.outputs.listing
     listing.write_bytes(listing.read_bytes()[:kept])
     with pytest.raises(IntegrityError, match="was written anew by a later job"):
-        shard_names(shards[-1], outputs, base)
+        shard_names(shards[-1], job)
 
 
-def test_a_listing_of_the_next_job_is_no_listing_of_this_one(shards, outputs, base):
-    listing = outputs.listing
+def test_a_listing_of_the_next_job_is_no_listing_of_this_one(shards, job):
+    listing = job.outputs.listing
     listing.write_bytes(listing.read_bytes().replace(b".png", b".jpg"))
     with pytest.raises(IntegrityError, match="was written anew by a later job"):
-        shard_names(shards[0], outputs, base)
+        shard_names(shards[0], job)
 
 
 def test_the_shards_of_the_next_job_that_are_not_all_there_are_none_of_this_one(whole, outputs):
@@ -125,8 +122,8 @@ def test_the_shards_of_the_next_job_that_are_not_all_there_are_none_of_this_one(
         list(read_shards(outputs, whole))
 
 
-def test_the_rows_of_some_images_are_not_the_rows_of_the_shard(shards, outputs, base):
-    path, names = outputs.results_of(shards[0]), tuple(shard_names(shards[0], outputs, base))
+def test_the_rows_of_some_images_are_not_the_rows_of_the_shard(shards, job):
+    path, names = job.outputs.results_of(shards[0]), tuple(shard_names(shards[0], job))
     write_results(path, ShardResults(names[:-1], np.zeros(len(names) - 1, ROW)))
     assert read_results(path, shards[0].images) is None
     write_results(path, ShardResults(names, np.zeros(len(names), ROW)))

@@ -22,10 +22,9 @@ from mnist_pipeline.rejection.model import ScoringModel
 from mnist_pipeline.reporting.scoring import render_scoring_report
 from mnist_pipeline.scoring.items import Preprocessing, read_items
 from mnist_pipeline.scoring.job import ScoringJob
-from mnist_pipeline.scoring.records import Location
 from mnist_pipeline.scoring.score import score_job
 from mnist_pipeline.scoring.sources.objects import AHEAD, ObjectReader
-from mnist_pipeline.scoring.sources.reading import FileReader, Signature
+from mnist_pipeline.scoring.sources.reading import FileReader, Location, Signature
 from mnist_pipeline.workspace import Workspace
 
 

@@ -13,6 +13,7 @@ from mnist_pipeline.inference import sessions
 from mnist_pipeline.inference.contract import INPUT
 from mnist_pipeline.inference.cuda import CUDA
 from mnist_pipeline.inference.sessions import CPU
+from mnist_pipeline.scoring.job import ScoringJob
 from mnist_pipeline.scoring.workers import worker
 
 FOLDER, PLACES = "GPU_STAND_IN_FOLDER", "GPU_STAND_IN_PLACES"
@@ -32,9 +33,11 @@ class Session:
         return self._session.run(outputs, inputs)
 
 
-def work(connection: "Connection[Any, Any]", row: worker.SharedRow, setup: worker.Setup) -> None:
+def work(
+    connection: "Connection[Any, Any]", row: worker.SharedRow, job: ScoringJob, environment: dict[str, str]
+) -> None:
     """`worker.work` on such a GPU, in a process of its own."""
-    folder, places = Path(setup.environment[FOLDER]), int(setup.environment[PLACES])
+    folder, places = Path(environment[FOLDER]), int(environment[PLACES])
     place = _take_place(folder, places)
 
     def note(what: object) -> None:
@@ -52,7 +55,7 @@ def work(connection: "Connection[Any, Any]", row: worker.SharedRow, setup: worke
     sessions.gpu_problem = lambda: None
     sessions._open_on_cuda = open_on_cuda
     worker.limit_memory = limit_memory
-    worker.work(connection, row, setup)
+    worker.work(connection, row, job, environment)
 
 
 def asked(folder: Path) -> list[list[object]]:

@@ -20,7 +20,7 @@ from mnist_pipeline.cli.app import app
 from mnist_pipeline.labels.review import open_review
 from mnist_pipeline.labels.store import open_labels
 from mnist_pipeline.scoring.pictures import readable_picture
-from mnist_pipeline.scoring.records import Location
+from mnist_pipeline.scoring.sources.reading import Location
 from mnist_pipeline.web.security import Access, own_names
 from tests.support.browser import AXE, CHROMEDRIVER, CHROMIUM, chromium
 from tests.support.images import png

@@ -1,4 +1,4 @@
-"""Which images there are: every regular file below a folder, sorted by path, in bounded memory.
+"""Which images there are, sorted by path, in bounded memory.
 
 Names are bytes, as the file system has them: relative to the folder, with ``/`` between the parts, sorted
 bytewise. A folder of a million files is sorted in runs on disk, and the runs are merged.
@@ -14,9 +14,15 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from mnist_pipeline.errors import PipelineError, UsageError
+from mnist_pipeline.files.destinations import identity
+from mnist_pipeline.scoring.outputs import Outputs
+from mnist_pipeline.scoring.writers import escape_path
+
+if TYPE_CHECKING:
+    from mnist_pipeline.scoring.job import ScoringJob
 
 RUN_NAMES = 100_000
 """Names that are sorted in memory at once."""
@@ -45,6 +51,31 @@ class Skipped:
 
     entries: Counter[str] = field(default_factory=Counter)
     unreadable: list[str] = field(default_factory=list)
+
+
+def image_names(job: "ScoringJob", names: BinaryIO | None, skipped: Skipped) -> Iterator[bytes]:
+    """The names of all images of a job, in no order; what the job itself writes is not among them.
+
+    Args:
+        job: whose.
+        names: the list, where the source is one.
+        skipped: gets what is passed over.
+
+    Raises:
+        UsageError: the source is no folder that can be read; or a list names what the job writes.
+    """
+    if job.source.kind == "folder":
+        root = Path(job.source.root)
+        inside = [Path(os.path.realpath(path)) for path in job.outputs.visible]
+        own = frozenset(os.fsencode(path.relative_to(root).as_posix()) for path in inside if root in path.parents)
+        return scan_folder(root, own, skipped)
+    if job.source.kind == "prefix":
+        from mnist_pipeline.scoring.sources.objects import list_keys
+
+        return list_keys(job.source.root, skipped)
+    if names is None:
+        raise UsageError("a list of paths was announced and none was given")
+    return _without_outputs(read_list(names), job.source.root, job.outputs)
 
 
 def scan_folder(root: Path, exclude: frozenset[bytes], skipped: Skipped) -> Iterator[bytes]:
@@ -124,6 +155,31 @@ def _blocks(file: BinaryIO) -> Iterator[bytes]:
     if not encoding:
         return blocks
     return (text.encode() for text in codecs.iterdecode(blocks, encoding, errors="replace"))
+
+
+def _without_outputs(names: Iterator[bytes], root: str, outputs: Outputs) -> Iterator[bytes]:
+    """The names of a list, which must lead to nothing that the job writes.
+
+    Raises:
+        UsageError: one does; before any image is read.
+    """
+    written = {os.fsencode(path): path for path in outputs.visible}
+    last = {path.rpartition(b"/")[2] for path in written}
+    there = {same: path for path in outputs.visible if (same := identity(path)) is not None}
+    base = os.fsencode(root)
+    for name in names:
+        found = None
+        if name.rpartition(b"/")[2] in last:
+            found = written.get(os.path.normpath(os.path.join(base, name)))  # noqa: PTH118 - bytes
+        if there and found is None:  # under another name, or through a link
+            same = identity(os.path.join(base, name))  # noqa: PTH118
+            found = there.get(same) if same is not None else None
+        if found is not None:
+            raise UsageError(
+                f"--files-from: {escape_path(name)} is in the list, and this job writes it ({found}); "
+                "take it out, or write elsewhere"
+            )
+        yield name
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,11 @@ import stat
 import struct
 import time
 from collections.abc import Callable, Iterable
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol, Self
 
 from mnist_pipeline.errors import UsageError
 from mnist_pipeline.imaging.errors import ImageError
-from mnist_pipeline.scoring.records import Location
+from mnist_pipeline.schema import Record
 
 AT_ONCE = 4_096
 """Bytes that one read gives as they were at one moment: a page."""
@@ -26,6 +26,26 @@ TRANSIENT |= {number for name in ("ESTALE", "EREMOTEIO", "ENETDOWN") if (number 
 # A pipe or a device that took the file's place must not block, and a link must not lead out of the folder.
 FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
+
+
+class Location(Record):
+    """Where names lead to.
+
+    Attributes:
+        kind: "folder": names are below ``root`` and links are not followed; "list": names are paths, relative
+            ones start at ``root``; "prefix": names are keys below the URL ``root``.
+        root: absolute path or URL.
+    """
+
+    kind: Literal["folder", "list", "prefix"]
+    root: str
+
+    @classmethod
+    def of(cls, folder: str) -> Self:
+        """What a user names: a folder, or a URL such as s3://bucket/prefix."""
+        if "://" in folder:
+            return cls(kind="prefix", root=folder)
+        return cls(kind="folder", root=os.path.realpath(folder))  # and no error where links lead in a circle
 
 
 class Signature(NamedTuple):
@@ -96,7 +116,7 @@ class FileReader:
         """The kernel reads ahead by itself."""
 
     def read(self, name: bytes) -> tuple[bytes, Signature]:
-        path = name if name.startswith(b"/") else self._base + name
+        path = self._path(name)
         try:
             return self._read_once(path)
         except (OSError, ImageError):

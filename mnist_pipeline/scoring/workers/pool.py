@@ -11,9 +11,9 @@ from typing import Self
 
 from mnist_pipeline.errors import DeviceError, PipelineError
 from mnist_pipeline.scoring.job import ScoringJob
-from mnist_pipeline.scoring.records import Shard
+from mnist_pipeline.scoring.shards import Shard
 from mnist_pipeline.scoring.workers.process import GRACE_SECONDS, Task, WorkerProcess
-from mnist_pipeline.scoring.workers.worker import IDLE, Pictures, Ready, Setup, TakePictures
+from mnist_pipeline.scoring.workers.worker import IDLE
 
 logger = logging.getLogger(__name__)
 
@@ -96,11 +96,11 @@ class Pool:
             self._start(1)  # where nothing was left to score
             self._listen(TICK)
         process = ready[0]
-        process.send(TakePictures(names))
+        process.send(names)
         try:
             if process.connection.poll(self._image_seconds):
                 answer = process.connection.recv()
-                return answer.pictures if isinstance(answer, Pictures) else []
+                return answer if isinstance(answer, list) else []
         except (EOFError, OSError):
             pass
         self._processes.remove(process)
@@ -112,16 +112,13 @@ class Pool:
         missing = min(wanted, self._size) - len(self._processes)
         if missing > 0:
             try:
-                self._processes.append(WorkerProcess(self._setup()))
+                self._processes.append(WorkerProcess(self._job))
             except OSError as error:
                 if not self._processes:
                     raise PipelineError(f"no worker process can be started: {error.strerror or error}") from None
                 logger.warning("%d workers at once, no more can be started: %s", len(self._processes), error)
                 self._size = len(self._processes)
         return missing > 1
-
-    def _setup(self) -> Setup:
-        return Setup(self._job.settings, self._job.outputs, self._job.config.max_memory_megabytes)
 
     def _give(self) -> None:
         """Hand out what is waiting, to those first that have nothing to do."""
@@ -150,7 +147,7 @@ class Pool:
             return None
         if isinstance(answer, Exception):
             raise answer
-        if isinstance(answer, Ready):
+        if not process.ready:
             process.ready = True
             return None
         self._deaths = 0

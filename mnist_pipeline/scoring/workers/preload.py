@@ -10,7 +10,7 @@ from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 
-from mnist_pipeline.scoring.workers.silence import silenced
+from mnist_pipeline.scoring.workers.start import silenced
 
 
 def _load() -> None:

@@ -1,16 +1,17 @@
 """A worker process as its pool sees it: what it has to do, how far it is, and how it ended."""
 
+import os
 import time
 from collections import Counter, deque
 from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing import Pipe
 from multiprocessing.sharedctypes import RawValue
-from typing import Any
 
-from mnist_pipeline.scoring.records import Shard
+from mnist_pipeline.scoring.job import ScoringJob
+from mnist_pipeline.scoring.shards import Shard
 from mnist_pipeline.scoring.workers.start import exit_code, start_process
-from mnist_pipeline.scoring.workers.worker import IDLE, ScoreShard, Setup, SharedRow, work
+from mnist_pipeline.scoring.workers.worker import IDLE, Request, SharedRow, work
 
 QUICK_SECONDS = 0.05
 """A worker whose shards take less is given the next one before it is done, so that it never waits; one whose shards
@@ -42,7 +43,7 @@ class WorkerProcess:
         OSError: no further process can be had.
     """
 
-    def __init__(self, setup: Setup) -> None:
+    def __init__(self, job: ScoringJob) -> None:
         self.tasks: deque[Task] = deque()
         self.ready = False
         self.row, self.since = IDLE, time.monotonic()
@@ -51,7 +52,7 @@ class WorkerProcess:
         self.connection, theirs = Pipe()
         try:
             with theirs:
-                self._process = start_process(work, theirs, self._shared, setup)
+                self._process = start_process(work, theirs, self._shared, job, dict(os.environ))
         except BaseException:
             self.connection.close()
             raise
@@ -70,9 +71,9 @@ class WorkerProcess:
         if not self.tasks:
             self.row, self.since = IDLE, time.monotonic()
         self.tasks.append(task)
-        self.send(ScoreShard(task.shard, task.quarantined))
+        self.send((task.shard, task.quarantined))
 
-    def send(self, request: Any) -> None:
+    def send(self, request: Request) -> None:
         """Ask for something; that a process is dead is noticed by whoever waits for its answer."""
         with suppress(OSError):
             self.connection.send(request)

@@ -1,4 +1,4 @@
-"""How a worker process comes to life: as a fork of multiprocessing's forkserver, or spawned where there is none.
+"""How a worker process comes to life, and ends: a fork of multiprocessing's forkserver, or spawned where there is none.
 
 What a worker must load takes as long as a thousand images. The forkserver loads it once, while the command itself
 is still loading; it has no threads, so that forking it is safe.
@@ -12,11 +12,12 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from importlib.machinery import ModuleSpec
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 
 from mnist_pipeline import LEAN_ENVIRONMENT
 
@@ -36,6 +37,8 @@ ENVIRONMENT = {
     "PYTHONSAFEPATH": "1",
 }
 """Of the forkserver and of workers, but for what the user has set otherwise."""
+PARENT_IS_GONE = 3
+"""Exit code."""
 
 _lock = threading.RLock()
 
@@ -148,3 +151,63 @@ def _unbound() -> Iterator[None]:
         yield
     finally:
         main.__spec__, process.daemon = spec, daemon
+
+
+@contextmanager
+def working(environment: Mapping[str, str]) -> Iterator[None]:
+    """This process is a worker while the block runs: silent, deaf to Ctrl-C, and at its end as soon as its parent is.
+
+    Args:
+        environment: variables, as they are now; those of the forkserver are as old as itself.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is for the parent, which ends its workers itself
+    if sys.platform != "win32" and multiprocessing.get_start_method() == "spawn":
+        os.setsid()  # as the forkserver has done
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    os.environ.clear()
+    os.environ.update(ENVIRONMENT | dict(environment))
+    with silenced(), suppress(EOFError, OSError):  # the connection is closed
+        yield
+
+
+def _end_with_parent() -> None:
+    """Whatever the other threads are at: an image may take for ever, and nobody is left to look at the clock."""
+    if parent := multiprocessing.parent_process():
+        parent.join()
+        os._exit(PARENT_IS_GONE)
+
+
+@contextmanager
+def silenced() -> Iterator[None]:
+    """What this process writes to its standard output or error in the block, native code included, goes nowhere.
+
+    Decoders and numerical libraries write warnings that nobody can use.
+    """
+    kept = []
+    for descriptor in (1, 2):
+        with suppress(OSError):  # closed
+            kept.append((descriptor, os.dup(descriptor)))
+    with Path(os.devnull).open("wb") as nowhere:
+        for descriptor, _ in kept:
+            os.dup2(nowhere.fileno(), descriptor)
+    try:
+        yield
+    finally:
+        for descriptor, copy in kept:
+            os.dup2(copy, descriptor)
+            os.close(copy)
+
+
+def limit_memory(megabytes: int) -> None:
+    """From here on, this process may take so much more address space; where the platform can say so."""
+    try:
+        import resource
+
+        used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    except (ImportError, OSError):
+        return
+    wanted = used + megabytes * 1_000_000
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    resource.setrlimit(resource.RLIMIT_AS, (wanted, hard))

@@ -1,9 +1,61 @@
-"""What people must know of a finished job, in words. Pure."""
+"""How a job ended: its manifest, and what people must know of it, in words. Pure."""
 
 from collections.abc import Mapping
 
+from mnist_pipeline import PreprocessMode
+from mnist_pipeline.rejection.answers import ConfidenceThreshold
 from mnist_pipeline.runs.wording import quantity
-from mnist_pipeline.scoring.records import ScoreSummary
+from mnist_pipeline.schema import Record
+
+
+class ErrorExample(Record):
+    """One image that could not be scored."""
+
+    path: str
+    kind: str
+    message: str
+
+
+class ScoreSummary(Record):
+    """How a job ended: the manifest beside the output, and what the command prints as JSON."""
+
+    output: str
+    """Name of the output file."""
+    output_sha256: str
+    images: int
+    ok: int
+    no_digit: int
+    errors: int
+    digits: dict[str, int]
+    """Class -> images with status ok."""
+    no_digit_reasons: dict[str, int]
+    errors_by_kind: dict[str, int]
+    first_errors: list[ErrorExample]
+    skipped: dict[str, int]
+    """Directory entries that are no regular files and so no rows: symbolic links, pipes, hidden files ..."""
+    unreadable_folders: list[str]
+    location: str
+    listing_sha256: str
+    """Of all names, NUL-terminated, in order."""
+    inputs_sha256: str
+    """Of the SHA-256 of every image, in order; zeros where none could be read."""
+    signatures_sha256: str
+    """Of size and time of every image, in order: tells without reading that an image has changed."""
+    model: str
+    model_version: str | None
+    model_sha256: str
+    provider: str
+    preprocess: PreprocessMode
+    preprocessing_version: str
+    threshold: ConfidenceThreshold
+    probabilities: bool
+    reused: int
+    """Images whose rows an earlier, interrupted job had left."""
+    workers: int
+    """Processes that scored any image."""
+    seconds: float
+    images_per_second: float
+    """Of the images scored by this job, over its whole duration."""
 
 
 def remarks(summary: ScoreSummary) -> list[str]:
