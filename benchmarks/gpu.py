@@ -42,8 +42,7 @@ from mnist_pipeline.data.fetch import fetch_dataset
 from mnist_pipeline.inference import Classifier, gpu_problem
 from mnist_pipeline.inference.classifier import GPU_BATCH
 from mnist_pipeline.inference.contract import INPUT
-from mnist_pipeline.inference.cuda import CUDA
-from mnist_pipeline.inference.sessions import CPU, CUDA_OPTIONS
+from mnist_pipeline.inference.sessions import CPU, CUDA, CUDA_OPTIONS
 from mnist_pipeline.runs.artifacts import FetchedDataset
 from mnist_pipeline.workspace import Workspace
 

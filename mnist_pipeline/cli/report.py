@@ -66,7 +66,7 @@ def _version_report(workspace: Path, registry: str | None, name: str | None, ref
 
 def _comparison(workspace: Path, run_id: str | None, other_id: str, output: Path | None, overwrite: bool) -> Path:
     """Write the page that sets two runs side by side."""
-    from mnist_pipeline.files.destinations import Destination, Inputs, check_destinations, require_folders
+    from mnist_pipeline.files.writing import Destination, Inputs, check_destinations, require_folders
     from mnist_pipeline.reporting.files import write_comparison
     from mnist_pipeline.reporting.redraw import dataset_folder
     from mnist_pipeline.runs.run import Run

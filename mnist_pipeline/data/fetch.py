@@ -22,7 +22,7 @@ from mnist_pipeline.data.store import (
     store_dataset,
 )
 from mnist_pipeline.errors import DownloadError, IntegrityError, MissingExtraError, PipelineError
-from mnist_pipeline.files.folders import remove_leftovers
+from mnist_pipeline.files import remove_leftovers
 from mnist_pipeline.files.locks import HeldElsewhereError, ProcessLock
 from mnist_pipeline.files.writing import check_writable, refusal
 from mnist_pipeline.progress import ReportProgress, no_progress

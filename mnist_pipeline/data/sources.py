@@ -20,8 +20,7 @@ from mnist_pipeline.data.local import read_local
 from mnist_pipeline.data.locations import file_url, local_folder, show_source
 from mnist_pipeline.data.retries import Deadline, Timeouts
 from mnist_pipeline.errors import DownloadError, UsageError
-from mnist_pipeline.files import sha256_bytes, sha256_file, write_json
-from mnist_pipeline.files.folders import replace_folder, scratch_folder
+from mnist_pipeline.files import replace_folder, scratch_folder, sha256_bytes, sha256_file, write_json
 from mnist_pipeline.network import public_url
 from mnist_pipeline.progress import ReportProgress
 from mnist_pipeline.schema import Record

@@ -23,8 +23,7 @@ from mnist_pipeline.data.description import (
 )
 from mnist_pipeline.data.sprite import encode_labels
 from mnist_pipeline.errors import DataError, IntegrityError
-from mnist_pipeline.files import sha256_bytes, sha256_file, write_json
-from mnist_pipeline.files.folders import replace_folder, scratch_folder
+from mnist_pipeline.files import replace_folder, scratch_folder, sha256_bytes, sha256_file, write_json
 from mnist_pipeline.progress import Progress, ReportProgress
 from mnist_pipeline.runs.artifacts import FetchedDataset
 

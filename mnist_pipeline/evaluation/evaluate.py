@@ -19,7 +19,7 @@ from mnist_pipeline.evaluation.own_test import measure_own_test
 from mnist_pipeline.evaluation.schema import Evaluation, Latency, OwnTest, Rejection
 from mnist_pipeline.files import open_atomic, write_json, write_text
 from mnist_pipeline.inference import AnswerLimits, Answers, Classifier
-from mnist_pipeline.inference.probabilities import require_probabilities
+from mnist_pipeline.inference.contract import require_probabilities
 from mnist_pipeline.progress import Progress, ReportProgress, no_progress
 from mnist_pipeline.rejection.limits import turned_away
 from mnist_pipeline.runs.artifacts import EvaluatedModel, ExportedModel, FetchedDataset, Output

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mnist_pipeline.errors import ExportError
-from mnist_pipeline.inference.shapes import ShapeError, shapes_at
+from mnist_pipeline.inference.safety import ShapeError, shapes_at
 
 if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto

@@ -15,7 +15,7 @@ from mnist_pipeline.export.conversion import NOVELTY_OUTPUT, NetworkAnswers, con
 from mnist_pipeline.export.folding import fold_reshapes
 from mnist_pipeline.files import write_bytes, write_json
 from mnist_pipeline.inference import Classifier, ModelMetadata, check_model_is_safe
-from mnist_pipeline.inference.probabilities import compare
+from mnist_pipeline.inference.contract import compare
 from mnist_pipeline.rejection.limits import choose_limits
 from mnist_pipeline.runs.artifacts import ExportedModel, FetchedDataset, NoveltyModel, TrainedModel
 from mnist_pipeline.runs.parity import Parity

@@ -3,17 +3,23 @@
 from mnist_pipeline.files.atomic import (
     canonical_json,
     decode_text,
+    leftovers,
     open_atomic,
+    printable,
     read_json,
+    remove_leftovers,
     render_json,
+    replace_folder,
+    scratch_folder,
     sha256_bytes,
     sha256_file,
+    sibling,
     sync_directory,
+    temporary_sibling,
     write_bytes,
     write_json,
     write_text,
 )
-from mnist_pipeline.files.names import leftovers, printable, sibling, temporary_sibling
 
 __all__ = [
     "canonical_json",
@@ -22,7 +28,10 @@ __all__ = [
     "open_atomic",
     "printable",
     "read_json",
+    "remove_leftovers",
     "render_json",
+    "replace_folder",
+    "scratch_folder",
     "sha256_bytes",
     "sha256_file",
     "sibling",

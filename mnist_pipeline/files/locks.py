@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from mnist_pipeline.errors import PipelineError
+from mnist_pipeline.files.writing import Identity, identity
 
 NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP}
 """What file systems answer that have no locks: some network shares and containers' mounts."""
@@ -39,7 +40,7 @@ class ProcessLock:
 
         self.path = path
         self._temporary = temporary
-        self._locked: list[tuple[int, int]] = []
+        self._locked: list[Identity | None] = []
         # An existence lock in place of the system's would outlive a killed process.
         self._lock = FileLock(path, on_acquired=partial(_note, self._locked), fallback_to_soft=False)
 
@@ -97,7 +98,7 @@ class ProcessLock:
         except FileNotFoundError:
             return False
         try:
-            return [_identity(descriptor)] == self._locked
+            return [identity(descriptor)] == self._locked
         finally:
             os.close(descriptor)
 
@@ -131,11 +132,6 @@ def _is_locked(path: Path) -> bool:
     return False
 
 
-def _note(locked: list[tuple[int, int]], descriptor: int) -> None:
+def _note(locked: list[Identity | None], descriptor: int) -> None:
     """Which file was locked; not a method, so that a lock is gone as soon as nobody has it any more."""
-    locked[:] = [_identity(descriptor)]
-
-
-def _identity(descriptor: int) -> tuple[int, int]:
-    status = os.fstat(descriptor)
-    return status.st_dev, status.st_ino
+    locked[:] = [identity(descriptor)]

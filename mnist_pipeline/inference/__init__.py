@@ -5,8 +5,8 @@ No other room imports onnxruntime.
 
 from mnist_pipeline.inference.classifier import Answers, Classifier, read_metadata
 from mnist_pipeline.inference.contract import INPUT, NOVELTY, PROBABILITIES, AnswerLimits, ModelMetadata
-from mnist_pipeline.inference.cuda import gpu_problem
 from mnist_pipeline.inference.safety import MAX_BATCH, MAX_BYTES, check_model_is_safe
+from mnist_pipeline.inference.sessions import gpu_problem
 
 __all__ = [
     "INPUT",

@@ -15,9 +15,8 @@ from mnist_pipeline import CLASSES, SIDE, Device, UsedDevice
 from mnist_pipeline.errors import DeviceError, IntegrityError, UsageError
 from mnist_pipeline.files import sha256_bytes
 from mnist_pipeline.inference.contract import INPUT, NOVELTY, PROBABILITIES, ModelMetadata
-from mnist_pipeline.inference.cuda import CUDA
 from mnist_pipeline.inference.safety import MAX_BATCH, MAX_BYTES, check_model_is_safe, parse_model
-from mnist_pipeline.inference.sessions import open_session
+from mnist_pipeline.inference.sessions import CUDA, open_session
 
 if TYPE_CHECKING:
     from onnx import ModelProto

@@ -1,13 +1,18 @@
-"""What every model file promises: its input, its output, and what it says of itself."""
+"""What every model file promises: its input, its output, and what it says of itself.
+
+And how far the answers of two models on the same images are apart. Pure.
+"""
 
 import json
 from collections.abc import Mapping
-from typing import Self
+from typing import NamedTuple, Self
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from mnist_pipeline import CLASSES
-from mnist_pipeline.errors import IntegrityError
+from mnist_pipeline.errors import ExportError, IntegrityError
 from mnist_pipeline.schema import Record
 
 INPUT = "images"
@@ -22,6 +27,8 @@ NOVELTY = "novelty"
 """Output: float32 [N], the log-odds that an image is none of the classes. Models of other makers may lack it."""
 BATCH = "N"
 """Name of the free dimension."""
+SUM_TOLERANCE = 1e-4
+"""Rounding of ten float32 probabilities, with room to spare."""
 
 CONVENTION = {
     "input_convention": "images: uint8 [N, 28, 28]; 0 = background, 255 = ink; scaling to [0, 1] is inside the graph",
@@ -98,3 +105,46 @@ class ModelMetadata(Record):
         if len(found.class_names) != CLASSES:
             raise IntegrityError(f"the model file names {len(found.class_names)} classes, expected {CLASSES}")
         return found
+
+
+class Agreement(NamedTuple):
+    """Probabilities of two models on the same images."""
+
+    images: int
+    max_abs_difference: float
+    mean_abs_difference: float
+    argmax_differences: int
+    """Images on which the most probable classes differ."""
+
+
+def compare(keras: NDArray[np.float32], onnx: NDArray[np.float32]) -> Agreement:
+    """Measure how far ``onnx`` is from ``keras``; both are probabilities, float32 [n, classes].
+
+    Raises:
+        ExportError: either is not made of probabilities. Two models that are broken in the same way would agree.
+    """
+    require_probabilities(keras, "the Keras model")
+    require_probabilities(onnx, "the ONNX model")
+    difference = np.abs(keras.astype(np.float64) - onnx.astype(np.float64))
+    return Agreement(
+        images=len(keras),
+        max_abs_difference=float(difference.max()),
+        mean_abs_difference=float(difference.mean()),
+        argmax_differences=int((keras.argmax(axis=1) != onnx.argmax(axis=1)).sum()),
+    )
+
+
+def require_probabilities(values: NDArray[np.float32], model: str) -> None:
+    """Let probabilities alone pass: float32 [n, classes], none negative, each row of sum 1.
+
+    Raises:
+        ExportError: rows of ``values`` are not probabilities; tells how many, the first one, and the ``model``.
+    """
+    # NaN fails every comparison, so what is asked for is the good case.
+    good = (values >= 0).all(axis=1) & (np.abs(values.sum(axis=1, dtype=np.float64) - 1) <= SUM_TOLERANCE)
+    if not good.all():
+        row = int(good.argmin())
+        raise ExportError(
+            f"{model} gives no probabilities for {int((~good).sum())} of {len(values)} images: image {row} has the "
+            f"smallest {values[row].min():g}, the sum {values[row].sum():g}; the last layer must be a softmax"
+        )

@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 from mnist_pipeline.data.dataset import Dataset
 from mnist_pipeline.data.store import IMAGES, LABELS
 from mnist_pipeline.errors import IntegrityError
-from mnist_pipeline.files import open_atomic, sha256_bytes, write_json
-from mnist_pipeline.files.folders import replace_folder, scratch_folder
+from mnist_pipeline.files import open_atomic, replace_folder, scratch_folder, sha256_bytes, write_json
 from mnist_pipeline.labels.catalogue import LabelledImage
 from mnist_pipeline.labels.fitted import Selection
 from mnist_pipeline.labels.store import LabelStore

@@ -182,7 +182,7 @@ def a_comparison(calls: Calls) -> None:
     def check(_: Any, __: Any, replace: str) -> None:
         calls.note("check_destinations", {"replace": replace})
 
-    calls.monkeypatch.setattr("mnist_pipeline.files.destinations.check_destinations", check)
+    calls.monkeypatch.setattr("mnist_pipeline.files.writing.check_destinations", check)
     calls.replace("mnist_pipeline.reporting.files.write_comparison")
 
 

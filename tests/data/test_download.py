@@ -14,7 +14,7 @@ from mnist_pipeline.config import FetchConfig
 from mnist_pipeline.data.fetch import fetch_dataset
 from mnist_pipeline.data.locations import file_url, local_folder
 from mnist_pipeline.errors import DownloadError
-from mnist_pipeline.files.folders import remove_leftovers
+from mnist_pipeline.files import remove_leftovers
 from mnist_pipeline.network import public_url
 from mnist_pipeline.workspace import Workspace
 

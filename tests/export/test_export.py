@@ -29,7 +29,7 @@ from mnist_pipeline.export.conversion import convert, predict
 from mnist_pipeline.export.step import to_bytes
 from mnist_pipeline.files import sha256_file
 from mnist_pipeline.inference import Classifier, ModelMetadata, check_model_is_safe
-from mnist_pipeline.inference.probabilities import compare
+from mnist_pipeline.inference.contract import compare
 from mnist_pipeline.runs.artifacts import ExportedModel, FetchedDataset, NoveltyModel, TrainedModel
 from mnist_pipeline.runs.parity import Parity
 from mnist_pipeline.training.saving import average

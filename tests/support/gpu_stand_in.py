@@ -11,8 +11,7 @@ from typing import Any
 
 from mnist_pipeline.inference import sessions
 from mnist_pipeline.inference.contract import INPUT
-from mnist_pipeline.inference.cuda import CUDA
-from mnist_pipeline.inference.sessions import CPU
+from mnist_pipeline.inference.sessions import CPU, CUDA
 from mnist_pipeline.scoring.job import ScoringJob
 from mnist_pipeline.scoring.workers import worker
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from mnist_pipeline.errors import PipelineError, UsageError
-from mnist_pipeline.files.destinations import identity
+from mnist_pipeline.files.writing import identity
 from mnist_pipeline.scoring.outputs import Outputs
 from mnist_pipeline.scoring.writers import escape_path
 
