@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Annotated, Any, NoReturn
 
@@ -11,7 +11,6 @@ from typer.core import TyperGroup
 
 from mnist_pipeline.cli import (
     classify,
-    decisions,
     deploy,
     doctor,
     explanation,
@@ -25,7 +24,7 @@ from mnist_pipeline.cli import (
     serve,
 )
 from mnist_pipeline.cli.failures import explain
-from mnist_pipeline.cli.options import terminal_options
+from mnist_pipeline.cli.options import as_command, terminal_options
 from mnist_pipeline.cli.process import stand_in_for_home
 from mnist_pipeline.cli.terminal import Terminal
 from mnist_pipeline.errors import PipelineError, UsageError
@@ -109,16 +108,6 @@ def _refuse_blanks(words: Sequence[str]) -> None:
             raise UsageError(f"{name} is blank; give it a value or unset it")
 
 
-app = typer.Typer(
-    name=NAME,
-    cls=CommandGroup,
-    pretty_exceptions_enable=False,
-    # Help is laid out for 80 columns, whatever the terminal has: in narrower ones names would be cut or broken.
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"], "terminal_width": 80},
-)
-
-
 def _show_version(wanted: bool) -> None:
     if wanted:
         from mnist_pipeline import __version__
@@ -127,7 +116,6 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def root(
     version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and exit.")
@@ -136,21 +124,52 @@ def root(
     """From a labelled image sprite to a proven, published ONNX model; and scoring with it."""
 
 
-app.command("run-all")(flows.run_all)
-app.command("retrain")(flows.retrain)
-app.command("fetch")(pipeline.fetch)
-app.command("train")(pipeline.train)
-app.command("export")(pipeline.export)
-app.command("evaluate")(pipeline.evaluate)
-app.command("publish")(pipeline.publish)
-app.command("classify")(classify.classify)
-app.command("score")(score.score)
-app.command("serve")(serve.serve)
-app.command("report")(report.report)
-for command in (explanation.explain, decisions.promote, decisions.rollback, decisions.approve, decisions.reject):
-    models.app.command()(command)
-app.add_typer(runs.app, name="runs", cls=CommandGroup)
-app.add_typer(labels.app, name="labels", cls=CommandGroup)
-app.add_typer(models.app, name="models", cls=CommandGroup)
-app.command("deploy")(deploy.deploy)
-app.command("doctor")(doctor.doctor)
+def _group(*functions: Callable[..., None], **how: Any) -> typer.Typer:
+    """The functions as commands, which have their names."""
+    group = typer.Typer(cls=CommandGroup, **how)
+    for function in functions:
+        group.command(function.__name__.rstrip("_").replace("_", "-"))(as_command(function))
+    return group
+
+
+app = _group(
+    flows.run_all,
+    flows.retrain,
+    pipeline.fetch,
+    pipeline.train,
+    pipeline.export,
+    pipeline.evaluate,
+    pipeline.publish,
+    classify.classify,
+    score.score,
+    serve.serve,
+    report.report,
+    deploy.deploy,
+    doctor.doctor,
+    name=NAME,
+    callback=root,
+    pretty_exceptions_enable=False,
+    # Help is laid out for 80 columns, whatever the terminal has: in narrower ones names would be cut or broken.
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"], "terminal_width": 80},
+)
+of_runs = _group(runs.list_, runs.show, help="Runs of the pipeline.")
+of_labels = _group(
+    labels.add, labels.list_, labels.conflicts, help="Own labelled images: for training, and for a test of one's own."
+)
+of_models = _group(
+    models.list_,
+    models.show,
+    models.verify,
+    models.history,
+    models.at,
+    models.prune,
+    explanation.explain,
+    models.promote,
+    models.rollback,
+    models.approve,
+    models.reject,
+    help="Published models: versions, aliases, history.",
+)
+for group, name in ((of_runs, "runs"), (of_labels, "labels"), (of_models, "models")):
+    app.add_typer(group, name=name)

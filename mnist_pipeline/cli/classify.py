@@ -11,7 +11,7 @@ import typer
 from mnist_pipeline import MAX_BYTES, MAX_PIXELS, PreprocessMode
 from mnist_pipeline.cli import options
 from mnist_pipeline.cli.blocks import bar, picture
-from mnist_pipeline.cli.options import WORKSPACE
+from mnist_pipeline.cli.options import RegistryOptions
 from mnist_pipeline.cli.process import no_collector, start_lean
 from mnist_pipeline.cli.terminal import Terminal
 from mnist_pipeline.errors import UsageError
@@ -27,12 +27,11 @@ STDIN = "-"
 
 
 def classify(
-    ctx: typer.Context,
+    terminal: Terminal,
+    *,
     files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Image files; - is standard input.")],
     model: options.Model = "champion",
-    name: options.ModelName = None,
-    workspace: options.Workspace = WORKSPACE,
-    registry: options.Registry = None,
+    where: RegistryOptions,
     preprocess: options.Preprocess = "auto",
     min_confidence: options.MinConfidence = None,
     show_picture: Annotated[
@@ -41,7 +40,6 @@ def classify(
 ) -> None:
     """Say which digit an image shows, how sure the model is, or why it shows no digit. For folders there is score."""
     start_lean()
-    terminal: Terminal = ctx.obj
     # The configuration of `score` is not loaded: that would take a fifth of the time.
     if min_confidence is not None and not 0 <= min_confidence <= 1:
         raise UsageError(f"--min-confidence {min_confidence:g}: give a number from 0 to 1")
@@ -51,7 +49,7 @@ def classify(
         from mnist_pipeline.rejection.rule import choose_threshold
         from mnist_pipeline.scoring.single import classify_image
 
-        chosen = find_scoring_model(model, name, workspace, registry)
+        chosen = find_scoring_model(model, where.name, where.workspace, where.registry)
         threshold = choose_threshold(min_confidence, chosen)
         loaded = Classifier.load(chosen.path, sha256=chosen.sha256, device="cpu", threads=1, spinning=False)
     replies = [classify_image(os.fsencode(file), _preprocessing(file, preprocess), loaded, threshold) for file in files]

@@ -1,66 +1,131 @@
 """From options to the frozen configuration of a run."""
 
-import tomllib
-from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from mnist_pipeline import Device
-from mnist_pipeline.config import PipelineConfig, build_config, merge_layers, parse_assignment
+import typer
+
+from mnist_pipeline.cli import options
 from mnist_pipeline.errors import UsageError
 from mnist_pipeline.files import decode_text
 
+if TYPE_CHECKING:
+    from mnist_pipeline.config import PipelineConfig
 
-def configure(**options: Any) -> PipelineConfig:
-    """The configuration of a run; arguments as `read_layers`.
-
-    Raises:
-        UsageError: a field is unknown or its value is not allowed.
-    """
-    return build_config(read_layers(**options))
+TRAINING = ("preset", "device", "seed", "epochs", "batch_size", "learning_rate", "max_minutes")
 
 
-def read_layers(
-    *,
-    file: Path | None = None,
-    assignments: Sequence[str] | None = None,
-    dataset: str | None = None,
-    source: str | None = None,
-    extra_images: Path | None = None,
-    device: Device | None = None,
-    training: Mapping[str, Any] | None = None,
-    publishing: Mapping[str, Any] | None = None,
-    fall_back: bool = True,
-) -> dict[str, Any]:
-    """What was said about the configuration; named options win over ``--set``, that over the file.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigOptions:
+    """What was said about the configuration; named options win over ``--set``, that over the file."""
 
-    With ``fall_back``, which is for a person at a terminal, the embedded digits stand in for a dataset that nobody
-    named and that cannot be reached.
+    preset: Annotated[
+        str | None,
+        typer.Option("--preset", envvar="MNIST_PIPELINE_PRESET", help="Named training; see train --list-presets."),
+    ] = None
+    dataset: Annotated[
+        str | None,
+        typer.Option("--dataset", envvar="MNIST_PIPELINE_DATASET", help="mnist, digits or a description (.toml)."),
+    ] = None
+    source: Annotated[
+        str | None,
+        typer.Option(
+            "--source",
+            envvar="MNIST_PIPELINE_SOURCE",
+            help="Mirror of the dataset: directory, or https, s3 or file URL.",
+        ),
+    ] = None
+    device: options.Device = None
+    seed: Annotated[
+        int | None, typer.Option("--seed", envvar="MNIST_PIPELINE_SEED", help="Seed of weights, order, augmentation.")
+    ] = None
+    epochs: Annotated[int | None, typer.Option("--epochs", help="Passes over the train rows.")] = None
+    batch_size: Annotated[int | None, typer.Option("--batch-size", help="Images per training step.")] = None
+    learning_rate: Annotated[float | None, typer.Option("--learning-rate", help="Learning rate, or its peak.")] = None
+    extra_images: Annotated[
+        Path | None,
+        typer.Option(
+            "--extra-images",
+            envvar="MNIST_PIPELINE_EXTRA_IMAGES",
+            metavar="DIR",
+            help="Labelled images to add to the own labels first: a folder per class.",
+        ),
+    ] = None
+    max_minutes: Annotated[
+        float | None,
+        typer.Option("--max-minutes", help="Stop fitting after so many minutes, with the best weights so far."),
+    ] = None
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="FIELD=VALUE", help="Any field, such as training.label_smoothing=0.1; repeatable."
+        ),
+    ] = None
+    file: Annotated[
+        Path | None,
+        typer.Option(
+            "--config", envvar="MNIST_PIPELINE_CONFIG", help="TOML file with the same fields.", dir_okay=False
+        ),
+    ] = None
+    registry: options.Location = None
+    sign_key: Annotated[
+        Path | None,
+        typer.Option(
+            "--sign-key", envvar="MNIST_PIPELINE_SIGN_KEY", help="PEM file of an Ed25519 key; signs the version."
+        ),
+    ] = None
 
-    Raises:
-        UsageError: the file cannot be read, or an assignment is not FIELD=VALUE.
-    """
-    from mnist_pipeline.data.locations import absolute_source
+    def config(self, *, fall_back: bool = True) -> "PipelineConfig":
+        """The configuration of a run; ``fall_back`` as for `layers`.
 
-    where = {"device": device}
-    fetch = {
-        "dataset": dataset,
-        "source": source if source is None else absolute_source(source),
-        "extra_images": extra_images and str(extra_images.resolve()),
-        "fall_back_to_digits": fall_back and dataset is None and source is None,
-    }
-    named = {
-        "fetch": given(fetch),
-        "training": given({**(training or {}), **where}),
-        "evaluation": given(where),
-        "publishing": given(publishing or {}),
-    }
-    return merge_layers(_read(file), *map(parse_assignment, assignments or ()), named)
+        Raises:
+            UsageError: a field is unknown or its value is not allowed; or as `layers`.
+        """
+        from mnist_pipeline.config import build_config
+
+        return build_config(self.layers(fall_back=fall_back))
+
+    def layers(self, *, fall_back: bool) -> dict[str, Any]:
+        """What was said, by section and field.
+
+        With ``fall_back``, which is for a person at a terminal, the embedded digits stand in for a dataset that nobody
+        named and that cannot be reached.
+
+        Raises:
+            UsageError: the file cannot be read, or an assignment is not FIELD=VALUE.
+        """
+        from mnist_pipeline.config import merge_layers, parse_assignment
+        from mnist_pipeline.data.locations import absolute_source
+
+        fetch = {
+            "dataset": self.dataset,
+            "source": self.source if self.source is None else absolute_source(self.source),
+            "extra_images": self.extra_images and str(self.extra_images.resolve()),
+            "fall_back_to_digits": fall_back and self.dataset is None and self.source is None,
+        }
+        named = {
+            "fetch": _given(fetch),
+            "training": _given({name: getattr(self, name) for name in TRAINING}),
+            "evaluation": _given({"device": self.device}),
+            "publishing": self.publishing,
+        }
+        return merge_layers(_read(self.file), *map(parse_assignment, self.assignments or ()), named)
+
+    @property
+    def publishing(self) -> dict[str, Any]:
+        """What was said about publishing."""
+        return _given({"registry": self.registry, "sign_key": self.sign_key})
+
+
+DatasetOptions = Annotated[ConfigOptions, "dataset source"]
 
 
 def _read(file: Path | None) -> dict[str, Any]:
     if file is None:
         return {}
+    import tomllib
+
     try:
         return tomllib.loads(decode_text(file.read_bytes()))
     except OSError as error:
@@ -69,6 +134,5 @@ def _read(file: Path | None) -> dict[str, Any]:
         raise UsageError(f"--config {file} is not a TOML file: {error}") from None
 
 
-def given(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The values that were given, without those that are None."""
+def _given(values: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from mnist_pipeline.cli import options
+from mnist_pipeline.cli import flows, options
+from mnist_pipeline.cli.configure import ConfigOptions
 from mnist_pipeline.cli.options import WORKSPACE
 from mnist_pipeline.cli.tables import Table
 from mnist_pipeline.cli.terminal import Terminal
@@ -14,16 +15,10 @@ NO_SERVER = "no Prefect server is named; start one with: prefect server start; a
 
 
 def deploy(
-    ctx: typer.Context,
+    terminal: Terminal,
+    *,
     workspace: options.Workspace = WORKSPACE,
-    preset: options.Preset = None,
-    dataset: options.Dataset = None,
-    source: options.Source = None,
-    device: options.Device = None,
-    extra_images: options.ExtraImages = None,
-    assignments: options.Set = None,
-    file: options.ConfigFile = None,
-    registry: options.Registry = None,
+    said: Annotated[ConfigOptions, "preset dataset source device extra_images assignments file registry"],
     pool: Annotated[
         str, typer.Option("--pool", envvar="MNIST_PIPELINE_POOL", help="Work pool; a process pool is made if missing.")
     ] = "mnist-pipeline",
@@ -41,26 +36,12 @@ def deploy(
     Creates the work pool, the limit of one training at a time, and the automation that finds runs whose
     process was killed. MNIST_PIPELINE_NOTIFY_URL, an Apprise URL, is told how trainings end. May be repeated.
     """
-    terminal: Terminal = ctx.obj
-    from mnist_pipeline.cli.configure import read_layers
     from mnist_pipeline.config import build_config, merge_layers
 
-    said = read_layers(
-        file=file,
-        assignments=assignments,
-        dataset=dataset,
-        source=source,
-        extra_images=extra_images,
-        device=device,
-        training={"preset": preset},
-        publishing={"registry": registry},
-        fall_back=False,
-    )
-    layers = merge_layers({"fetch": {"dataset": "mnist"}}, said)  # a deployment names its dataset
+    # A deployment names its dataset.
+    layers = merge_layers({"fetch": {"dataset": "mnist"}}, said.layers(fall_back=False))
     build_config(layers)  # refuses nonsense before the server sees it
-    from mnist_pipeline.cli.flows import load_flows
-
-    deployments = load_flows("deployments", "mnist-pipeline deploy", required=NO_SERVER)
+    deployments = flows.load_flows("deployments", "mnist-pipeline deploy", required=NO_SERVER)
     settings = deployments.Settings(
         workspace=workspace.resolve(), parameters=layers, pool=pool, cron=cron, timezone=timezone
     )

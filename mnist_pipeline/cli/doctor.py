@@ -3,6 +3,7 @@
 import typer
 
 from mnist_pipeline.cli import options
+from mnist_pipeline.cli.configure import DatasetOptions
 from mnist_pipeline.cli.failures import FAILED
 from mnist_pipeline.cli.options import WORKSPACE
 from mnist_pipeline.cli.tables import Table
@@ -12,18 +13,16 @@ MARKS = {"ok": "ok", "note": "--", "broken": "XX"}
 
 
 def doctor(
-    ctx: typer.Context,
+    terminal: Terminal,
+    *,
     workspace: options.Workspace = WORKSPACE,
-    dataset: options.Dataset = None,
-    source: options.Source = None,
+    said: DatasetOptions,
 ) -> None:
     """Try everything that run-all needs; exit 1 if it could not run."""
-    terminal: Terminal = ctx.obj
-    from mnist_pipeline.cli.configure import configure
     from mnist_pipeline.doctor import diagnose, tried
     from mnist_pipeline.workspace import Workspace
 
-    config = configure(dataset=dataset, source=source).fetch
+    config = said.config().fetch
     findings = [*diagnose(config, Workspace(workspace.resolve())), tried("prefect server", _prefect_server)]
     value = {"checks": [finding.model_dump() for finding in findings]}
     table = Table(["state", "name"], [(MARKS[one.state], one.name, one.detail) for one in findings], prose="detail")

@@ -3,12 +3,8 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-import typer
-
-from mnist_pipeline.cli import options
-from mnist_pipeline.cli.lookup import find_model
 from mnist_pipeline.cli.models import Reference
-from mnist_pipeline.cli.options import WORKSPACE
+from mnist_pipeline.cli.options import RegistryOptions
 from mnist_pipeline.cli.terminal import Terminal
 from mnist_pipeline.runs.wording import moment, plain_percent
 from mnist_pipeline.workspace import Workspace
@@ -19,19 +15,12 @@ if TYPE_CHECKING:
 ROWS_SHOWN = 8
 
 
-def explain(
-    ctx: typer.Context,
-    reference: Reference = "champion",
-    name: options.ModelName = None,
-    workspace: options.Workspace = WORKSPACE,
-    registry: options.Registry = None,
-) -> None:
+def explain(terminal: Terminal, *, reference: Reference = "champion", where: RegistryOptions) -> None:
     """Why a version is, was or is not champion: checks, images, what differs, who and when."""
-    terminal: Terminal = ctx.obj
     from mnist_pipeline.publishing.explain import explain
 
-    store, model = find_model(workspace, registry, name)
-    found = explain(store, Workspace(workspace), model, reference)
+    store, model = where.find()
+    found = explain(store, Workspace(where.workspace), model, reference)
     terminal.result(found.model_dump(mode="json"), *_lines(found))
 
 

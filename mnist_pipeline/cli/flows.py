@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mnist_pipeline.cli import options
+from mnist_pipeline.cli.configure import ConfigOptions
 from mnist_pipeline.cli.options import WORKSPACE
-from mnist_pipeline.cli.summary import REFUSED, show_summary
+from mnist_pipeline.cli.summary import show_summary
 from mnist_pipeline.cli.terminal import Terminal
+from mnist_pipeline.cli.watching import watching
 
 if TYPE_CHECKING:
     from flows.connection import Connection
@@ -17,22 +19,10 @@ if TYPE_CHECKING:
 
 
 def run_all(
-    ctx: typer.Context,
+    terminal: Terminal,
+    *,
     workspace: options.Workspace = WORKSPACE,
-    preset: options.Preset = None,
-    dataset: options.Dataset = None,
-    source: options.Source = None,
-    device: options.Device = None,
-    seed: options.Seed = None,
-    epochs: options.Epochs = None,
-    batch_size: options.BatchSize = None,
-    learning_rate: options.LearningRate = None,
-    extra_images: options.ExtraImages = None,
-    max_minutes: options.MaxMinutes = None,
-    assignments: options.Set = None,
-    file: options.ConfigFile = None,
-    registry: options.Registry = None,
-    sign_key: options.SignKey = None,
+    said: ConfigOptions,
     fresh: options.Fresh = False,
     watch: options.Watch = False,
 ) -> None:
@@ -41,64 +31,23 @@ def run_all(
     Finished steps of earlier runs are reused where nothing that they depend on changed.
     Where no Prefect server is configured, a local one runs as long as the command.
     """
-    terminal: Terminal = ctx.obj
-    from mnist_pipeline.cli.configure import configure
-    from mnist_pipeline.cli.watching import watching
-
-    config = configure(
-        file=file,
-        assignments=assignments,
-        dataset=dataset,
-        source=source,
-        extra_images=extra_images,
-        device=device,
-        training={
-            "preset": preset,
-            "epochs": epochs,
-            "batch_size": batch_size,
-            "learning_rate": learning_rate,
-            "max_minutes": max_minutes,
-            "seed": seed,
-        },
-        publishing={"registry": registry, "sign_key": sign_key},
-    )
-    with watching(terminal, workspace, registry, wanted=watch):
+    config = said.config()
+    with watching(terminal, workspace, said.registry, wanted=watch):
         _run(terminal, "run_all", config, workspace, fresh=fresh)
 
 
 def retrain(
-    ctx: typer.Context,
+    terminal: Terminal,
+    *,
     workspace: options.Workspace = WORKSPACE,
-    preset: options.Preset = None,
-    dataset: options.Dataset = None,
-    source: options.Source = None,
-    device: options.Device = None,
-    extra_images: options.ExtraImages = None,
-    assignments: options.Set = None,
-    file: options.ConfigFile = None,
-    registry: options.Registry = None,
-    sign_key: options.SignKey = None,
+    said: Annotated[ConfigOptions, "preset dataset source device extra_images assignments file registry sign_key"],
     force: Annotated[bool, typer.Option("--force", help="Train again even where nothing changed.")] = False,
 ) -> None:
     """Train again if the data, the config, the code or its packages changed since the champion was made.
 
     Ends as promoted, refused (exit code 3), unchanged or failed. What the schedule of `deploy` runs.
     """
-    terminal: Terminal = ctx.obj
-    from mnist_pipeline.cli.configure import configure
-
-    config = configure(
-        file=file,
-        assignments=assignments,
-        dataset=dataset,
-        source=source,
-        extra_images=extra_images,
-        device=device,
-        training={"preset": preset},
-        publishing={"registry": registry, "sign_key": sign_key},
-        fall_back=False,
-    )
-    _run(terminal, "retrain", config, workspace, force=force)
+    _run(terminal, "retrain", said.config(fall_back=False), workspace, force=force)
 
 
 def _run(terminal: Terminal, flow: str, config: "PipelineConfig", workspace: Path, **options: bool) -> None:
@@ -109,8 +58,6 @@ def _run(terminal: Terminal, flow: str, config: "PipelineConfig", workspace: Pat
     with terminal.progress() as report_progress, listening(report_progress):
         summary: Any = getattr(training, flow)(workspace.resolve(), **dict(config), **options)
     show_summary(terminal, summary)
-    if summary.status == "refused":
-        raise typer.Exit(REFUSED)
 
 
 def load_flows(module: str, what: str, *, required: str | None = None) -> ModuleType:

@@ -17,19 +17,15 @@ if TYPE_CHECKING:
     from mnist_pipeline.labels.catalogue import Summary
     from mnist_pipeline.labels.store import LabelStore
 
-app = typer.Typer(help="Own labelled images: for training, and for a test of one's own.")
 
-
-@app.command()
 def add(
-    ctx: typer.Context,
+    terminal: Terminal,
     source: Annotated[Path, typer.Argument(help="Folder with a folder per class, or a table path,label.")],
     by: Annotated[str, typer.Option("--by", help="Who labelled them.")],
     labels: options.Labels = None,
     workspace: options.Workspace = WORKSPACE,
 ) -> None:
     """Keep labelled images (0 to 9, or none for no digit); each is for training or for the own test, for ever."""
-    terminal: Terminal = ctx.obj
     from mnist_pipeline.files.writing import writing
     from mnist_pipeline.labels.sources import find_images
 
@@ -45,14 +41,12 @@ def add(
     )
 
 
-@app.command("list")
-def list_labels(
-    ctx: typer.Context,
+def list_(
+    terminal: Terminal,
     labels: options.Labels = None,
     workspace: options.Workspace = WORKSPACE,
 ) -> None:
     """How many images there are, by class, side and person."""
-    terminal: Terminal = ctx.obj
     summary = _open(labels, workspace).catalogue().summarise()
     names = sorted({name for counts in summary.classes.values() for name in counts})
     rows = [(name, *(f"{summary.classes[side].get(name, 0):,}" for side in ("train", "own-test"))) for name in names]
@@ -64,9 +58,8 @@ def list_labels(
     )
 
 
-@app.command()
 def conflicts(
-    ctx: typer.Context,
+    terminal: Terminal,
     settle: Annotated[str | None, typer.Option("--settle", help="Digest of an image, or the beginning of it.")] = None,
     label: Annotated[str | None, typer.Option("--label", help="What it is: 0 to 9, or none; with --settle.")] = None,
     by: Annotated[str | None, typer.Option("--by", help="Who decides; with --settle.")] = None,
@@ -74,7 +67,6 @@ def conflicts(
     workspace: options.Workspace = WORKSPACE,
 ) -> None:
     """Images of which people say different things; they are left out until one answer is settled on."""
-    terminal: Terminal = ctx.obj
     from mnist_pipeline.files.writing import writing
     from mnist_pipeline.labels.sources import parse_label
 

@@ -1,35 +1,26 @@
-"""Published models: look at them, verify, prune."""
+"""Published models: look at them, decide about them, verify, prune."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from mnist_pipeline.cli import options
 from mnist_pipeline.cli.failures import FAILED
-from mnist_pipeline.cli.lookup import find_model, find_registry
-from mnist_pipeline.cli.options import WORKSPACE
+from mnist_pipeline.cli.options import RegistryOptions
 from mnist_pipeline.cli.tables import Table
 from mnist_pipeline.cli.terminal import Terminal
 from mnist_pipeline.errors import UsageError
 from mnist_pipeline.runs.wording import moment, plain_percent
 
-app = typer.Typer(help="Published models: versions, aliases, history.")
-
 Reference = Annotated[str, typer.Argument(help="champion, another alias, a version or the beginning of one.")]
+Waiting = Annotated[str, typer.Argument(help="The version that waits, or the beginning of it.")]
+Reason = Annotated[str, typer.Option("--reason", help="Why, for the history.")]
 
 
-@app.command("list")
-def list_versions(
-    ctx: typer.Context,
-    name: options.ModelName = None,
-    workspace: options.Workspace = WORKSPACE,
-    registry: options.Registry = None,
-) -> None:
+def list_(terminal: Terminal, where: RegistryOptions) -> None:
     """Every version, newest first."""
-    terminal: Terminal = ctx.obj
-    store = find_registry(workspace, registry)
-    models = [name] if name else store.models()
+    store = where.open()
+    models = [where.name] if where.name else store.models()
     found = [(model, row) for model in models for row in store.versions(model)]
     if not found:
         terminal.say(f"no versions in {store.storage.location}; publish one with: mnist-pipeline run-all")
@@ -43,17 +34,14 @@ def list_versions(
     )
 
 
-@app.command()
 def show(
-    ctx: typer.Context,
+    terminal: Terminal,
+    *,
     reference: Reference = "champion",
-    name: options.ModelName = None,
-    workspace: options.Workspace = WORKSPACE,
-    registry: options.Registry = None,
+    where: RegistryOptions,
 ) -> None:
     """The manifest of one version, every file verified."""
-    terminal: Terminal = ctx.obj
-    store, model = find_model(workspace, registry, name)
+    store, model = where.find()
     found = store.resolve(model, reference)
     manifest = found.manifest
     aliases = sorted(alias for alias, version in store.history(found.model).aliases.items() if version == found.version)
@@ -71,23 +59,20 @@ def show(
     )
 
 
-@app.command()
 def verify(
-    ctx: typer.Context,
+    terminal: Terminal,
+    *,
     version: Annotated[str | None, typer.Argument(help="A version or an alias; by default all versions.")] = None,
     every: Annotated[bool, typer.Option("--all", help="All versions of all models.")] = False,
     public_key: Annotated[Path | None, typer.Option("--public-key", help="PEM file; check the signatures.")] = None,
-    name: options.ModelName = None,
-    workspace: options.Workspace = WORKSPACE,
-    registry: options.Registry = None,
+    where: RegistryOptions,
 ) -> None:
     """Hash every published file again; exit 1 if any differs."""
-    terminal: Terminal = ctx.obj
     if every:
-        store = find_registry(workspace, registry)
+        store = where.open()
         models = store.models()
     else:
-        store, model = find_model(workspace, registry, name)
+        store, model = where.find()
         models = [model]
     findings = [finding for model in models for finding in store.verify(model, version, public_key=public_key)]
     value = {"findings": [finding.model_dump(mode="json") for finding in findings]}
@@ -104,16 +89,9 @@ def verify(
     raise typer.Exit(FAILED)
 
 
-@app.command()
-def history(
-    ctx: typer.Context,
-    name: options.ModelName = None,
-    workspace: options.Workspace = WORKSPACE,
-    registry: options.Registry = None,
-) -> None:
+def history(terminal: Terminal, where: RegistryOptions) -> None:
     """Every change of versions and aliases, oldest first."""
-    terminal: Terminal = ctx.obj
-    store, model = find_model(workspace, registry, name)
+    store, model = where.find()
     changes = store.history(model).changes
     rows = [
         (moment(one.time), one.action, one.after or "", one.before or "", one.alias or "", one.who, one.reason)
@@ -125,19 +103,15 @@ def history(
     )
 
 
-@app.command()
 def at(
-    ctx: typer.Context,
+    terminal: Terminal,
     when: Annotated[str, typer.Argument(help="A date (its end, UTC) or an ISO time.")],
-    name: options.ModelName = None,
-    workspace: options.Workspace = WORKSPACE,
-    registry: options.Registry = None,
+    where: RegistryOptions,
 ) -> None:
     """Which version was champion at that time."""
-    terminal: Terminal = ctx.obj
     from mnist_pipeline.registry import parse_when
 
-    store, model = find_model(workspace, registry, name)
+    store, model = where.find()
     instant = parse_when(when)
     change = store.history(model).at(instant)
     if change is None:
@@ -148,21 +122,74 @@ def at(
     )
 
 
-@app.command()
 def prune(
-    ctx: typer.Context,
+    terminal: Terminal,
+    *,
     keep: Annotated[int, typer.Option("--keep", min=0, help="How many of the newest versions to keep.")],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be deleted.")] = False,
     reason: Annotated[str, typer.Option("--reason", help="Why, for the history.")] = "prune",
-    name: options.ModelName = None,
-    workspace: options.Workspace = WORKSPACE,
-    registry: options.Registry = None,
+    where: RegistryOptions,
 ) -> None:
     """Delete old versions; never one that an alias, a rollback or the last two champions need."""
-    terminal: Terminal = ctx.obj
-    store, model = find_model(workspace, registry, name)
+    store, model = where.find()
     deleted = store.prune(model, keep=keep, reason=reason, dry_run=dry_run)
     verb = "would delete" if dry_run else "deleted"
     terminal.result(
         {"dry_run": dry_run, "versions": deleted}, *(f"{verb} {version}" for version in deleted or ["nothing"])
+    )
+
+
+def promote(
+    terminal: Terminal,
+    version: Annotated[str, typer.Argument(help="A version or the beginning of one.")],
+    reason: Reason,
+    where: RegistryOptions,
+) -> None:
+    """Make a version the champion, by a person's decision."""
+    store, model = where.find()
+    before = store.champion(model)
+    chosen = store.promote(model, version, reason=reason, expected=before)
+    _show_move(terminal, model, before, chosen)
+
+
+def rollback(terminal: Terminal, reason: Reason, where: RegistryOptions) -> None:
+    """Go back to the champion before this one; again goes further back."""
+    store, model = where.find()
+    before = store.champion(model)
+    _show_move(terminal, model, before, store.rollback(model, reason=reason))
+
+
+def approve(
+    terminal: Terminal,
+    *,
+    reason: Reason,
+    version: Waiting = "pending",
+    where: RegistryOptions,
+) -> None:
+    """Let the version that waits for approval become champion."""
+    store, model = where.find()
+    before = store.champion(model)
+    _show_move(terminal, model, before, store.approve(model, version, reason=reason))
+
+
+def reject(
+    terminal: Terminal,
+    *,
+    reason: Reason,
+    version: Waiting = "pending",
+    where: RegistryOptions,
+) -> None:
+    """Turn down the version that waits for approval; no run promotes it after that."""
+    store, model = where.find()
+    rejected, champion = store.reject(model, version, reason=reason), store.champion(model)
+    terminal.result(
+        {"model": model, "rejected": rejected, "champion": champion},
+        f"rejected {rejected}; champion of {model}: {champion or 'none'}",
+    )
+
+
+def _show_move(terminal: Terminal, model: str, before: str | None, after: str) -> None:
+    terminal.result(
+        {"model": model, "before": before, "champion": after},
+        f"champion of {model}: {after} (before: {before or 'none'})",
     )

@@ -1,70 +1,32 @@
 """The options that several commands share. Each one that makes sense in a deployment is an environment variable too."""
 
+from collections.abc import Callable
+from dataclasses import dataclass, fields, is_dataclass
+from functools import wraps
+from inspect import Parameter, Signature, signature
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperOption
 
 import mnist_pipeline
 
+if TYPE_CHECKING:
+    from mnist_pipeline.registry import Registry
+
 Workspace = Annotated[
     Path,
     typer.Option("--workspace", envvar="MNIST_PIPELINE_WORKSPACE", help="Folder of datasets, runs and models."),
 ]
 WORKSPACE = Path("artifacts")
-Preset = Annotated[
-    str | None,
-    typer.Option("--preset", envvar="MNIST_PIPELINE_PRESET", help="Named training; see train --list-presets."),
-]
-Dataset = Annotated[
-    str | None,
-    typer.Option("--dataset", envvar="MNIST_PIPELINE_DATASET", help="mnist, digits or a description (.toml)."),
-]
-Source = Annotated[
-    str | None,
-    typer.Option(
-        "--source", envvar="MNIST_PIPELINE_SOURCE", help="Mirror of the dataset: directory, or https, s3 or file URL."
-    ),
-]
 Device = Annotated[
     mnist_pipeline.Device | None,
     typer.Option("--device", envvar="MNIST_PIPELINE_DEVICE", help="Where to compute; gpu fails without one."),
 ]
-Seed = Annotated[
-    int | None, typer.Option("--seed", envvar="MNIST_PIPELINE_SEED", help="Seed of weights, order, augmentation.")
-]
-Epochs = Annotated[int | None, typer.Option("--epochs", help="Passes over the train rows.")]
-BatchSize = Annotated[int | None, typer.Option("--batch-size", help="Images per training step.")]
-LearningRate = Annotated[float | None, typer.Option("--learning-rate", help="Learning rate, or its peak.")]
-MaxMinutes = Annotated[
-    float | None,
-    typer.Option("--max-minutes", help="Stop fitting after so many minutes, with the best weights so far."),
-]
-ExtraImages = Annotated[
-    Path | None,
-    typer.Option(
-        "--extra-images",
-        envvar="MNIST_PIPELINE_EXTRA_IMAGES",
-        metavar="DIR",
-        help="Labelled images to add to the own labels first: a folder per class.",
-    ),
-]
-Set = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="FIELD=VALUE", help="Any field, such as training.label_smoothing=0.1; repeatable."),
-]
-ConfigFile = Annotated[
-    Path | None,
-    typer.Option("--config", envvar="MNIST_PIPELINE_CONFIG", help="TOML file with the same fields.", dir_okay=False),
-]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Do every step again, reuse nothing.")]
 Watch = Annotated[bool, typer.Option("--watch", help="Show the run in the browser while it goes on, and after it.")]
 RunId = Annotated[str | None, typer.Argument(metavar="[RUN]", help="Run id; by default the latest run.")]
-ModelName = Annotated[
-    str | None,
-    typer.Option("--name", envvar="MNIST_PIPELINE_MODEL", help="Name of the model; not needed where there is one."),
-]
 Model = Annotated[
     str,
     typer.Option("--model", help="champion, an alias, a version, the beginning of one, or FILE.onnx."),
@@ -76,7 +38,7 @@ MinConfidence = Annotated[
     float | None,
     typer.Option("--min-confidence", help="Below it, no_digit; by default the model's own threshold."),
 ]
-Registry = Annotated[
+Location = Annotated[
     str | None,
     typer.Option(
         "--registry",
@@ -84,15 +46,72 @@ Registry = Annotated[
         help="Folder or s3://bucket/prefix; by default the workspace's own.",
     ),
 ]
-SignKey = Annotated[
-    Path | None,
-    typer.Option("--sign-key", envvar="MNIST_PIPELINE_SIGN_KEY", help="PEM file of an Ed25519 key; signs the version."),
-]
 Labels = Annotated[
     str | None, typer.Option("--labels", help="Folder or s3://bucket/prefix; by default the workspace's own.")
 ]
 ReviewCount = Annotated[int, typer.Option("--review-count", min=1, max=10_000, help="Images that people answer.")]
 REVIEW_COUNT = 150
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistryOptions:
+    """Which registry is meant, and which model in it."""
+
+    name: Annotated[
+        str | None,
+        typer.Option("--name", envvar="MNIST_PIPELINE_MODEL", help="Name of the model; not needed where there is one."),
+    ] = None
+    workspace: Workspace = WORKSPACE
+    registry: Location = None
+
+    def open(self) -> "Registry":
+        """As `registry.lookup.find_registry`."""
+        from mnist_pipeline.registry import lookup  # heavy
+
+        return lookup.find_registry(self.workspace, self.registry)
+
+    def find(self) -> "tuple[Registry, str]":
+        """The registry, and the model in it that is meant, as `registry.lookup.pick_model` says."""
+        from mnist_pipeline.registry.lookup import pick_model
+
+        registry = self.open()
+        return registry, pick_model(registry, self.name)
+
+
+def as_command(function: Callable[..., None]) -> Callable[..., None]:
+    """A command as Typer takes it.
+
+    Its first argument is the terminal, which the context has. A parameter whose type is a dataclass has its fields as
+    options; ``Annotated[Group, "name other"]`` takes only these of them.
+    """
+    _, *parameters = signature(function).parameters.values()
+    groups = {one.name: one.annotation for one in parameters if is_dataclass(_group(one.annotation))}
+    options = [Parameter("ctx", Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)]
+    for one in parameters:
+        options += _members(one.annotation) if one.name in groups else [one.replace(kind=Parameter.KEYWORD_ONLY)]
+
+    @wraps(function)
+    def command(ctx: typer.Context, **values: Any) -> None:
+        for name, annotation in groups.items():
+            values[name] = _group(annotation)(**{one.name: values.pop(one.name) for one in _members(annotation)})
+        function(ctx.obj, **values)
+
+    command.__signature__ = Signature(options)  # type: ignore[attr-defined]
+    command.__annotations__ = {one.name: one.annotation for one in options}
+    return command
+
+
+def _group(annotation: Any) -> Any:
+    return getattr(annotation, "__origin__", annotation)
+
+
+def _members(annotation: Any) -> list[Parameter]:
+    [wanted] = getattr(annotation, "__metadata__", [None])
+    return [
+        Parameter(one.name, Parameter.KEYWORD_ONLY, default=one.default, annotation=one.type)
+        for one in fields(_group(annotation))
+        if wanted is None or one.name in wanted.split()
+    ]
 
 
 def terminal_options() -> list[TyperOption]:

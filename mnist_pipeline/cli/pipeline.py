@@ -1,6 +1,7 @@
 """The pipeline in single steps."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any
@@ -8,10 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mnist_pipeline.cli import options
+from mnist_pipeline.cli.configure import ConfigOptions, DatasetOptions
 from mnist_pipeline.cli.options import WORKSPACE
-from mnist_pipeline.cli.summary import REFUSED, show_summary
+from mnist_pipeline.cli.summary import show_summary
 from mnist_pipeline.cli.tables import Table
 from mnist_pipeline.cli.terminal import Terminal
+from mnist_pipeline.cli.watching import watching
 from mnist_pipeline.runs.wording import plain_percent
 
 if TYPE_CHECKING:
@@ -21,18 +24,16 @@ if TYPE_CHECKING:
 
 
 def fetch(
-    ctx: typer.Context,
+    terminal: Terminal,
+    *,
     workspace: options.Workspace = WORKSPACE,
-    dataset: options.Dataset = None,
-    source: options.Source = None,
+    said: DatasetOptions,
 ) -> None:
     """Download, verify and decode the dataset into the workspace."""
-    terminal: Terminal = ctx.obj
-    from mnist_pipeline.cli.configure import configure
     from mnist_pipeline.data.fetch import fetch_dataset
     from mnist_pipeline.workspace import Workspace
 
-    config = configure(dataset=dataset, source=source)
+    config = said.config()
     with terminal.progress() as report_progress:
         found = fetch_dataset(config.fetch, Workspace(workspace.resolve()), report_progress)
     terminal.result(
@@ -43,51 +44,25 @@ def fetch(
 
 
 def train(
-    ctx: typer.Context,
+    terminal: Terminal,
+    *,
     list_presets: Annotated[bool, typer.Option("--list-presets", help="Show the named trainings and exit.")] = False,
     workspace: options.Workspace = WORKSPACE,
-    preset: options.Preset = None,
-    dataset: options.Dataset = None,
-    source: options.Source = None,
-    device: options.Device = None,
-    seed: options.Seed = None,
-    epochs: options.Epochs = None,
-    batch_size: options.BatchSize = None,
-    learning_rate: options.LearningRate = None,
-    extra_images: options.ExtraImages = None,
-    max_minutes: options.MaxMinutes = None,
-    assignments: options.Set = None,
-    file: options.ConfigFile = None,
+    said: Annotated[
+        ConfigOptions,
+        "preset dataset source device seed epochs batch_size learning_rate extra_images max_minutes assignments file",
+    ],
     fresh: options.Fresh = False,
     watch: options.Watch = False,
 ) -> None:
     """Start a run: fetch the dataset and train the Keras model."""
-    terminal: Terminal = ctx.obj
     if list_presets:
         _show_presets(terminal)
         return
-    from mnist_pipeline.cli.configure import configure
-    from mnist_pipeline.cli.watching import watching
     from mnist_pipeline.doctor import check_first
     from mnist_pipeline.workspace import Workspace
 
-    training = {
-        "preset": preset,
-        "epochs": epochs,
-        "batch_size": batch_size,
-        "learning_rate": learning_rate,
-        "max_minutes": max_minutes,
-        "seed": seed,
-    }
-    config = configure(
-        file=file,
-        assignments=assignments,
-        dataset=dataset,
-        source=source,
-        extra_images=extra_images,
-        device=device,
-        training=training,
-    )
+    config = said.config()
     check_first(config)
     place = Workspace(workspace.resolve())
     with watching(terminal, workspace, wanted=watch):
@@ -126,13 +101,12 @@ def _train(terminal: Terminal, config: "PipelineConfig", place: "Workspace", *, 
 
 
 def export(
-    ctx: typer.Context,
+    terminal: Terminal,
     run_id: options.RunId = None,
     workspace: options.Workspace = WORKSPACE,
     fresh: options.Fresh = False,
 ) -> None:
     """Export a run's Keras model to ONNX, and prove that both say the same."""
-    terminal: Terminal = ctx.obj
     from mnist_pipeline import steps
     from mnist_pipeline.files.writing import writing
     from mnist_pipeline.runs.artifacts import FetchedDataset, NoveltyModel, TrainedModel
@@ -149,13 +123,12 @@ def export(
 
 
 def evaluate(
-    ctx: typer.Context,
+    terminal: Terminal,
     run_id: options.RunId = None,
     workspace: options.Workspace = WORKSPACE,
     fresh: options.Fresh = False,
 ) -> None:
     """Measure a run's ONNX model on every test image; the model's history has an entry of it."""
-    terminal: Terminal = ctx.obj
     from mnist_pipeline import steps
     from mnist_pipeline.files.writing import writing
     from mnist_pipeline.runs.artifacts import ExportedModel, ExtraImages, FetchedDataset
@@ -174,35 +147,29 @@ def evaluate(
 
 
 def publish(
-    ctx: typer.Context,
+    terminal: Terminal,
+    *,
     run_id: options.RunId = None,
     workspace: options.Workspace = WORKSPACE,
-    registry: options.Registry = None,
-    sign_key: options.SignKey = None,
+    said: Annotated[ConfigOptions, "registry sign_key"],
 ) -> None:
     """Publish a run's model as a version; it becomes champion if the gate lets it."""
-    terminal: Terminal = ctx.obj
     from mnist_pipeline import steps
-    from mnist_pipeline.cli.configure import given
     from mnist_pipeline.files.writing import writing
     from mnist_pipeline.runs.artifacts import EvaluatedModel, ExportedModel, FetchedDataset, TrainedModel
 
-    run, config = _open(workspace, run_id, False, {"publishing": given({"registry": registry, "sign_key": sign_key})})
+    run, config = _open(workspace, run_id, False, {"publishing": said.publishing})
     dataset, trained = run.output(FetchedDataset), run.output(TrainedModel)
     exported, evaluated = run.output(ExportedModel), run.output(EvaluatedModel)
     with writing(run.workspace.root):
         summary = steps.publish(config.publishing, dataset, trained, exported, evaluated, run)
     show_summary(terminal, summary)
-    if summary.status == "refused":
-        raise typer.Exit(REFUSED)
 
 
 def _open(
     workspace: Path, run_id: str | None, fresh: bool, changes: Mapping[str, Any] = MappingProxyType({})
 ) -> "tuple[Run, PipelineConfig]":
     """A run, and its configuration with the changes."""
-    from dataclasses import replace
-
     from mnist_pipeline.config import restore_config
     from mnist_pipeline.files import read_json
     from mnist_pipeline.runs.run import Run

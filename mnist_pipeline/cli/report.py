@@ -6,20 +6,17 @@ from typing import Annotated
 
 import typer
 
-from mnist_pipeline.cli import options
-from mnist_pipeline.cli.lookup import find_registry
-from mnist_pipeline.cli.options import WORKSPACE
+from mnist_pipeline.cli.options import RegistryOptions
 from mnist_pipeline.cli.terminal import Terminal
 from mnist_pipeline.errors import PipelineError, UsageError
 from mnist_pipeline.workspace import REPORT_HTML
 
 
 def report(
-    ctx: typer.Context,
+    terminal: Terminal,
+    *,
     target: Annotated[str | None, typer.Argument(metavar="[RUN|VERSION]", help="By default the latest run.")] = None,
-    name: options.ModelName = None,
-    workspace: options.Workspace = WORKSPACE,
-    registry: options.Registry = None,
+    where: RegistryOptions,
     show: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
     compare: Annotated[
         str | None, typer.Option("--compare", metavar="RUN", help="Set this run beside the other one.")
@@ -31,13 +28,12 @@ def report(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing page of --compare.")] = False,
 ) -> None:
     """Draw the report of a run again, find that of a published version, or set two runs side by side."""
-    terminal: Terminal = ctx.obj
     if compare is not None:
-        page = _comparison(workspace, target, compare, output, overwrite)
+        page = _comparison(where.workspace, target, compare, output, overwrite)
     elif output is not None or overwrite:
         raise UsageError("--output and --overwrite are for --compare RUN; the report of one run lies in its folder")
     else:
-        page = _run_report(workspace, target) or _version_report(workspace, registry, name, target or "")
+        page = _run_report(where.workspace, target) or _version_report(where, target or "")
     terminal.result({"report": str(page)}, str(page))
     if show and not webbrowser.open(page.resolve().as_uri()):
         terminal.warn(f"no browser could be started; open {page} yourself")
@@ -55,13 +51,13 @@ def _run_report(workspace: Path, run_id: str | None) -> Path | None:
     return draw_report(Run.open(found, run_id)).html
 
 
-def _version_report(workspace: Path, registry: str | None, name: str | None, reference: str) -> Path:
+def _version_report(where: RegistryOptions, reference: str) -> Path:
     from mnist_pipeline.registry.lookup import pick_model
 
-    store = find_registry(workspace, registry)
+    store = where.open()
     if not store.models():
-        raise UsageError(f"{reference!r} is neither a run nor a version in {workspace}")
-    return store.resolve(pick_model(store, name), reference).directory / REPORT_HTML
+        raise UsageError(f"{reference!r} is neither a run nor a version in {where.workspace}")
+    return store.resolve(pick_model(store, where.name), reference).directory / REPORT_HTML
 
 
 def _comparison(workspace: Path, run_id: str | None, other_id: str, output: Path | None, overwrite: bool) -> Path:

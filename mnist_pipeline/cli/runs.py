@@ -16,17 +16,13 @@ if TYPE_CHECKING:
     from mnist_pipeline.runs.record import RunRecord
     from mnist_pipeline.workspace import Workspace
 
-app = typer.Typer(help="Runs of the pipeline.")
 
-
-@app.command("list")
-def list_runs(
-    ctx: typer.Context,
+def list_(
+    terminal: Terminal,
     limit: Annotated[int, typer.Option("--limit", min=1, help="How many of the latest.")] = 20,
     workspace: options.Workspace = WORKSPACE,
 ) -> None:
     """The latest runs, newest first."""
-    terminal: Terminal = ctx.obj
     from itertools import islice
 
     from mnist_pipeline.runs.run import runs
@@ -62,14 +58,12 @@ def list_runs(
     terminal.table({"runs": found}, Table(["run", "status", "started", "took", "reused"], rows, prose="reason"))
 
 
-@app.command()
 def show(
-    ctx: typer.Context,
+    terminal: Terminal,
     run_id: options.RunId = None,
     workspace: options.Workspace = WORKSPACE,
 ) -> None:
     """One run, step by step."""
-    terminal: Terminal = ctx.obj
     from mnist_pipeline.runs.run import Run
     from mnist_pipeline.workspace import Workspace
 

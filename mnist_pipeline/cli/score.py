@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import typer
 
 from mnist_pipeline.cli import options
-from mnist_pipeline.cli.options import WORKSPACE
+from mnist_pipeline.cli.options import RegistryOptions
 from mnist_pipeline.cli.process import no_collector, start_lean
 from mnist_pipeline.cli.terminal import Terminal
 from mnist_pipeline.errors import StoppedError, UsageError
@@ -25,16 +25,15 @@ ERRORS_SHOWN = 5
 
 
 def score(
-    ctx: typer.Context,
+    terminal: Terminal,
+    *,
     folder: Annotated[str | None, typer.Argument(help="Folder of images, at any depth; or s3://bucket/prefix.")] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="FILE.csv, .jsonl or .parquet.")] = None,
     files_from: Annotated[
         str | None, typer.Option("--files-from", metavar="LIST", help="File with a path a line; - is standard input.")
     ] = None,
     model: options.Model = "champion",
-    name: options.ModelName = None,
-    workspace: options.Workspace = WORKSPACE,
-    registry: options.Registry = None,
+    where: RegistryOptions,
     preprocess: options.Preprocess = "auto",
     min_confidence: options.MinConfidence = None,
     probabilities: Annotated[bool, typer.Option("--probabilities", help="Write p0 to p9 as well.")] = False,
@@ -66,7 +65,6 @@ def score(
 ) -> None:
     """Label every image of a folder: path, status, digit, confidence, error; one row an image, in sorted order."""
     start_lean()
-    terminal: Terminal = ctx.obj
     if output is None:
         raise UsageError("say where the rows go: --output FILE.csv, FILE.jsonl or FILE.parquet")
     values = {
@@ -78,7 +76,7 @@ def score(
         "overwrite": overwrite,
         "resume": resume,
     }
-    which = {"model": model, "name": name, "workspace": workspace, "registry": registry}
+    which = {"model": model, "name": where.name, "workspace": where.workspace, "registry": where.registry}
     request = _Request(folder, files_from, output, report, values, which, review)
     _check_review(request, dask_scheduler)
     try:

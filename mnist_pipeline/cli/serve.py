@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mnist_pipeline.cli import options
-from mnist_pipeline.cli.options import WORKSPACE
+from mnist_pipeline.cli.options import RegistryOptions
 from mnist_pipeline.cli.process import start_lean
 from mnist_pipeline.cli.terminal import Terminal
 from mnist_pipeline.errors import MissingExtraError, UsageError
@@ -22,7 +22,8 @@ TOKEN_CHARACTERS = 16
 
 
 def serve(
-    ctx: typer.Context,
+    terminal: Terminal,
+    *,
     host: Annotated[
         str, typer.Option("--host", envvar="MNIST_PIPELINE_HOST", help="Address to listen on.")
     ] = "127.0.0.1",
@@ -30,9 +31,7 @@ def serve(
         int, typer.Option("--port", envvar="MNIST_PIPELINE_PORT", min=0, max=65_535, help="0: any that is free.")
     ] = 8000,
     model: options.Model = "champion",
-    name: options.ModelName = None,
-    workspace: options.Workspace = WORKSPACE,
-    registry: options.Registry = None,
+    where: RegistryOptions,
     show: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
     token: Annotated[
         str | None,
@@ -65,7 +64,6 @@ def serve(
 ) -> None:
     """Serve the page (draw, watch runs, see models, review) and the HTTP interface; on loopback, until Ctrl-C."""
     start_lean()
-    terminal: Terminal = ctx.obj
     _check_access(host, token, insecure=insecure)
     if images is not None and review is None:
         raise UsageError("--images says where the images of --review OUTPUT are; name that as well")
@@ -90,9 +88,9 @@ def serve(
     from mnist_pipeline.web.security import Access, own_names
 
     names = own_names(host) | {one.lower() for one in allow_host or ()}
-    asked = None if review is None else _open_review(review, images, labels, review_count, workspace)
+    asked = None if review is None else _open_review(review, images, labels, review_count, where.workspace)
     settings = Settings(
-        Wanted(model, name, workspace, registry),
+        Wanted(model, where.name, where.workspace, where.registry),
         Access(names, token or ""),
         workers=workers or usable_cpus(),
         max_bytes=int(max_megabytes * 1e6),

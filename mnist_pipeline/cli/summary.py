@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING
 
+import typer
+
 from mnist_pipeline.cli.terminal import Terminal
 from mnist_pipeline.runs.wording import plain_percent
 
@@ -13,7 +15,11 @@ REFUSED = 3
 
 
 def show_summary(terminal: Terminal, summary: "Summary") -> None:
-    """Print how a run ended."""
+    """Print how a run ended.
+
+    Raises:
+        Exit: the gate refused the candidate.
+    """
     reused = ", ".join(summary.reused) or "nothing"
     terminal.result(
         summary.model_dump(mode="json"),
@@ -24,3 +30,5 @@ def show_summary(terminal: Terminal, summary: "Summary") -> None:
         f"report  {summary.report}",
         f"run     {summary.run_id}, reused: {reused}",
     )
+    if summary.status == "refused":
+        raise typer.Exit(REFUSED)
