@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from prefect import flow
@@ -11,6 +12,7 @@ from prefect.states import Completed
 
 from flows import artifacts, tasks
 from flows.late_runs import cancel_missed_runs
+from flows.listener import listener
 from flows.notification import notify
 from mnist_pipeline import steps
 from mnist_pipeline.config import (
@@ -97,7 +99,7 @@ def _started(config: PipelineConfig, workspace: Path, *, fresh: bool) -> Iterato
     check_first(config)
     place = Workspace(workspace)
     with writing(workspace), only_training(place):
-        run = Run.start(place, config, fresh=fresh)
+        run = Run.start(place, config, fresh=fresh, report_progress=listener())
         with run.ending():
             yield run
 
@@ -110,10 +112,11 @@ def _obtain(config: PipelineConfig, run: Run) -> tuple[FetchedDataset, ExtraImag
 
 def _make(config: PipelineConfig, dataset: FetchedDataset, extra: ExtraImages | None, run: Run) -> Summary:
     """A candidate, judged and published."""
-    trained = tasks.train(config.training, dataset, extra, run).result()
+    shown = replace(run, report_progress=artifacts.TrainingProgress(run.directory.id, run.report_progress))
+    trained = tasks.train(config.training, dataset, shown, extra=extra).result()
     novel = tasks.novelty(dataset, run).result()
     exported = tasks.export(config.export, dataset, trained, novel, run).result()
-    evaluated = tasks.evaluate(config.evaluation, dataset, exported, extra, run).result()
+    evaluated = tasks.evaluate(config.evaluation, dataset, exported, run, extra=extra).result()
     summary = tasks.publish(config.publishing, dataset, trained, exported, evaluated, run).result()
     artifacts.show_run(run.directory, summary)
     return summary

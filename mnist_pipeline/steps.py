@@ -1,9 +1,10 @@
 """The pipeline on one page: fetch, collect, train, novelty, export, evaluate, publish.
 
-Each step takes a frozen config, the handles of what it reads and the run that it belongs to,
-and returns a frozen handle. No step knows the next one. A step whose config, inputs, code and
-packages are those of an earlier run is not done again (`runs.Run.once`). What is to be said of a candidate depends on
-today's champion besides: the last step judges anew where that, or anything else of it, changed (`publishing`).
+Each step takes a frozen config, the handles of what it reads and the run that it belongs to, which
+is told how far it is; and returns a frozen handle. No step knows the next one. A step whose config,
+inputs, code and packages are those of an earlier run is not done again (`runs.Run.once`). What is to be
+said of a candidate depends on today's champion besides: the last step judges anew where that, or
+anything else of it, changed (`publishing`).
 """
 
 import time
@@ -17,7 +18,6 @@ from mnist_pipeline.inference import gpu_problem
 from mnist_pipeline.labels.collect import collect_own_images
 from mnist_pipeline.labels.sources import find_images
 from mnist_pipeline.labels.store import open_labels
-from mnist_pipeline.progress import ReportProgress, no_progress
 from mnist_pipeline.publishing.lineage import find_judged
 from mnist_pipeline.publishing.publish import Candidate, open_registry_of, publish_model
 from mnist_pipeline.publishing.summary import note_release, summarise_release, summarise_unchanged
@@ -53,10 +53,10 @@ EVALUATION = Sources(
 )
 
 
-def fetch(config: FetchConfig, run: Run, report_progress: ReportProgress = no_progress) -> FetchedDataset:
+def fetch(config: FetchConfig, run: Run) -> FetchedDataset:
     """Download, verify and decode the dataset; a verified copy in the workspace is used as it is."""
     started = time.perf_counter()
-    dataset = fetch_dataset(config, run.workspace, report_progress)
+    dataset = fetch_dataset(config, run.workspace, run.report_progress)
     run.note(dataset.digest, dataset, time.perf_counter() - started, "cache" if dataset.reused else None)
     return dataset
 
@@ -66,9 +66,7 @@ def has_own_images(config: FetchConfig, run: Run) -> bool:
     return bool(config.labels or config.extra_images) or run.workspace.labels.is_dir()
 
 
-def collect(
-    config: FetchConfig, dataset: FetchedDataset, run: Run, report_progress: ReportProgress = no_progress
-) -> ExtraImages | None:
+def collect(config: FetchConfig, dataset: FetchedDataset, run: Run) -> ExtraImages | None:
     """Own labelled images: those to be fitted besides the train rows, and those to be measured; None without any."""
     started = time.perf_counter()
     place = config.labels or run.workspace.labels
@@ -77,37 +75,30 @@ def collect(
         added = labels.add(find_images(config.extra_images), by=current_user())
         if added.left_out and not (added.added or added.answered or added.known):
             raise DataError(f"{config.extra_images}: no file is an image; {added.problems[0]}")
-    extra = collect_own_images(labels, str(place), dataset, run.workspace, report_progress)
+    extra = collect_own_images(labels, str(place), dataset, run.workspace, run.report_progress)
     if extra:
         run.note(extra.digest, extra, time.perf_counter() - started, None)
     return extra
 
 
-def train(
-    config: TrainConfig,
-    dataset: FetchedDataset,
-    run: Run,
-    report_progress: ReportProgress = no_progress,
-    *,
-    extra: ExtraImages | None = None,
-) -> TrainedModel:
+def train(config: TrainConfig, dataset: FetchedDataset, run: Run, *, extra: ExtraImages | None = None) -> TrainedModel:
     """Fit the Keras model on the train rows; an interrupted training goes on from its last epoch."""
 
     def work(key: str) -> TrainedModel:
         with checkpoint_folder(run.workspace.checkpoints, key) as checkpoints:
-            return train_model(config, dataset, run.directory, checkpoints, report_progress, extra=extra)
+            return train_model(config, dataset, run.directory, checkpoints, run.report_progress, extra=extra)
 
     extra = extra if extra and extra.images else None
     inputs = [dataset, extra] if extra else [dataset]
     return run.once(TrainedModel, config=config, inputs=inputs, sources=TRAINING, work=work)
 
 
-def novelty(dataset: FetchedDataset, run: Run, report_progress: ReportProgress = no_progress) -> NoveltyModel:
+def novelty(dataset: FetchedDataset, run: Run) -> NoveltyModel:
     """Fit the network that knows what is no digit. It depends on the dataset alone: one serves every preset."""
 
     def work(key: str) -> NoveltyModel:
         with checkpoint_folder(run.workspace.checkpoints, key) as checkpoints:
-            return train_novelty(dataset, run.directory, checkpoints, report_progress)
+            return train_novelty(dataset, run.directory, checkpoints, run.report_progress)
 
     return run.once(NoveltyModel, config=Config(), inputs=[dataset], sources=NOVELTY, work=work)
 
@@ -129,7 +120,6 @@ def evaluate(
     dataset: FetchedDataset,
     exported: ExportedModel,
     run: Run,
-    report_progress: ReportProgress = no_progress,
     *,
     extra: ExtraImages | None = None,
 ) -> EvaluatedModel:
@@ -137,7 +127,7 @@ def evaluate(
 
     def work(_: str) -> EvaluatedModel:
         own_test = extra.own_test_archive if extra else None
-        return evaluate_model(config, dataset, exported, run.directory, report_progress, own_test=own_test)
+        return evaluate_model(config, dataset, exported, run.directory, run.report_progress, own_test=own_test)
 
     device = "cpu" if config.device == "cpu" or gpu_problem() else "gpu"
     return run.once(

@@ -79,13 +79,13 @@ def _train(terminal: Terminal, config: "PipelineConfig", place: "Workspace", *, 
     from mnist_pipeline.training.summary import COLUMNS, rows_of, total_of
 
     with writing(place.root), only_training(place), terminal.progress() as report_progress:
-        run = Run.start(place, config, fresh=fresh)
+        run = Run.start(place, config, fresh=fresh, report_progress=report_progress)
         with run.ending():
-            data = steps.fetch(config.fetch, run, report_progress)
+            data = steps.fetch(config.fetch, run)
             labelled = steps.has_own_images(config.fetch, run)
-            extra = steps.collect(config.fetch, data, run, report_progress) if labelled else None
-            trained = steps.train(config.training, data, run, report_progress, extra=extra)
-            steps.novelty(data, run, report_progress)
+            extra = steps.collect(config.fetch, data, run) if labelled else None
+            trained = steps.train(config.training, data, run, extra=extra)
+            steps.novelty(data, run)
             run.finish("finished")
     history = TrainingHistory.model_validate(read_json(run.directory.history))
     accuracy = "not measured" if trained.validation_accuracy is None else plain_percent(trained.validation_accuracy)
@@ -137,7 +137,9 @@ def evaluate(
     dataset, exported = run.output(FetchedDataset), run.output(ExportedModel)
     with writing(run.workspace.root), terminal.progress() as report_progress:
         extra = run.output(ExtraImages) if run.peek(ExtraImages) else None
-        evaluated = steps.evaluate(config.evaluation, dataset, exported, run, report_progress, extra=extra)
+        evaluated = steps.evaluate(
+            config.evaluation, dataset, exported, replace(run, report_progress=report_progress), extra=extra
+        )
         steps.record(config.publishing, dataset, exported, evaluated, run)
     terminal.result(
         {"run_id": run.directory.id} | evaluated.model_dump(mode="json"),

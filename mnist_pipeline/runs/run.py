@@ -24,6 +24,7 @@ from mnist_pipeline.errors import IntegrityError, PipelineError, UsageError
 from mnist_pipeline.files import canonical_json, open_atomic, sha256_bytes, write_json
 from mnist_pipeline.files.writing import refusals
 from mnist_pipeline.network import public_url
+from mnist_pipeline.progress import ReportProgress, no_progress
 from mnist_pipeline.runs.artifacts import Output
 from mnist_pipeline.runs.fingerprint import Sources
 from mnist_pipeline.runs.record import RunRecord, Status, StepRecord
@@ -43,15 +44,19 @@ class Run:
     directory: RunDirectory
     fresh: bool = False
     """Reuse nothing."""
+    report_progress: ReportProgress = no_progress
+    """Is told how far a step is."""
 
     @staticmethod
-    def start(workspace: Workspace, config: Config, *, fresh: bool = False) -> "Run":
+    def start(
+        workspace: Workspace, config: Config, *, fresh: bool = False, report_progress: ReportProgress = no_progress
+    ) -> "Run":
         """Create a run directory with its ``config.json`` and an empty record."""
         now = datetime.now(UTC)
         directory = workspace.run(f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}")
         directory.path.mkdir(parents=True)
         write_json(directory.config, _without_secrets(config.model_dump(mode="json")))
-        run = Run(workspace, directory, fresh)
+        run = Run(workspace, directory, fresh, report_progress)
         run._save(
             RunRecord(
                 run_id=directory.id,
