@@ -1,8 +1,7 @@
 """The training pipeline as Prefect flows: fetch -> train -> export -> evaluate -> gate and publish."""
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,12 +23,9 @@ from mnist_pipeline.config import (
     TrainConfig,
 )
 from mnist_pipeline.doctor import check_first
-from mnist_pipeline.files.writing import writing
 from mnist_pipeline.runs.artifacts import ExtraImages, FetchedDataset
 from mnist_pipeline.runs.run import Run
 from mnist_pipeline.runs.summary import Summary
-from mnist_pipeline.runs.training_lock import only_training
-from mnist_pipeline.workspace import Workspace
 
 DEFAULT = PipelineConfig()
 
@@ -92,16 +88,10 @@ def retrain(
         return _ended(unchanged or _make(judged, dataset, extra, run))
 
 
-@contextmanager
-def _started(config: PipelineConfig, workspace: Path, *, fresh: bool) -> Iterator[Run]:
-    """A new run, the only training in its workspace; its record tells how the block ended."""
+def _started(config: PipelineConfig, workspace: Path, *, fresh: bool) -> AbstractContextManager[Run]:
     logging.getLogger("mnist_pipeline").setLevel(logging.INFO)  # Prefect ships what its extra loggers let through
     check_first(config)
-    place = Workspace(workspace)
-    with writing(workspace), only_training(place):
-        run = Run.start(place, config, fresh=fresh, report_progress=listener())
-        with run.ending():
-            yield run
+    return steps.started(config, workspace, fresh=fresh, report_progress=listener())
 
 
 def _obtain(config: PipelineConfig, run: Run) -> tuple[FetchedDataset, ExtraImages | None]:

@@ -8,16 +8,29 @@ anything else of it, changed (`publishing`).
 """
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
-from mnist_pipeline.config import Config, EvaluateConfig, ExportConfig, FetchConfig, PublishConfig, TrainConfig
+from mnist_pipeline.config import (
+    Config,
+    EvaluateConfig,
+    ExportConfig,
+    FetchConfig,
+    PipelineConfig,
+    PublishConfig,
+    TrainConfig,
+)
 from mnist_pipeline.data.fetch import fetch_dataset
 from mnist_pipeline.errors import DataError
 from mnist_pipeline.evaluation.evaluate import evaluate_model
 from mnist_pipeline.export import export_model
+from mnist_pipeline.files.writing import writing
 from mnist_pipeline.inference import gpu_problem
 from mnist_pipeline.labels.collect import collect_own_images
 from mnist_pipeline.labels.sources import find_images
 from mnist_pipeline.labels.store import open_labels
+from mnist_pipeline.progress import ReportProgress, no_progress
 from mnist_pipeline.publishing.lineage import find_judged
 from mnist_pipeline.publishing.publish import Candidate, open_registry_of, publish_model
 from mnist_pipeline.publishing.summary import note_release, summarise_release, summarise_unchanged
@@ -34,9 +47,11 @@ from mnist_pipeline.runs.artifacts import (
 from mnist_pipeline.runs.fingerprint import ONNXRUNTIME, Sources
 from mnist_pipeline.runs.run import Run
 from mnist_pipeline.runs.summary import Summary
+from mnist_pipeline.runs.training_lock import only_training
 from mnist_pipeline.training.checkpoint import checkpoint_folder
 from mnist_pipeline.training.fit import train_model
 from mnist_pipeline.training.novelty import train_novelty
+from mnist_pipeline.workspace import Workspace
 
 # What each step's files depend on, besides its config and its inputs.
 TRAINING = Sources(
@@ -51,6 +66,22 @@ EVALUATION = Sources(
     ("data", "evaluation", "imaging", "inference", "rejection", "scoring"),
     ("onnx", "numpy", "opencv-python-headless", *ONNXRUNTIME),
 )
+
+
+@contextmanager
+def started(
+    config: PipelineConfig, workspace: Path, *, fresh: bool = False, report_progress: ReportProgress = no_progress
+) -> Iterator[Run]:
+    """A new run, the only training in its workspace; its record tells how the block ended.
+
+    Raises:
+        PipelineError: another training runs, or the workspace cannot be written.
+    """
+    place = Workspace(workspace)
+    with writing(workspace), only_training(place):
+        run = Run.start(place, config, fresh=fresh, report_progress=report_progress)
+        with run.ending():
+            yield run
 
 
 def fetch(config: FetchConfig, run: Run) -> FetchedDataset:

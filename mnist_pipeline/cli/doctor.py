@@ -8,6 +8,7 @@ from mnist_pipeline.cli.failures import FAILED
 from mnist_pipeline.cli.options import WORKSPACE
 from mnist_pipeline.cli.tables import Table
 from mnist_pipeline.cli.terminal import Terminal
+from mnist_pipeline.workspace import Workspace
 
 MARKS = {"ok": "ok", "note": "--", "broken": "XX"}
 
@@ -20,7 +21,6 @@ def doctor(
 ) -> None:
     """Try everything that run-all needs; exit 1 if it could not run."""
     from mnist_pipeline.doctor import diagnose, tried
-    from mnist_pipeline.workspace import Workspace
 
     config = said.config().fetch
     findings = [*diagnose(config, Workspace(workspace.resolve())), tried("prefect server", _prefect_server)]

@@ -9,7 +9,7 @@ import typer
 from mnist_pipeline.cli import options
 from mnist_pipeline.cli.configure import ConfigOptions
 from mnist_pipeline.cli.options import WORKSPACE
-from mnist_pipeline.cli.summary import show_summary
+from mnist_pipeline.cli.runs import show_summary
 from mnist_pipeline.cli.terminal import Terminal
 from mnist_pipeline.cli.watching import watching
 

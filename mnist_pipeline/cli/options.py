@@ -1,7 +1,7 @@
 """The options that several commands share. Each one that makes sense in a deployment is an environment variable too."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, fields, is_dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from functools import wraps
 from inspect import Parameter, Signature, signature
 from pathlib import Path
@@ -85,33 +85,41 @@ def as_command(function: Callable[..., None]) -> Callable[..., None]:
     options; ``Annotated[Group, "name other"]`` takes only these of them.
     """
     _, *parameters = signature(function).parameters.values()
-    groups = {one.name: one.annotation for one in parameters if is_dataclass(_group(one.annotation))}
     options = [Parameter("ctx", Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)]
     for one in parameters:
-        options += _members(one.annotation) if one.name in groups else [one.replace(kind=Parameter.KEYWORD_ONLY)]
+        options += _options(one.name, one.annotation, one.default)
 
     @wraps(function)
     def command(ctx: typer.Context, **values: Any) -> None:
-        for name, annotation in groups.items():
-            values[name] = _group(annotation)(**{one.name: values.pop(one.name) for one in _members(annotation)})
-        function(ctx.obj, **values)
+        function(ctx.obj, **{one.name: _value(one.name, one.annotation, values) for one in parameters})
 
     command.__signature__ = Signature(options)  # type: ignore[attr-defined]
     command.__annotations__ = {one.name: one.annotation for one in options}
     return command
 
 
+def _options(name: str, annotation: Any, default: Any) -> Iterator[Parameter]:
+    if not is_dataclass(_group(annotation)):
+        default = Parameter.empty if default is MISSING else default
+        yield Parameter(name, Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+        return
+    for one in _members(annotation):
+        yield from _options(one.name, one.type, one.default)
+
+
+def _value(name: str, annotation: Any, values: Mapping[str, Any]) -> Any:
+    if not is_dataclass(_group(annotation)):
+        return values[name]
+    return _group(annotation)(**{one.name: _value(one.name, one.type, values) for one in _members(annotation)})
+
+
 def _group(annotation: Any) -> Any:
     return getattr(annotation, "__origin__", annotation)
 
 
-def _members(annotation: Any) -> list[Parameter]:
+def _members(annotation: Any) -> "list[Field[Any]]":
     [wanted] = getattr(annotation, "__metadata__", [None])
-    return [
-        Parameter(one.name, Parameter.KEYWORD_ONLY, default=one.default, annotation=one.type)
-        for one in fields(_group(annotation))
-        if wanted is None or one.name in wanted.split()
-    ]
+    return [one for one in fields(_group(annotation)) if wanted is None or one.name in wanted.split()]
 
 
 def terminal_options() -> list[TyperOption]:

@@ -11,16 +11,17 @@ import typer
 from mnist_pipeline.cli import options
 from mnist_pipeline.cli.configure import ConfigOptions, DatasetOptions
 from mnist_pipeline.cli.options import WORKSPACE
-from mnist_pipeline.cli.summary import show_summary
+from mnist_pipeline.cli.presets import show_presets
+from mnist_pipeline.cli.runs import show_summary
 from mnist_pipeline.cli.tables import Table
 from mnist_pipeline.cli.terminal import Terminal
 from mnist_pipeline.cli.watching import watching
 from mnist_pipeline.runs.wording import plain_percent
+from mnist_pipeline.workspace import Workspace
 
 if TYPE_CHECKING:
     from mnist_pipeline.config import PipelineConfig
     from mnist_pipeline.runs.run import Run
-    from mnist_pipeline.workspace import Workspace
 
 
 def fetch(
@@ -31,7 +32,6 @@ def fetch(
 ) -> None:
     """Download, verify and decode the dataset into the workspace."""
     from mnist_pipeline.data.fetch import fetch_dataset
-    from mnist_pipeline.workspace import Workspace
 
     config = said.config()
     with terminal.progress() as report_progress:
@@ -57,36 +57,32 @@ def train(
 ) -> None:
     """Start a run: fetch the dataset and train the Keras model."""
     if list_presets:
-        _show_presets(terminal)
+        show_presets(terminal)
         return
     from mnist_pipeline.doctor import check_first
-    from mnist_pipeline.workspace import Workspace
 
     config = said.config()
     check_first(config)
-    place = Workspace(workspace.resolve())
     with watching(terminal, workspace, wanted=watch):
-        _train(terminal, config, place, fresh=fresh)
+        _train(terminal, config, workspace.resolve(), fresh=fresh)
 
 
-def _train(terminal: Terminal, config: "PipelineConfig", place: "Workspace", *, fresh: bool) -> None:
+def _train(terminal: Terminal, config: "PipelineConfig", workspace: Path, *, fresh: bool) -> None:
     from mnist_pipeline import steps
     from mnist_pipeline.files import read_json
-    from mnist_pipeline.files.writing import writing
-    from mnist_pipeline.runs.run import Run
     from mnist_pipeline.runs.training_history import TrainingHistory
-    from mnist_pipeline.runs.training_lock import only_training
     from mnist_pipeline.training.summary import COLUMNS, rows_of, total_of
 
-    with writing(place.root), only_training(place), terminal.progress() as report_progress:
-        run = Run.start(place, config, fresh=fresh, report_progress=report_progress)
-        with run.ending():
-            data = steps.fetch(config.fetch, run)
-            labelled = steps.has_own_images(config.fetch, run)
-            extra = steps.collect(config.fetch, data, run) if labelled else None
-            trained = steps.train(config.training, data, run, extra=extra)
-            steps.novelty(data, run)
-            run.finish("finished")
+    with (
+        terminal.progress() as report_progress,
+        steps.started(config, workspace, fresh=fresh, report_progress=report_progress) as run,
+    ):
+        data = steps.fetch(config.fetch, run)
+        labelled = steps.has_own_images(config.fetch, run)
+        extra = steps.collect(config.fetch, data, run) if labelled else None
+        trained = steps.train(config.training, data, run, extra=extra)
+        steps.novelty(data, run)
+        run.finish("finished")
     history = TrainingHistory.model_validate(read_json(run.directory.history))
     accuracy = "not measured" if trained.validation_accuracy is None else plain_percent(trained.validation_accuracy)
     terminal.table(
@@ -175,20 +171,6 @@ def _open(
     from mnist_pipeline.config import restore_config
     from mnist_pipeline.files import read_json
     from mnist_pipeline.runs.run import Run
-    from mnist_pipeline.workspace import Workspace
 
     run = Run.open(Workspace(workspace.resolve()), run_id)
     return replace(run, fresh=fresh), restore_config(read_json(run.directory.config), changes)
-
-
-def _show_presets(terminal: Terminal) -> None:
-    from mnist_pipeline.cli.presets import SIDES, as_json, describe
-    from mnist_pipeline.config import DEFAULT_PRESET, PRESETS
-    from mnist_pipeline.config.presets import MACHINE, MEASURED
-
-    rows = [describe(config, MEASURED[name], default=name == DEFAULT_PRESET) for name, config in PRESETS.items()]
-    terminal.table(
-        {"presets": [as_json(config, MEASURED[name], MACHINE) for name, config in PRESETS.items()]},
-        Table(SIDES, rows, needed=len(SIDES)),
-    )
-    terminal.say(f"expected is measured on {MACHINE}")

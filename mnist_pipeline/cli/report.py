@@ -9,7 +9,7 @@ import typer
 from mnist_pipeline.cli.options import RegistryOptions
 from mnist_pipeline.cli.terminal import Terminal
 from mnist_pipeline.errors import PipelineError, UsageError
-from mnist_pipeline.workspace import REPORT_HTML
+from mnist_pipeline.workspace import REPORT_HTML, Workspace
 
 
 def report(
@@ -43,7 +43,6 @@ def _run_report(workspace: Path, run_id: str | None) -> Path | None:
     """Draw the report of a run; None where the word names no run."""
     from mnist_pipeline.reporting.redraw import draw_report
     from mnist_pipeline.runs.run import Run
-    from mnist_pipeline.workspace import Workspace
 
     found = Workspace(workspace.resolve())
     if run_id and not found.run(run_id).record.is_file():
@@ -66,7 +65,6 @@ def _comparison(workspace: Path, run_id: str | None, other_id: str, output: Path
     from mnist_pipeline.reporting.files import write_comparison
     from mnist_pipeline.reporting.redraw import dataset_folder
     from mnist_pipeline.runs.run import Run
-    from mnist_pipeline.workspace import Workspace
 
     found = Workspace(workspace.resolve())
     runs = Run.open(found, run_id), Run.open(found, other_id)

@@ -8,13 +8,17 @@ from mnist_pipeline.cli import options
 from mnist_pipeline.cli.options import WORKSPACE
 from mnist_pipeline.cli.tables import Table
 from mnist_pipeline.cli.terminal import Terminal
-from mnist_pipeline.runs.wording import moment
+from mnist_pipeline.runs.wording import moment, plain_percent
+from mnist_pipeline.workspace import Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mnist_pipeline.runs.record import RunRecord
-    from mnist_pipeline.workspace import Workspace
+    from mnist_pipeline.runs.summary import Summary
+
+REFUSED = 3
+"""Exit code of a run whose candidate the gate refused."""
 
 
 def list_(
@@ -26,7 +30,6 @@ def list_(
     from itertools import islice
 
     from mnist_pipeline.runs.run import runs
-    from mnist_pipeline.workspace import Workspace
 
     place = Workspace(workspace.resolve())
     records = [run.record for run in islice(runs(place), limit)]
@@ -65,7 +68,6 @@ def show(
 ) -> None:
     """One run, step by step."""
     from mnist_pipeline.runs.run import Run
-    from mnist_pipeline.workspace import Workspace
 
     place = Workspace(workspace.resolve())
     run = Run.open(place, run_id)
@@ -85,7 +87,7 @@ def show(
     )
 
 
-def _statuses(workspace: "Workspace", records: "Sequence[RunRecord]") -> dict[str, str]:
+def _statuses(workspace: Workspace, records: "Sequence[RunRecord]") -> dict[str, str]:
     """Run id -> how it stands; a run that says that it runs, and whose process is gone, was interrupted."""
     from mnist_pipeline.runs.training_lock import find_training
 
@@ -96,3 +98,23 @@ def _statuses(workspace: "Workspace", records: "Sequence[RunRecord]") -> dict[st
         if holder is None or record.started < holder.since:
             statuses[record.run_id] = "interrupted"
     return statuses
+
+
+def show_summary(terminal: Terminal, summary: "Summary") -> None:
+    """Print how a run ended.
+
+    Raises:
+        Exit: the gate refused the candidate.
+    """
+    reused = ", ".join(summary.reused) or "nothing"
+    terminal.result(
+        summary.model_dump(mode="json"),
+        f"{summary.status}: {summary.model} {summary.version}, accuracy {plain_percent(summary.accuracy)}",
+        *(f"refused because: {reason}" for reason in summary.reasons),
+        *([summary.remark] if summary.remark else []),
+        f"model   {summary.onnx}",
+        f"report  {summary.report}",
+        f"run     {summary.run_id}, reused: {reused}",
+    )
+    if summary.status == "refused":
+        raise typer.Exit(REFUSED)

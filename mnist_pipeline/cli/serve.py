@@ -2,6 +2,7 @@
 
 import webbrowser
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -90,7 +91,7 @@ def serve(
     names = own_names(host) | {one.lower() for one in allow_host or ()}
     asked = None if review is None else _open_review(review, images, labels, review_count, where.workspace)
     settings = Settings(
-        Wanted(model, where.name, where.workspace, where.registry),
+        Wanted(model, **asdict(where)),
         Access(names, token or ""),
         workers=workers or usable_cpus(),
         max_bytes=int(max_megabytes * 1e6),

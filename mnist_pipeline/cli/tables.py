@@ -11,7 +11,7 @@ from textwrap import wrap
 
 from rich.cells import cell_len
 
-from mnist_pipeline.cli.formats import escaped
+from mnist_pipeline.runs.wording import NO_BREAK_SPACE
 
 GAP = "  "
 INDENT = 4
@@ -118,3 +118,26 @@ def _left_out(names: Sequence[str], width: int) -> list[str]:
         return []
     said = f"left out for want of room: {', '.join(names)}; a pipe and --json have everything"
     return wrap(said, width, break_long_words=False, break_on_hyphens=False)
+
+
+def escaped(text: str) -> str:
+    """The text with every character that moves the cursor or cannot be seen written as an escape.
+
+    A byte of a file name that is not UTF-8 is written as ``xNN`` behind a backslash, as in the rows of `score`.
+    """
+    return "".join(_shown(character) for character in text)
+
+
+def one_line(text: str) -> str:
+    """Prose that a library may have broken over several lines, as one escaped line."""
+    return escaped(" ".join(text.split()))
+
+
+def _shown(character: str) -> str:
+    if character.isprintable():
+        return character
+    if character == NO_BREAK_SPACE:
+        return " "
+    if "\udc80" <= character <= "\udcff":  # how Python keeps a byte that it could not decode (PEP 383)
+        return f"\\x{ord(character) - 0xDC00:02x}"
+    return character.encode("unicode_escape", "surrogatepass").decode()

@@ -11,9 +11,8 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from mnist_pipeline.cli.formats import escaped, one_line
 from mnist_pipeline.cli.process import interrupt_if_told
-from mnist_pipeline.cli.tables import Table, render
+from mnist_pipeline.cli.tables import Table, escaped, one_line, render
 from mnist_pipeline.progress import Progress, ReportProgress, no_progress
 
 if TYPE_CHECKING:

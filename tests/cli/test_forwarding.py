@@ -226,7 +226,7 @@ def a_classification(calls: Calls) -> None:
     row: dict[str, Any] = {"path": "7.png", "status": "ok", "reason": "", "error": "", "digit": 7, "confidence": 1.0}
     reply = Reply(row | {f"p{digit}": 0.1 for digit in range(10)}, None, np.full((28, 28), 255, np.uint8))
     chosen = SimpleNamespace(path=Path("model.onnx"), sha256="0" * 64, version="mnist 0")
-    calls.replace("mnist_pipeline.registry.lookup.find_scoring_model", lambda *_: chosen)
+    calls.replace("mnist_pipeline.registry.lookup.find_scoring_model", lambda *_, **__: chosen)
     calls.replace("mnist_pipeline.rejection.rule.choose_threshold", lambda *_: None)
     calls.monkeypatch.setattr(Classifier, "load", lambda *_, **__: None)
 

@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from mnist_pipeline.cli.formats import escaped, one_line
-from mnist_pipeline.cli.tables import Table, render
+from mnist_pipeline.cli.tables import Table, escaped, one_line, render
 from mnist_pipeline.runs.wording import moment
 
 VERSIONS = Table(
