@@ -1,27 +1,23 @@
 """What a run shows in the Prefect UI: tables, pictures, links, and progress while it trains."""
 
 import base64
-import time
+from dataclasses import replace
 from pathlib import Path
-from typing import cast
-from uuid import UUID
 
 from prefect.artifacts import (
     create_image_artifact,
     create_link_artifact,
     create_markdown_artifact,
-    create_progress_artifact,
     create_table_artifact,
-    update_progress_artifact,
 )
 
+from flows.progress import Bar
 from mnist_pipeline.evaluation.schema import Evaluation
-from mnist_pipeline.progress import Progress, ReportProgress
+from mnist_pipeline.progress import Progress
+from mnist_pipeline.runs.run import Run
 from mnist_pipeline.runs.summary import Summary
 from mnist_pipeline.runs.training_history import TrainingHistory
 from mnist_pipeline.workspace import RunDirectory
-
-UPDATE_SECONDS = 2.0
 
 
 def show_run(run: RunDirectory, summary: Summary) -> None:
@@ -45,37 +41,20 @@ def show_run(run: RunDirectory, summary: Summary) -> None:
         create_link_artifact(path.as_uri(), key=key, link_text=f"{summary.model} {summary.version}: {path.name}")
 
 
-class TrainingProgress:
-    """A progress artifact and a table of the epochs, updated at most every `UPDATE_SECONDS`.
+def showing_training(run: Run) -> Run:
+    """The run, whose training shows a progress artifact and a table of its epochs besides."""
+    bar = Bar("training-progress")
+    epochs: dict[str, dict[str, float | str]] = {}
 
-    Args:
-        run_id: for the descriptions.
-        also: every report is passed on to it.
-    """
+    def show(progress: Progress) -> None:
+        run.report_progress(progress)
+        epochs[progress.activity] = {"epoch": progress.activity, **progress.metrics}
+        if bar.is_due:
+            share = progress.done / progress.total if progress.total else 0.0
+            bar.show(share if progress.overall is None else progress.overall, progress.activity)
+            create_table_artifact(list(epochs.values()), key="learning-curve", description=run.directory.id)
 
-    def __init__(self, run_id: str, also: ReportProgress) -> None:
-        self._run_id = run_id
-        self._also = also
-        self._updated = time.monotonic()
-        self._bar: UUID | None = None
-        self._epochs: dict[str, dict[str, float | str]] = {}
-
-    def __call__(self, progress: Progress) -> None:
-        self._also(progress)
-        self._epochs[progress.activity] = {"epoch": progress.activity, **progress.metrics}
-        if time.monotonic() - self._updated >= UPDATE_SECONDS:
-            self._updated = time.monotonic()
-            self._update(progress)
-
-    def _update(self, progress: Progress) -> None:
-        share = progress.done / progress.total if progress.total else 0.0
-        percent = 100 * (share if progress.overall is None else progress.overall)
-        if self._bar is None:
-            created = create_progress_artifact(percent, key="training-progress", description=self._run_id)
-            self._bar = cast(UUID, created)  # typed for async callers as well
-        else:
-            update_progress_artifact(self._bar, progress=percent, description=progress.activity)
-        create_table_artifact(list(self._epochs.values()), key="learning-curve", description=self._run_id)
+    return replace(run, report_progress=show)
 
 
 def _data_uri(picture: Path) -> str:

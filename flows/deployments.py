@@ -1,10 +1,10 @@
 """The deployments of prefect.yaml, registered with a Prefect server or served by this process."""
 
-import importlib
 import os
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any, cast
 
 import yaml
@@ -40,71 +40,56 @@ class Deployment(Record):
     """The first ones, in the schedule's zone."""
 
 
-class Settings(Record):
-    """What an installation decides about the deployments."""
+def load_deployments(
+    workspace: Path, parameters: Mapping[str, Any], pool: str, cron: str | None = None, timezone: str | None = None
+) -> list[RunnerDeployment]:
+    """The deployments of prefect.yaml, as an installation wants them.
 
-    workspace: Path
-    """Absolute; every worker must see it there."""
-    parameters: Mapping[str, Any]
-    """Section of the configuration -> its fields, for the training flows."""
-    pool: str
-    cron: str | None = None
-    """When `retrain` runs; None means as prefect.yaml says."""
-    timezone: str | None = None
-    """Of ``cron``; None means as prefect.yaml says."""
-
-
-def load_deployments(settings: Settings) -> list[RunnerDeployment]:
-    """The deployments of prefect.yaml with the settings of this installation.
+    Args:
+        workspace: absolute; every worker must see it there.
+        parameters: section of the configuration -> its fields, for the training flows.
+        pool: the work pool.
+        cron: when `retrain` runs; None means as prefect.yaml says.
+        timezone: of ``cron``; None means as prefect.yaml says.
 
     Raises:
         UsageError: the pool's name cannot be one, or the schedule never fires.
     """
     try:
-        WorkPoolCreate(name=settings.pool)
+        WorkPoolCreate(name=pool)
     except ValueError:
-        raise UsageError(f"--pool {settings.pool!r} cannot be the name of a work pool") from None
-    return [_load(entry, settings) for entry in yaml.safe_load(find_file().read_text("utf-8"))["deployments"]]
+        raise UsageError(f"--pool {pool!r} cannot be the name of a work pool") from None
+
+    def load(entry: Mapping[str, Any]) -> RunnerDeployment:
+        flow: Flow[..., Any] = resolve_name(entry["entrypoint"])
+        own = parameters if "training" in entry["parameters"] else {}
+        limit = entry.get("concurrency_limit")
+        when = [
+            make_schedule(one["cron"] if cron is None else cron, one["timezone"] if timezone is None else timezone)
+            for one in entry.get("schedules", ())
+        ]
+        deployment = flow.to_deployment(
+            entry["name"],
+            description=entry["description"],
+            tags=entry["tags"],
+            parameters={**entry["parameters"], "workspace": str(workspace), **own},
+            enforce_parameter_schema=True,
+            schedules=when,
+            concurrency_limit=limit and ConcurrencyLimitConfig.model_validate(limit),
+            work_pool_name=pool,
+            work_queue_name=entry["work_pool"]["work_queue_name"],
+            job_variables=entry["work_pool"]["job_variables"],
+            entrypoint_type=EntrypointType.MODULE_PATH,
+        )
+        return cast(RunnerDeployment, deployment)  # typed for async callers as well
+
+    return [load(entry) for entry in yaml.safe_load(find_file().read_text("utf-8"))["deployments"]]
 
 
 def find_file() -> Path:
     """prefect.yaml: beside the package in a checkout, in it where it is installed."""
     here = Path(__file__).parent
     return next(path for path in (here.parent / FILE, here / FILE) if path.is_file())
-
-
-def _load(entry: Mapping[str, Any], settings: Settings) -> RunnerDeployment:
-    module, _, name = entry["entrypoint"].rpartition(".")
-    flow: Flow[..., Any] = getattr(importlib.import_module(module), name)
-    parameters = {**entry["parameters"], "workspace": str(settings.workspace)}
-    if "training" in parameters:
-        parameters |= settings.parameters
-    work_pool = entry["work_pool"]
-    deployment = flow.to_deployment(
-        entry["name"],
-        description=entry["description"],
-        tags=entry["tags"],
-        parameters=parameters,
-        enforce_parameter_schema=True,
-        schedules=[_schedule(schedule, settings) for schedule in entry.get("schedules", ())],
-        concurrency_limit=_limit(entry.get("concurrency_limit")),
-        work_pool_name=settings.pool,
-        work_queue_name=work_pool["work_queue_name"],
-        job_variables=work_pool["job_variables"],
-        entrypoint_type=EntrypointType.MODULE_PATH,
-    )
-    return cast(RunnerDeployment, deployment)  # typed for async callers as well
-
-
-def _schedule(entry: Mapping[str, Any], settings: Settings) -> CronSchedule:
-    return make_schedule(
-        entry["cron"] if settings.cron is None else settings.cron,
-        entry["timezone"] if settings.timezone is None else settings.timezone,
-    )
-
-
-def _limit(entry: Mapping[str, Any] | None) -> ConcurrencyLimitConfig | None:
-    return None if entry is None else ConcurrencyLimitConfig.model_validate(entry)
 
 
 def register(deployments: list[RunnerDeployment], pool: str) -> list[Deployment]:

@@ -18,8 +18,8 @@ from pydantic import Field
 
 from flows import scoring_artifacts, scoring_task
 from flows.dask import Runner, on_dask
-from flows.listener import listener
 from flows.notification import notify
+from flows.progress import listener
 from mnist_pipeline.config import ScoreConfig
 from mnist_pipeline.config.cpus import usable_cpus
 from mnist_pipeline.errors import PipelineError
@@ -130,20 +130,16 @@ def _score_all(job: ScoringJob, ranges: list[ShardRange], dask_scheduler: str | 
     progress = scoring_artifacts.ScoringProgress(sum(shards.images for shards in ranges), listener())
     if dask_scheduler is not None:
         with on_dask(dask_scheduler) as runner:
-            return _run(runner, job, ranges, job.config.workers or 1, progress)
+            return _run(runner, ranges, progress, job=job, workers=job.config.workers or 1)
     total = job.config.workers or usable_cpus()
     each = ceil(total / TASKS_AT_ONCE)
     threads: Runner = ThreadPoolTaskRunner(max_workers=ceil(total / each))
-    with threads as runner, scoring_task.counting(progress.add):
-        return _run(runner, job, ranges, each, progress)
+    with threads as runner:
+        return _run(runner, ranges, progress, job=job, workers=each, count=progress.add)
 
 
 def _run(
-    runner: Runner,
-    job: ScoringJob,
-    ranges: list[ShardRange],
-    workers: int,
-    progress: scoring_artifacts.ScoringProgress,
+    runner: Runner, ranges: list[ShardRange], progress: scoring_artifacts.ScoringProgress, **arguments: Any
 ) -> Work:
     """The ranges as tasks. The first that fails ends them all; what is stored by then stays for the next run."""
     done: SimpleQueue[PrefectFuture[Any]] = SimpleQueue()
@@ -151,7 +147,7 @@ def _run(
     work = Work()
     try:
         for shards in ranges:
-            future = runner.submit(score_images, {"job": job, "shards": shards, "workers": workers})
+            future = runner.submit(score_images, {"shards": shards, **arguments})
             future.add_done_callback(done.put)
             waiting[future] = shards
         while waiting:

@@ -3,22 +3,14 @@
 import threading
 import time
 from pathlib import Path
-from typing import cast
-from uuid import UUID
 
-from prefect.artifacts import (
-    create_markdown_artifact,
-    create_progress_artifact,
-    create_table_artifact,
-    update_progress_artifact,
-)
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
+from flows.progress import Bar
 from mnist_pipeline.errors import PipelineError
 from mnist_pipeline.files import printable
 from mnist_pipeline.progress import Progress, ReportProgress
 from mnist_pipeline.scoring.summary import ScoreSummary, remarks
-
-UPDATE_SECONDS = 2.0
 
 
 class ScoringProgress:
@@ -35,8 +27,8 @@ class ScoringProgress:
         self._lock = threading.Lock()
         self._scored = self._finished = 0
         self._stopped = False
-        self._started = self._updated = time.monotonic()
-        self._bar: UUID | None = None
+        self._started = time.monotonic()
+        self._bar = Bar("scoring-progress")
 
     def add(self, images: int) -> None:
         """So many more images are scored in this process.
@@ -58,20 +50,12 @@ class ScoringProgress:
         self._stopped = True
 
     def show(self, *, last: bool = False) -> None:
-        """Tell how far it is; the artifact at most every `UPDATE_SECONDS`, and once more at the end."""
+        """Tell how far it is; the artifact now and then, and once more at the end."""
         done = min(max(self._scored, self._finished), self._images)
-        now = time.monotonic()
-        rate = done / max(now - self._started, 1e-9)
+        rate = done / max(time.monotonic() - self._started, 1e-9)
         self._also(Progress("score", done, self._images, "images", {"images/s": rate}))
-        if not last and now - self._updated < UPDATE_SECONDS:
-            return
-        self._updated = now
-        percent, text = 100 * done / max(self._images, 1), f"{done:,} of {self._images:,} images, {rate:,.0f}/s"
-        if self._bar is None:
-            created = create_progress_artifact(percent, key="scoring-progress", description=text)
-            self._bar = cast(UUID, created)  # typed for async callers as well
-        else:
-            update_progress_artifact(self._bar, progress=percent, description=text)
+        if last or self._bar.is_due:
+            self._bar.show(done / max(self._images, 1), f"{done:,} of {self._images:,} images, {rate:,.0f}/s")
 
 
 def show(summary: ScoreSummary, output: Path) -> None:

@@ -4,9 +4,6 @@ A plain function in a module of its own: Dask sends a task's function by its nam
 the whole module around it where the name leads to the task.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import Any
 
 from prefect.client.schemas.objects import State, TaskRun
@@ -19,27 +16,17 @@ from mnist_pipeline.scoring.shards import ShardRange
 from mnist_pipeline.scoring.workers import shared
 
 
-def _count_nothing(_: int) -> None:
-    """For tasks in other processes."""
+def score_images(job: ScoringJob, shards: ShardRange, workers: int, count: Count = lambda _: None) -> State[Work]:
+    """Store the rows of the shards. A lost worker's shards go to another one, which makes what is missing.
 
-
-_counter: ContextVar[Count] = ContextVar("counter", default=_count_nothing)
-
-
-@contextmanager
-def counting(count: Count) -> Iterator[None]:
-    """Tasks that are started in the block, as threads of this process, tell the function of every image."""
-    token = _counter.set(count)
-    try:
-        yield
-    finally:
-        _counter.reset(token)
-
-
-def score_images(job: ScoringJob, shards: ShardRange, workers: int) -> State[Work]:
-    """Store the rows of the shards. A lost worker's shards go to another one, which makes what is missing."""
+    Args:
+        job: whose.
+        shards: of its plan.
+        workers: processes that do it.
+        count: is told of every image; for tasks that are threads of the flow's process.
+    """
     with shared.SHARED_POOLS.pool(job, workers) as pool:
-        work = score(job, shards, pool, _counter.get())
+        work = score(job, shards, pool, count)
     if work.reused == shards.images:
         return Completed(name="Reused", message="all rows were there, and every image is unchanged", data=work)
     return Completed(message=f"{shards.images:,} images, {work.reused:,} of them reused", data=work)

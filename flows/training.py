@@ -2,7 +2,6 @@
 
 import logging
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from pathlib import Path
 
 from prefect import flow
@@ -11,8 +10,8 @@ from prefect.states import Completed
 
 from flows import artifacts, tasks
 from flows.late_runs import cancel_missed_runs
-from flows.listener import listener
 from flows.notification import notify
+from flows.progress import listener
 from mnist_pipeline import steps
 from mnist_pipeline.config import (
     EvaluateConfig,
@@ -102,8 +101,7 @@ def _obtain(config: PipelineConfig, run: Run) -> tuple[FetchedDataset, ExtraImag
 
 def _make(config: PipelineConfig, dataset: FetchedDataset, extra: ExtraImages | None, run: Run) -> Summary:
     """A candidate, judged and published."""
-    shown = replace(run, report_progress=artifacts.TrainingProgress(run.directory.id, run.report_progress))
-    trained = tasks.train(config.training, dataset, shown, extra=extra).result()
+    trained = tasks.train(config.training, dataset, artifacts.showing_training(run), extra=extra).result()
     novel = tasks.novelty(dataset, run).result()
     exported = tasks.export(config.export, dataset, trained, novel, run).result()
     evaluated = tasks.evaluate(config.evaluation, dataset, exported, run, extra=extra).result()

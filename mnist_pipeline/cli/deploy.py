@@ -42,10 +42,7 @@ def deploy(
     layers = merge_layers({"fetch": {"dataset": "mnist"}}, said.layers(fall_back=False))
     build_config(layers)  # refuses nonsense before the server sees it
     deployments = flows.load_flows("deployments", "mnist-pipeline deploy", required=NO_SERVER)
-    settings = deployments.Settings(
-        workspace=workspace.resolve(), parameters=layers, pool=pool, cron=cron, timezone=timezone
-    )
-    found = deployments.load_deployments(settings)
+    found = deployments.load_deployments(workspace.resolve(), layers, pool, cron, timezone)
     from flows.automations import ensure_automations
     from flows.notification import VARIABLE
     from flows.problems import answers_explained

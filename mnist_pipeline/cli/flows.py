@@ -53,7 +53,7 @@ def retrain(
 def _run(terminal: Terminal, flow: str, config: "PipelineConfig", workspace: Path, **options: bool) -> None:
     """Run one of `flows.training`'s flows and tell how it ended."""
     training = load_flows("training", f"mnist-pipeline {flow.replace('_', '-')}")
-    from flows.listener import listening
+    from flows.progress import listening
 
     with terminal.progress() as report_progress, listening(report_progress):
         summary: Any = getattr(training, flow)(workspace.resolve(), **dict(config), **options)

@@ -171,7 +171,7 @@ def _score_on_dask(terminal: Terminal, asked: ScoreOptions, scheduler: str) -> "
     scoring = load_flows("scoring", "score --dask-scheduler", required=None if here else required)
     from prefect.exceptions import ParameterTypeError
 
-    from flows.listener import listening
+    from flows.progress import listening
 
     more = asdict(asked.where) | {"dask_scheduler": scheduler, "keep_shards": False, "report": asked.report}
     try:

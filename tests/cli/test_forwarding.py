@@ -202,13 +202,13 @@ def a_list_of_runs(calls: Calls) -> None:
 
 
 def a_deployment(calls: Calls) -> None:
-    def settings(**values: Any) -> SimpleNamespace:
-        calls.note("Settings", values)
-        return SimpleNamespace(**values)
+    def load(workspace: Path, parameters: Any, pool: str, cron: str | None, timezone: str | None) -> list[Any]:
+        calls.note("load", {"workspace": workspace, "parameters": parameters})
+        calls.note("load", {"pool": pool, "cron": cron, "timezone": timezone})
+        return []
 
     module = SimpleNamespace(
-        Settings=settings,
-        load_deployments=lambda _: [],
+        load_deployments=load,
         register=lambda _, pool: calls.note("register", {"pool": pool}) or [],
         describe=None,
         serve_here=lambda _: calls.note("serve_here", {"called": True}),
@@ -553,24 +553,24 @@ COMMANDS: list[Command] = [
         ["deploy"],
         a_deployment,
         {
-            **workspace("Settings.workspace"),
-            "--preset": (["--preset", "codelab"], {"Settings.parameters.training.preset": "codelab"}),
-            "--dataset": (["--dataset", "digits"], {"Settings.parameters.fetch.dataset": "digits"}),
-            "--source": (["--source", "/data"], {"Settings.parameters.fetch.source": "/data"}),
+            **workspace("load.workspace"),
+            "--preset": (["--preset", "codelab"], {"load.parameters.training.preset": "codelab"}),
+            "--dataset": (["--dataset", "digits"], {"load.parameters.fetch.dataset": "digits"}),
+            "--source": (["--source", "/data"], {"load.parameters.fetch.source": "/data"}),
             "--device": (
                 ["--device", "cpu"],
-                {"Settings.parameters.training.device": "cpu", "Settings.parameters.evaluation.device": "cpu"},
+                {"load.parameters.training.device": "cpu", "load.parameters.evaluation.device": "cpu"},
             ),
             "--extra-images": (
                 ["--extra-images", "scans"],
-                {"Settings.parameters.fetch.extra_images": lambda: str(Path("scans").absolute())},
+                {"load.parameters.fetch.extra_images": lambda: str(Path("scans").absolute())},
             ),
-            "--set": (["--set", "training.seed=5"], {"Settings.parameters.training.seed": 5}),
-            "--config": (["--config", "run.toml"], {"Settings.parameters.export.opset": 18}),
-            "--registry": (["--registry", "s3://b/p"], {"Settings.parameters.publishing.registry": "s3://b/p"}),
-            "--pool": (["--pool", "x"], {"Settings.pool": "x", "register.pool": "x"}),
-            "--cron": (["--cron", "0 5 * * 1"], {"Settings.cron": "0 5 * * 1"}),
-            "--timezone": (["--timezone", "Europe/Berlin"], {"Settings.timezone": "Europe/Berlin"}),
+            "--set": (["--set", "training.seed=5"], {"load.parameters.training.seed": 5}),
+            "--config": (["--config", "run.toml"], {"load.parameters.export.opset": 18}),
+            "--registry": (["--registry", "s3://b/p"], {"load.parameters.publishing.registry": "s3://b/p"}),
+            "--pool": (["--pool", "x"], {"load.pool": "x", "register.pool": "x"}),
+            "--cron": (["--cron", "0 5 * * 1"], {"load.cron": "0 5 * * 1"}),
+            "--timezone": (["--timezone", "Europe/Berlin"], {"load.timezone": "Europe/Berlin"}),
             "--serve": (["--serve"], {"serve_here.called": True, "register.pool": None}),
         },
     ),
