@@ -30,7 +30,7 @@ import numpy as np
 
 from benchmarks.serving import server
 from mnist_pipeline import NO_DIGIT, steps
-from mnist_pipeline.config import PipelineConfig, build_config
+from mnist_pipeline.config import PipelineConfig, parse_config
 from mnist_pipeline.data.dataset import Dataset
 from mnist_pipeline.data.order import stable_permutation
 from mnist_pipeline.evaluation.own_test import measure_own_test
@@ -72,7 +72,7 @@ def main(words: Sequence[str] | None = None) -> None:
     results = folder / "results.jsonl"
     for seed in range(options.seeds):
         if seed not in {line["seed"] for line in lines(results)}:
-            config = build_config({"fetch": fetch, "training": {**training, "seed": seed}})
+            config = parse_config(PipelineConfig, {"fetch": fetch, "training": {**training, "seed": seed}})
             found = Trial(config, pictures, options.images, seed, folder).run()
             with results.open("a") as file:
                 file.write(json.dumps(found) + "\n")
@@ -107,7 +107,9 @@ class Trial:
 
     def train(self, archive: Path, labels: Path | None = None) -> tuple[Path, dict[str, Any]]:
         """The model, with the labels of a folder where one is given, and what it makes of the held-out images."""
-        config = build_config(self.config.model_dump(mode="json"), {"fetch": {"labels": labels and str(labels)}})
+        config = parse_config(
+            PipelineConfig, self.config.model_dump(mode="json"), {"fetch": {"labels": labels and str(labels)}}
+        )
         run = Run.start(Workspace(self.folder / "workspace"), config)
         dataset = steps.fetch(config.fetch, run)
         extra = steps.collect(config.fetch, dataset, run) if labels else None

@@ -32,11 +32,11 @@ TRAINING = """
 import json, sys
 from pathlib import Path
 from mnist_pipeline import steps
-from mnist_pipeline.config import build_config
+from mnist_pipeline.config import parse_config
 from mnist_pipeline.runs.run import Run
 from mnist_pipeline.workspace import Workspace
 
-config = build_config(json.loads(sys.argv[1]))
+config = parse_config(PipelineConfig, json.loads(sys.argv[1]))
 run = Run.start(Workspace(Path(sys.argv[2])), config, fresh=True)
 with run.ending():
     steps.train(config.training, steps.fetch(config.fetch, run), run)

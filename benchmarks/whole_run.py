@@ -23,7 +23,7 @@ from typing import Any
 from unittest import mock
 
 from mnist_pipeline import steps
-from mnist_pipeline.config import FetchConfig, PipelineConfig, build_config
+from mnist_pipeline.config import FetchConfig, PipelineConfig, parse_config
 from mnist_pipeline.runs.run import Run
 from mnist_pipeline.workspace import Workspace
 
@@ -63,7 +63,7 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("--command", action="store_true", help="measure the command as well")
     arguments = parser.parse_args(words)
     fetch = FetchConfig(dataset=arguments.dataset, source=os.environ.get("MNIST_PIPELINE_SOURCE"))
-    config = build_config({"fetch": fetch.model_dump(), "training": {"preset": arguments.preset}})
+    config = parse_config(PipelineConfig, {"fetch": fetch.model_dump(), "training": {"preset": arguments.preset}})
     with tempfile.TemporaryDirectory() as folder:
         found: dict[str, Any] = {"preset": arguments.preset, "cpus": os.cpu_count()} | of_steps(config, Path(folder))
         if arguments.command:

@@ -14,8 +14,8 @@ from prefect.artifacts import (
 from flows.progress import Bar
 from mnist_pipeline.evaluation.schema import Evaluation
 from mnist_pipeline.progress import Progress
+from mnist_pipeline.runs.record import Summary
 from mnist_pipeline.runs.run import Run
-from mnist_pipeline.runs.summary import Summary
 from mnist_pipeline.runs.training_history import TrainingHistory
 from mnist_pipeline.workspace import RunDirectory
 

@@ -45,7 +45,11 @@ def ensure_automations(flow_names: Iterable[str], notify_url: str | None) -> lis
     runs = ResourceSpecification({"prefect.resource.role": "flow", "prefect.resource.name": sorted(set(flow_names))})
     wanted = [find_dead_runs(runs)]
     if notify_url:
-        block = SlackWebhook(url=SecretStr(_checked(notify_url)))
+        from apprise import Apprise
+
+        if not Apprise().add(notify_url):
+            raise UsageError(f"{VARIABLE} is no URL that Apprise knows; see https://github.com/caronc/apprise/wiki")
+        block = SlackWebhook(url=SecretStr(notify_url))
         wanted.append(tell_of_crashes(runs, cast(UUID, block.save(BLOCK, overwrite=True))))
     for automation in wanted:
         _ensure(automation)
@@ -107,11 +111,3 @@ def _ensure(automation: Automation) -> None:
         automation.create()
     else:
         automation.update()
-
-
-def _checked(url: str) -> str:
-    from apprise import Apprise
-
-    if not Apprise().add(url):
-        raise UsageError(f"{VARIABLE} is no URL that Apprise knows; see https://github.com/caronc/apprise/wiki")
-    return url

@@ -93,11 +93,7 @@ def _try_http_client() -> None:
 
 
 def _configured_url() -> str:
-    """The API that Prefect's settings name; empty where they name none.
-
-    Raises:
-        UsageError: a setting of Prefect's cannot be read, or is not valid.
-    """
+    """The API that Prefect's settings name; empty where they name none."""
     with (
         settings_explained("settings"),
         warnings.catch_warnings(record=True) as caught,

@@ -20,11 +20,9 @@ from flows import scoring_artifacts, scoring_task
 from flows.dask import Runner, on_dask
 from flows.notification import notify
 from flows.progress import listener
-from mnist_pipeline.config import ScoreConfig
-from mnist_pipeline.config.cpus import usable_cpus
+from mnist_pipeline.config import ScoreConfig, usable_cpus
 from mnist_pipeline.errors import PipelineError
 from mnist_pipeline.registry.lookup import find_scoring_model
-from mnist_pipeline.rejection.model import ScoringModel
 from mnist_pipeline.reporting.scoring import render_scoring_report
 from mnist_pipeline.scoring import engine
 from mnist_pipeline.scoring.engine import Plan, Work, up_to_date
@@ -47,10 +45,7 @@ UP_TO_DATE = ScoreConfig(resume=True)
 step = task(cache_policy=NO_CACHE, persist_result=False)
 
 
-@step
-def find_model(model: str, name: str | None, workspace: Path, registry: str | None) -> ScoringModel:
-    """The published version, every file of it verified."""
-    return find_scoring_model(model, name, workspace, registry)
+find_model = task(name="find_model", cache_policy=NO_CACHE, persist_result=False)(find_scoring_model)
 
 
 @step

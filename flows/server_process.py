@@ -101,11 +101,7 @@ class _Server(uvicorn.Server):
 
 
 async def _prepare_database() -> None:
-    """Make the database, or bring it up to date.
-
-    Raises:
-        PipelineError: it cannot be used.
-    """
+    """Make the database, or bring it up to date."""
     from prefect.server.database import provide_database_interface
 
     try:

@@ -23,8 +23,8 @@ from mnist_pipeline.config import (
 )
 from mnist_pipeline.doctor import check_first
 from mnist_pipeline.runs.artifacts import ExtraImages, FetchedDataset
+from mnist_pipeline.runs.record import Summary
 from mnist_pipeline.runs.run import Run
-from mnist_pipeline.runs.summary import Summary
 
 DEFAULT = PipelineConfig()
 

@@ -52,8 +52,8 @@ def diagnose(config: FetchConfig, workspace: Workspace) -> Iterator[Diagnosis]:
     description = load_description(config.dataset)
     yield Diagnosis(name="python", state="ok", detail=sys.version.split()[0])
     yield from (_package(name) for name in PACKAGES)
-    yield tried("tensorflow devices", _tensorflow_devices)
-    yield tried("onnx export", _exporter)
+    yield tried("tensorflow devices", lambda: f"{require_device('auto')} (training takes this one)")
+    yield tried("onnx export", lambda: f"{load_tf2onnx().__name__} loads")
     yield tried("onnxruntime", _onnxruntime_provider)
     yield _data_source(description, config)
     yield tried("workspace", lambda: _writable(workspace.root))
@@ -76,15 +76,6 @@ def tried(name: str, attempt: Callable[[], str]) -> Diagnosis:
         return Diagnosis(name=name, state="broken", detail=str(error))
 
 
-def _tensorflow_devices() -> str:
-    return f"{require_device('auto')} (training takes this one)"
-
-
-def _exporter() -> str:
-    load_tf2onnx()
-    return "tf2onnx loads"
-
-
 def _onnxruntime_provider() -> str:
     import onnxruntime
 
@@ -96,12 +87,12 @@ def _onnxruntime_provider() -> str:
 def _data_source(description: DatasetDescription, config: FetchConfig) -> Diagnosis:
     problem = unreachable(description, config)
     if problem is None:
-        return Diagnosis(
-            name="data source", state="ok", detail=show_source(config.source) if config.source else "the official one"
-        )
-    state: Literal["note", "broken"] = "note" if config.fall_back_to_digits else "broken"
-    follows = "; run-all would fall back to the embedded digits" if config.fall_back_to_digits else ""
-    return Diagnosis(name="data source", state=state, detail=f"{problem}{follows}")
+        where = show_source(config.source) if config.source else "the official one"
+        return Diagnosis(name="data source", state="ok", detail=where)
+    if not config.fall_back_to_digits:
+        return Diagnosis(name="data source", state="broken", detail=problem)
+    detail = f"{problem}; run-all would fall back to the embedded digits"
+    return Diagnosis(name="data source", state="note", detail=detail)
 
 
 def _writable(root: Path) -> str:

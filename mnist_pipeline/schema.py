@@ -10,6 +10,12 @@ class Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 
 
+class Config(Record):
+    """A frozen part of the configuration; the docstrings of its fields are their descriptions."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+
 def first_problem(error: ValidationError) -> str:
     """The first field that is not acceptable, and why, in one line."""
     first = error.errors(include_url=False, include_context=False)[0]

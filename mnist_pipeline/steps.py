@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mnist_pipeline.config import (
-    Config,
     EvaluateConfig,
     ExportConfig,
     FetchConfig,
@@ -45,9 +44,10 @@ from mnist_pipeline.runs.artifacts import (
     TrainedModel,
 )
 from mnist_pipeline.runs.fingerprint import ONNXRUNTIME, Sources
+from mnist_pipeline.runs.record import Summary
 from mnist_pipeline.runs.run import Run
-from mnist_pipeline.runs.summary import Summary
 from mnist_pipeline.runs.training_lock import only_training
+from mnist_pipeline.schema import Config
 from mnist_pipeline.training.checkpoint import checkpoint_folder
 from mnist_pipeline.training.fit import train_model
 from mnist_pipeline.training.novelty import train_novelty

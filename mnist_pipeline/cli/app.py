@@ -24,7 +24,7 @@ from mnist_pipeline.cli import (
     serve,
 )
 from mnist_pipeline.cli.failures import explain
-from mnist_pipeline.cli.options import as_command, terminal_options
+from mnist_pipeline.cli.options import as_command
 from mnist_pipeline.cli.process import stand_in_for_home
 from mnist_pipeline.cli.terminal import Terminal
 from mnist_pipeline.errors import PipelineError, UsageError
@@ -35,12 +35,6 @@ VARIABLES = "MNIST_PIPELINE_"
 
 class CommandGroup(TyperGroup):
     """Runs a command; whatever happens, it ends with an exit code and at most one line of error."""
-
-    def __init__(self, *args: Any, **extra: Any) -> None:
-        super().__init__(*args, **extra)
-        for command in self.commands.values():
-            if not isinstance(command, TyperGroup):
-                command.params += terminal_options()
 
     def main(self, args: Sequence[str] | None = None, *rest: Any, **extra: Any) -> NoReturn:
         words = list(sys.argv[1:] if args is None else args)
@@ -75,11 +69,11 @@ class CommandGroup(TyperGroup):
 
 def _fail(terminal: Terminal, error: BaseException) -> int:
     """Say why the command ends; its exit code."""
-    failure = explain(error)
+    code, message = explain(error)
     if not isinstance(error, PipelineError | typer.TyperException):
         terminal.trace(error)
-    terminal.fail(failure.message)
-    return failure.exit_code
+    terminal.fail(message)
+    return code
 
 
 def _flush(terminal: Terminal, code: int) -> int:
@@ -92,11 +86,7 @@ def _flush(terminal: Terminal, code: int) -> int:
 
 
 def _refuse_blanks(words: Sequence[str]) -> None:
-    """Return if no argument is blank: what a script made of a variable that is not set means nothing here.
-
-    Raises:
-        UsageError: one is; names it.
-    """
+    """Refuse an argument that is blank: what a script made of a variable that is not set means nothing here."""
     for before, word in pairwise([NAME, *words]):
         name, equals, value = word.partition("=")
         if word.startswith("--") and equals and not value.strip():

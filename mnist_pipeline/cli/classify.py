@@ -2,10 +2,9 @@
 
 import os
 import sys
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -64,8 +63,10 @@ def classify(
         threshold = choose_threshold(min_confidence, chosen)
         loaded = Classifier.load(chosen.path, sha256=chosen.sha256, device="cpu", threads=1, spinning=False)
     replies = [classify_image(os.fsencode(file), _preprocessing(file, preprocess), loaded, threshold) for file in files]
-    told = {"model": chosen.version or str(chosen.path), "images": [_as_json(reply) for reply in replies]}
-    terminal.result(told, *_lines(replies, show_picture=show_picture))
+    told = [{**reply.row, "novelty": reply.novelty} for reply in replies]
+    blocks = [_block(reply, show_picture=show_picture) for reply in replies if not reply.row["error"]]
+    lines = [line for block in blocks for line in ("", *block)]
+    terminal.result({"model": chosen.version or str(chosen.path), "images": told}, *lines[1:])
     unread = [reply for reply in replies if reply.row["error"]]
     for reply in unread:
         terminal.note("error", "bold red", f"{reply.row['path']}: {reply.row['error']}")
@@ -83,16 +84,6 @@ def _preprocessing(file: str, preprocess: PreprocessMode) -> "Preprocessing":
     else:
         reader = FileReader(str(Path.cwd()), MAX_BYTES, follow_links=True)
     return Preprocessing(reader, preprocess, MAX_PIXELS)
-
-
-def _as_json(reply: "Reply") -> dict[str, Any]:
-    return {**reply.row, "novelty": reply.novelty}
-
-
-def _lines(replies: "Sequence[Reply]", *, show_picture: bool) -> list[str]:
-    """Of each image that could be read: the answer, bars, the picture."""
-    blocks = [_block(reply, show_picture=show_picture) for reply in replies if not reply.row["error"]]
-    return [line for number, block in enumerate(blocks) for line in ([""] if number else []) + block]
 
 
 def _block(reply: "Reply", *, show_picture: bool) -> list[str]:

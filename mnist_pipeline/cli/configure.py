@@ -82,9 +82,9 @@ class ConfigOptions:
         Raises:
             UsageError: a field is unknown or its value is not allowed; or as `layers`.
         """
-        from mnist_pipeline.config import build_config
+        from mnist_pipeline import config
 
-        return build_config(self.layers(fall_back=fall_back))
+        return config.parse_config(config.PipelineConfig, self.layers(fall_back=fall_back))
 
     def layers(self, *, fall_back: bool) -> dict[str, Any]:
         """What was said, by section and field.

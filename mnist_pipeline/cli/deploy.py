@@ -7,7 +7,6 @@ import typer
 
 from mnist_pipeline.cli import flows, options
 from mnist_pipeline.cli.configure import ConfigOptions
-from mnist_pipeline.cli.options import WORKSPACE
 from mnist_pipeline.cli.tables import Table
 from mnist_pipeline.cli.terminal import Terminal
 
@@ -17,7 +16,7 @@ NO_SERVER = "no Prefect server is named; start one with: prefect server start; a
 def deploy(
     terminal: Terminal,
     *,
-    workspace: options.Workspace = WORKSPACE,
+    workspace: options.Workspace = options.WORKSPACE,
     said: Annotated[ConfigOptions, "preset dataset source device extra_images assignments file registry"],
     pool: Annotated[
         str, typer.Option("--pool", envvar="MNIST_PIPELINE_POOL", help="Work pool; a process pool is made if missing.")
@@ -36,11 +35,11 @@ def deploy(
     Creates the work pool, the limit of one training at a time, and the automation that finds runs whose
     process was killed. MNIST_PIPELINE_NOTIFY_URL, an Apprise URL, is told how trainings end. May be repeated.
     """
-    from mnist_pipeline.config import build_config, merge_layers
+    from mnist_pipeline.config import PipelineConfig, merge_layers, parse_config
 
     # A deployment names its dataset.
     layers = merge_layers({"fetch": {"dataset": "mnist"}}, said.layers(fall_back=False))
-    build_config(layers)  # refuses nonsense before the server sees it
+    parse_config(PipelineConfig, layers)  # refuses nonsense before the server sees it
     deployments = flows.load_flows("deployments", "mnist-pipeline deploy", required=NO_SERVER)
     found = deployments.load_deployments(workspace.resolve(), layers, pool, cron, timezone)
     from flows.automations import ensure_automations

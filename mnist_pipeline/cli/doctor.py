@@ -5,7 +5,6 @@ import typer
 from mnist_pipeline.cli import options
 from mnist_pipeline.cli.configure import DatasetOptions
 from mnist_pipeline.cli.failures import FAILED
-from mnist_pipeline.cli.options import WORKSPACE
 from mnist_pipeline.cli.tables import Table
 from mnist_pipeline.cli.terminal import Terminal
 from mnist_pipeline.workspace import Workspace
@@ -16,7 +15,7 @@ MARKS = {"ok": "ok", "note": "--", "broken": "XX"}
 def doctor(
     terminal: Terminal,
     *,
-    workspace: options.Workspace = WORKSPACE,
+    workspace: options.Workspace = options.WORKSPACE,
     said: DatasetOptions,
 ) -> None:
     """Try everything that run-all needs; exit 1 if it could not run."""

@@ -4,7 +4,7 @@ import errno
 import os
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
 
 import typer
 
@@ -24,16 +24,8 @@ ADVICE: Mapping[int | None, str] = MappingProxyType(
 )
 
 
-class Failure(NamedTuple):
-    """How a command fails."""
-
-    exit_code: int
-    message: str
-    """What is wrong and what to do."""
-
-
-def explain(error: BaseException) -> Failure:
-    """What to tell the user of an error that ended a command.
+def explain(error: BaseException) -> tuple[int, str]:
+    """The exit code, and what to tell the user, of an error that ended a command.
 
     A `PipelineError` is written for the user. Of other errors, those of the system and the machine are his to
     mend and are told in words; the rest is a bug of this package, and called one.
@@ -42,7 +34,7 @@ def explain(error: BaseException) -> Failure:
         return explain(error.exceptions[0])
     code = StoppedError.exit_code if isinstance(error, KeyboardInterrupt) else getattr(error, "exit_code", FAILED)
     words = next((words for kind, words in _WORDS if isinstance(error, kind)), _bug)
-    return Failure(code, words(error))
+    return code, words(error)
 
 
 def _usage(error: Any) -> str:

@@ -8,7 +8,6 @@ import typer
 
 from mnist_pipeline.cli import options
 from mnist_pipeline.cli.configure import ConfigOptions
-from mnist_pipeline.cli.options import WORKSPACE
 from mnist_pipeline.cli.runs import show_summary
 from mnist_pipeline.cli.terminal import Terminal
 from mnist_pipeline.cli.watching import watching
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 def run_all(
     terminal: Terminal,
     *,
-    workspace: options.Workspace = WORKSPACE,
+    workspace: options.Workspace = options.WORKSPACE,
     said: ConfigOptions,
     fresh: options.Fresh = False,
     watch: options.Watch = False,
@@ -39,7 +38,7 @@ def run_all(
 def retrain(
     terminal: Terminal,
     *,
-    workspace: options.Workspace = WORKSPACE,
+    workspace: options.Workspace = options.WORKSPACE,
     said: Annotated[ConfigOptions, "preset dataset source device extra_images assignments file registry sign_key"],
     force: Annotated[bool, typer.Option("--force", help="Train again even where nothing changed.")] = False,
 ) -> None:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mnist_pipeline.cli import options
-from mnist_pipeline.cli.options import WORKSPACE
 from mnist_pipeline.cli.tables import Table
 from mnist_pipeline.cli.terminal import Terminal
 from mnist_pipeline.errors import UsageError
@@ -23,7 +22,7 @@ def add(
     source: Annotated[Path, typer.Argument(help="Folder with a folder per class, or a table path,label.")],
     by: Annotated[str, typer.Option("--by", help="Who labelled them.")],
     labels: options.Labels = None,
-    workspace: options.Workspace = WORKSPACE,
+    workspace: options.Workspace = options.WORKSPACE,
 ) -> None:
     """Keep labelled images (0 to 9, or none for no digit); each is for training or for the own test, for ever."""
     from mnist_pipeline.files.writing import writing
@@ -44,7 +43,7 @@ def add(
 def list_(
     terminal: Terminal,
     labels: options.Labels = None,
-    workspace: options.Workspace = WORKSPACE,
+    workspace: options.Workspace = options.WORKSPACE,
 ) -> None:
     """How many images there are, by class, side and person."""
     summary = _open(labels, workspace).catalogue().summarise()
@@ -64,7 +63,7 @@ def conflicts(
     label: Annotated[str | None, typer.Option("--label", help="What it is: 0 to 9, or none; with --settle.")] = None,
     by: Annotated[str | None, typer.Option("--by", help="Who decides; with --settle.")] = None,
     labels: options.Labels = None,
-    workspace: options.Workspace = WORKSPACE,
+    workspace: options.Workspace = options.WORKSPACE,
 ) -> None:
     """Images of which people say different things; they are left out until one answer is settled on."""
     from mnist_pipeline.files.writing import writing

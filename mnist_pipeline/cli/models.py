@@ -1,7 +1,8 @@
 """Published models: look at them, decide about them, verify, prune."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +12,9 @@ from mnist_pipeline.cli.tables import Table
 from mnist_pipeline.cli.terminal import Terminal
 from mnist_pipeline.errors import UsageError
 from mnist_pipeline.runs.wording import moment, plain_percent
+
+if TYPE_CHECKING:
+    from mnist_pipeline.registry import Registry
 
 Reference = Annotated[str, typer.Argument(help="champion, another alias, a version or the beginning of one.")]
 Waiting = Annotated[str, typer.Argument(help="The version that waits, or the beginning of it.")]
@@ -146,17 +150,12 @@ def promote(
     where: RegistryOptions,
 ) -> None:
     """Make a version the champion, by a person's decision."""
-    store, model = where.find()
-    before = store.champion(model)
-    chosen = store.promote(model, version, reason=reason, expected=before)
-    _show_move(terminal, model, before, chosen)
+    _move(terminal, where, lambda store, model, before: store.promote(model, version, reason=reason, expected=before))
 
 
 def rollback(terminal: Terminal, reason: Reason, where: RegistryOptions) -> None:
     """Go back to the champion before this one; again goes further back."""
-    store, model = where.find()
-    before = store.champion(model)
-    _show_move(terminal, model, before, store.rollback(model, reason=reason))
+    _move(terminal, where, lambda store, model, _: store.rollback(model, reason=reason))
 
 
 def approve(
@@ -167,9 +166,7 @@ def approve(
     where: RegistryOptions,
 ) -> None:
     """Let the version that waits for approval become champion."""
-    store, model = where.find()
-    before = store.champion(model)
-    _show_move(terminal, model, before, store.approve(model, version, reason=reason))
+    _move(terminal, where, lambda store, model, _: store.approve(model, version, reason=reason))
 
 
 def reject(
@@ -188,7 +185,11 @@ def reject(
     )
 
 
-def _show_move(terminal: Terminal, model: str, before: str | None, after: str) -> None:
+def _move(terminal: Terminal, where: RegistryOptions, decide: Callable[["Registry", str, str | None], str]) -> None:
+    """Move the champion as ``decide(registry, model, champion)`` says, and tell."""
+    store, model = where.find()
+    before = store.champion(model)
+    after = decide(store, model, before)
     terminal.result(
         {"model": model, "before": before, "champion": after},
         f"champion of {model}: {after} (before: {before or 'none'})",

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from typer.core import TyperOption
 
 import mnist_pipeline
 
@@ -81,16 +80,17 @@ class RegistryOptions:
 def as_command(function: Callable[..., None]) -> Callable[..., None]:
     """A command as Typer takes it.
 
-    Its first argument is the terminal, which the context has. A parameter whose type is a dataclass has its fields as
-    options; ``Annotated[Group, "name other"]`` takes only these of them.
+    Its first argument is the terminal, whose options come last. A parameter whose type is a dataclass has its fields
+    as options; ``Annotated[Group, "name other"]`` takes only these of them.
     """
-    _, *parameters = signature(function).parameters.values()
+    terminal, *parameters = signature(function).parameters.values()
     options = [Parameter("ctx", Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)]
-    for one in parameters:
+    for one in (*parameters, terminal):
         options += _options(one.name, one.annotation, one.default)
 
     @wraps(function)
     def command(ctx: typer.Context, **values: Any) -> None:
+        ctx.obj.configure(**{one.name: values[one.name] for one in _members(terminal.annotation)})
         function(ctx.obj, **{one.name: _value(one.name, one.annotation, values) for one in parameters})
 
     command.__signature__ = Signature(options)  # type: ignore[attr-defined]
@@ -120,23 +120,3 @@ def _group(annotation: Any) -> Any:
 def _members(annotation: Any) -> "list[Field[Any]]":
     [wanted] = getattr(annotation, "__metadata__", [None])
     return [one for one in fields(_group(annotation)) if wanted is None or one.name in wanted.split()]
-
-
-def terminal_options() -> list[TyperOption]:
-    """What every command takes (`app.CommandGroup`), and no command sees: it has a terminal that does as they say."""
-
-    def configure(ctx: typer.Context, option: TyperOption, value: bool) -> None:
-        if ctx.obj is not None:
-            ctx.obj.configure(**{str(option.name): value})
-
-    words = {
-        ("--json", "as_json"): "One JSON object on stdout; progress and logs go to stderr.",
-        ("--quiet", "-q"): "No progress; errors only.",
-        ("--verbose", "-v"): "Show the library's log, and where an error came from.",
-    }
-    return [
-        TyperOption(
-            param_decls=list(names), is_flag=True, default=False, help=text, callback=configure, expose_value=False
-        )
-        for names, text in words.items()
-    ]

@@ -10,7 +10,6 @@ import typer
 
 from mnist_pipeline.cli import options
 from mnist_pipeline.cli.configure import ConfigOptions, DatasetOptions
-from mnist_pipeline.cli.options import WORKSPACE
 from mnist_pipeline.cli.presets import show_presets
 from mnist_pipeline.cli.runs import show_summary
 from mnist_pipeline.cli.tables import Table
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 def fetch(
     terminal: Terminal,
     *,
-    workspace: options.Workspace = WORKSPACE,
+    workspace: options.Workspace = options.WORKSPACE,
     said: DatasetOptions,
 ) -> None:
     """Download, verify and decode the dataset into the workspace."""
@@ -47,7 +46,7 @@ def train(
     terminal: Terminal,
     *,
     list_presets: Annotated[bool, typer.Option("--list-presets", help="Show the named trainings and exit.")] = False,
-    workspace: options.Workspace = WORKSPACE,
+    workspace: options.Workspace = options.WORKSPACE,
     said: Annotated[
         ConfigOptions,
         "preset dataset source device seed epochs batch_size learning_rate extra_images max_minutes assignments file",
@@ -99,7 +98,7 @@ def _train(terminal: Terminal, config: "PipelineConfig", workspace: Path, *, fre
 def export(
     terminal: Terminal,
     run_id: options.RunId = None,
-    workspace: options.Workspace = WORKSPACE,
+    workspace: options.Workspace = options.WORKSPACE,
     fresh: options.Fresh = False,
 ) -> None:
     """Export a run's Keras model to ONNX, and prove that both say the same."""
@@ -121,7 +120,7 @@ def export(
 def evaluate(
     terminal: Terminal,
     run_id: options.RunId = None,
-    workspace: options.Workspace = WORKSPACE,
+    workspace: options.Workspace = options.WORKSPACE,
     fresh: options.Fresh = False,
 ) -> None:
     """Measure a run's ONNX model on every test image; the model's history has an entry of it."""
@@ -148,7 +147,7 @@ def publish(
     terminal: Terminal,
     *,
     run_id: options.RunId = None,
-    workspace: options.Workspace = WORKSPACE,
+    workspace: options.Workspace = options.WORKSPACE,
     said: Annotated[ConfigOptions, "registry sign_key"],
 ) -> None:
     """Publish a run's model as a version; it becomes champion if the gate lets it."""
@@ -168,9 +167,10 @@ def _open(
     workspace: Path, run_id: str | None, fresh: bool, changes: Mapping[str, Any] = MappingProxyType({})
 ) -> "tuple[Run, PipelineConfig]":
     """A run, and its configuration with the changes."""
-    from mnist_pipeline.config import restore_config
+    from mnist_pipeline.config import PipelineConfig, parse_config
     from mnist_pipeline.files import read_json
     from mnist_pipeline.runs.run import Run
 
     run = Run.open(Workspace(workspace.resolve()), run_id)
-    return replace(run, fresh=fresh), restore_config(read_json(run.directory.config), changes)
+    config = parse_config(PipelineConfig, read_json(run.directory.config), changes, unknown="ignore")
+    return replace(run, fresh=fresh), config

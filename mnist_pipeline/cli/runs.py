@@ -1,21 +1,19 @@
 """What ran, what was reused, how long, why it ended."""
 
+from collections.abc import Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mnist_pipeline.cli import options
-from mnist_pipeline.cli.options import WORKSPACE
 from mnist_pipeline.cli.tables import Table
 from mnist_pipeline.cli.terminal import Terminal
 from mnist_pipeline.runs.wording import moment, plain_percent
 from mnist_pipeline.workspace import Workspace
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from mnist_pipeline.runs.record import RunRecord
-    from mnist_pipeline.runs.summary import Summary
+    from mnist_pipeline.runs.record import RunRecord, Summary
 
 REFUSED = 3
 """Exit code of a run whose candidate the gate refused."""
@@ -24,11 +22,9 @@ REFUSED = 3
 def list_(
     terminal: Terminal,
     limit: Annotated[int, typer.Option("--limit", min=1, help="How many of the latest.")] = 20,
-    workspace: options.Workspace = WORKSPACE,
+    workspace: options.Workspace = options.WORKSPACE,
 ) -> None:
     """The latest runs, newest first."""
-    from itertools import islice
-
     from mnist_pipeline.runs.run import runs
 
     place = Workspace(workspace.resolve())
@@ -64,7 +60,7 @@ def list_(
 def show(
     terminal: Terminal,
     run_id: options.RunId = None,
-    workspace: options.Workspace = WORKSPACE,
+    workspace: options.Workspace = options.WORKSPACE,
 ) -> None:
     """One run, step by step."""
     from mnist_pipeline.runs.run import Run
@@ -87,7 +83,7 @@ def show(
     )
 
 
-def _statuses(workspace: Workspace, records: "Sequence[RunRecord]") -> dict[str, str]:
+def _statuses(workspace: Workspace, records: Sequence["RunRecord"]) -> dict[str, str]:
     """Run id -> how it stands; a run that says that it runs, and whose process is gone, was interrupted."""
     from mnist_pipeline.runs.training_lock import find_training
 

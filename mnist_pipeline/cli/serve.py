@@ -84,7 +84,7 @@ def serve(
         }:
             raise
         raise MissingExtraError("serve", "web") from None
-    from mnist_pipeline.config.cpus import usable_cpus
+    from mnist_pipeline.config import usable_cpus
     from mnist_pipeline.web.model import Wanted
     from mnist_pipeline.web.security import Access, own_names
 

@@ -8,8 +8,11 @@ import time
 import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from mnist_pipeline.cli.process import interrupt_if_told
 from mnist_pipeline.cli.tables import Table, escaped, one_line, render
@@ -23,11 +26,19 @@ PACKAGE = "mnist_pipeline"
 LINE_SECONDS = 10.0
 
 
+@dataclass(eq=False)
 class Terminal:
     """The two streams of a command, as its ``--json``, ``--quiet`` and ``--verbose`` want them."""
 
-    def __init__(self, *, as_json: bool = False, quiet: bool = False, verbose: bool = False) -> None:
-        self.as_json, self._quiet, self._verbose = as_json, quiet, verbose
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON object on stdout; progress and logs go to stderr.")
+    ] = False
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress; errors only.")] = False
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Show the library's log, and where an error came from.")
+    ] = False
+
+    def __post_init__(self) -> None:
         self.configure()
 
     @cached_property
@@ -36,25 +47,22 @@ class Terminal:
 
         return Console(stderr=True, soft_wrap=True, highlight=False, markup=False, emoji=False)
 
-    def configure(self, *, as_json: bool | None = None, quiet: bool | None = None, verbose: bool | None = None) -> None:
-        """As the command's options want it, once they are read; None leaves as it is."""
-        self.as_json = self.as_json if as_json is None else as_json
-        self._quiet = self._quiet if quiet is None else quiet
-        self._verbose = self._verbose if verbose is None else verbose
-        self._show_logs(logging.ERROR if self._quiet else logging.DEBUG if self._verbose else logging.WARNING)
-
-    def _show_logs(self, level: int) -> None:
+    def configure(self, **wanted: bool) -> None:
+        """As the command's options want it, once they are read."""
+        for name, value in wanted.items():
+            setattr(self, name, value)
+        level = logging.ERROR if self.quiet else logging.DEBUG if self.verbose else logging.WARNING
         package = logging.getLogger(PACKAGE)
         package.setLevel(min(level, logging.INFO))  # Prefect's API handler takes INFO whatever is shown here
         _replace_handler(package, _Log(self, level))
         # What other libraries tell the log helps whoever looks for a fault, and is noise to everybody else.
-        others = _Log(self, logging.WARNING if self._verbose else logging.ERROR)
+        others = _Log(self, logging.WARNING if self.verbose else logging.ERROR)
         others.addFilter(lambda record: not record.name.startswith(PACKAGE))
         _replace_handler(logging.getLogger(), others)
 
     def say(self, line: str) -> None:
         """A line of news for people."""
-        if not self._quiet:
+        if not self.quiet:
             self._err.print(escaped(line))
 
     def warn(self, line: str) -> None:
@@ -70,7 +78,7 @@ class Terminal:
 
     def trace(self, error: BaseException) -> None:
         """With ``--verbose``, where an error came from."""
-        if self._verbose:
+        if self.verbose:
             self._err.print("".join(traceback.format_exception(error)).rstrip())
 
     def note(self, kind: str, style: str, line: str) -> None:
@@ -124,7 +132,7 @@ class Terminal:
 
     @contextmanager
     def _shown_progress(self) -> Iterator[ReportProgress]:
-        if self._quiet:
+        if self.quiet:
             yield no_progress
         elif not self._err.is_terminal:
             lines = _Lines(self)

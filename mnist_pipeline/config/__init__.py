@@ -3,18 +3,18 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from mnist_pipeline.config.fields import Config, Name
-from mnist_pipeline.config.layers import merge_layers, parse_assignment
-from mnist_pipeline.config.parsing import build_config, parse_config, restore_config
+from mnist_pipeline.config.layers import merge_layers, parse_assignment, parse_config
 from mnist_pipeline.config.presets import DEFAULT_PRESET, MACHINE, MEASURED, PRESET_VALUES, Measured
 from mnist_pipeline.config.schema import (
     EvaluateConfig,
     ExportConfig,
     FetchConfig,
     GateConfig,
+    Name,
     PipelineConfig,
     PublishConfig,
     ScoreConfig,
+    usable_cpus,
 )
 from mnist_pipeline.config.training import AugmentationConfig, TrainConfig
 
@@ -28,7 +28,6 @@ __all__ = [
     "PRESETS",
     "PRESET_VALUES",
     "AugmentationConfig",
-    "Config",
     "EvaluateConfig",
     "ExportConfig",
     "FetchConfig",
@@ -39,9 +38,8 @@ __all__ = [
     "PublishConfig",
     "ScoreConfig",
     "TrainConfig",
-    "build_config",
     "merge_layers",
     "parse_assignment",
     "parse_config",
-    "restore_config",
+    "usable_cpus",
 ]

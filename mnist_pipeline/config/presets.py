@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
+_MNIST = {"validation_rows": 8_250, "optimizer": "rmsprop", "batch_size": 320, "epochs": 3}
 _ACCURATE = {
     "architecture": "compact",
     "views": 5,
@@ -37,20 +38,8 @@ PRESET_VALUES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
             "max_batches": 100,
             "validate_every_batches": 5,
         },
-        "mnist-convnet": {
-            "architecture": "convnet",
-            "validation_rows": 8_250,
-            "optimizer": "rmsprop",
-            "batch_size": 320,
-            "epochs": 3,
-        },
-        "mnist-dense": {
-            "architecture": "dense",
-            "validation_rows": 8_250,
-            "optimizer": "rmsprop",
-            "batch_size": 320,
-            "epochs": 3,
-        },
+        "mnist-convnet": {**_MNIST, "architecture": "convnet"},
+        "mnist-dense": {**_MNIST, "architecture": "dense"},
         "standard": {
             "optimizer": "muon",
             "learning_rate": 0.01,

@@ -4,20 +4,26 @@ A field's description is what the command line, Prefect's parameter form and the
 ``config.json`` show. Nothing here reads the environment or the disk.
 """
 
+import os
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import (
-    Field,
-    ValidationInfo,
-    field_validator,
-)
+from pydantic import Field, StringConstraints, ValidationInfo, field_validator
 
 from mnist_pipeline import MAX_BYTES, MAX_PIXELS, Device, PreprocessMode
-from mnist_pipeline.config.fields import Config, Fraction, Name, Seconds
 from mnist_pipeline.config.training import TrainConfig
+from mnist_pipeline.schema import Config
 
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Seconds = Annotated[float, Field(gt=0)]
+# One path segment that means the same on every file system and in every URL.
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 Policy = Literal["better", "significant", "not_worse"]
+
+
+def usable_cpus() -> int:
+    """CPUs that this process may run on: so many processes are worth having where nobody says."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class FetchConfig(Config):

@@ -8,9 +8,9 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from mnist_pipeline import Device
-from mnist_pipeline.config.fields import Config, Seed
 from mnist_pipeline.config.layers import merge_layers
 from mnist_pipeline.config.presets import DEFAULT_PRESET, PRESET_VALUES
+from mnist_pipeline.schema import Config
 
 
 class OfPreset(Config):
@@ -109,7 +109,7 @@ class TrainConfig(OfPreset):
     """Number format of the computations; weights and the saved model are float32 in each."""
     strategy: Literal["single", "mirrored"] = "single"
     """One device, or every one of its kind with equal shares of each batch (TensorFlow only)."""
-    seed: Seed = 0
+    seed: int = Field(default=0, ge=0, lt=2**31)
     """Seed of weights, order and augmentation."""
     device: Device = "auto"
     """Where to train; gpu fails at once where none works."""

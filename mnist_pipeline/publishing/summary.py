@@ -5,9 +5,8 @@ from pathlib import Path
 from mnist_pipeline.publishing.publish import Release
 from mnist_pipeline.registry import PublishedVersion
 from mnist_pipeline.runs.artifacts import FetchedDataset, PublishedModel
-from mnist_pipeline.runs.record import Outcome
+from mnist_pipeline.runs.record import Outcome, Summary
 from mnist_pipeline.runs.run import Run
-from mnist_pipeline.runs.summary import Summary
 from mnist_pipeline.workspace import REPORT_HTML
 
 

@@ -7,23 +7,20 @@ run's record keeps it, and a later run trusts it only after ``verify``.
 from pathlib import Path
 from typing import ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict
-
 from mnist_pipeline import UsedDevice
 from mnist_pipeline.errors import IntegrityError
 from mnist_pipeline.files import sha256_file
+from mnist_pipeline.schema import Record
 from mnist_pipeline.workspace import MODEL_KERAS, MODEL_ONNX
 
 
-class Output(BaseModel):
+class Output(Record):
     """Files that a step wrote, and what it says of them.
 
     Attributes:
         directory: the folder that holds the files.
         files: name relative to ``directory`` -> hex SHA-256 of its bytes.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     step: ClassVar[str]
     """The step that returns it."""

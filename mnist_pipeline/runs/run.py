@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from mnist_pipeline import __version__
-from mnist_pipeline.config import Config
+from mnist_pipeline.config import PipelineConfig
 from mnist_pipeline.errors import IntegrityError, PipelineError, UsageError
 from mnist_pipeline.files import canonical_json, open_atomic, sha256_bytes, write_json
 from mnist_pipeline.files.writing import refusals
@@ -28,7 +28,7 @@ from mnist_pipeline.progress import ReportProgress, no_progress
 from mnist_pipeline.runs.artifacts import Output
 from mnist_pipeline.runs.fingerprint import Sources
 from mnist_pipeline.runs.record import RunRecord, Status, StepRecord
-from mnist_pipeline.schema import first_problem
+from mnist_pipeline.schema import Config, first_problem
 from mnist_pipeline.workspace import RunDirectory, Workspace
 
 logger = logging.getLogger(__name__)
@@ -49,25 +49,23 @@ class Run:
 
     @staticmethod
     def start(
-        workspace: Workspace, config: Config, *, fresh: bool = False, report_progress: ReportProgress = no_progress
+        workspace: Workspace,
+        config: PipelineConfig,
+        *,
+        fresh: bool = False,
+        report_progress: ReportProgress = no_progress,
     ) -> "Run":
         """Create a run directory with its ``config.json`` and an empty record."""
         now = datetime.now(UTC)
         directory = workspace.run(f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}")
         directory.path.mkdir(parents=True)
-        write_json(directory.config, _without_secrets(config.model_dump(mode="json")))
+        stored = config.model_dump(mode="json")
+        source = stored["fetch"]["source"] or ""
+        if "://" in source:
+            stored["fetch"]["source"] = public_url(source)  # without user name, password and signed query
+        write_json(directory.config, stored)
         run = Run(workspace, directory, fresh, report_progress)
-        run._save(
-            RunRecord(
-                run_id=directory.id,
-                status="running",
-                reason=None,
-                started=now,
-                finished=None,
-                code_version=__version__,
-                steps={},
-            )
-        )
+        run._save(RunRecord(run_id=directory.id, status="running", started=now, code_version=__version__))
         return run
 
     @staticmethod
@@ -122,9 +120,8 @@ class Run:
 
     def replace(self, output: Output) -> None:
         """Enter other files for a finished step: what it made was drawn again, and is not reused for the step's."""
-        record = self.record
-        entry = record.steps[output.step].model_copy(update={"key": "", "output": self._dump(output)})
-        self._save(record.model_copy(update={"steps": {**record.steps, output.step: entry}}))
+        changes = {"key": "", "output": self._dump(output)}
+        self._enter(output.step, self.record.steps[output.step].model_copy(update=changes))
 
     def output(self, kind: type[OutputT]) -> OutputT:
         """What a finished step of this run returned, verified.
@@ -176,8 +173,7 @@ class Run:
     def note(self, key: str, output: Output, seconds: float, reused_from: str | None) -> None:
         """Enter a finished step into the record."""
         entry = StepRecord(key=key, output=self._dump(output), seconds=round(seconds, 3), reused_from=reused_from)
-        record = self.record
-        self._save(record.model_copy(update={"steps": {**record.steps, output.step: entry}}))
+        self._enter(output.step, entry)
 
     def reuse(self, key: str, kind: type[OutputT]) -> tuple[OutputT, str] | None:
         """What a step with this key returned in an earlier run, and the run that did the work.
@@ -219,16 +215,12 @@ class Run:
                 f"{self.directory.record} was written by another version of this program; run the step again"
             ) from None
 
+    def _enter(self, step: str, entry: StepRecord) -> None:
+        record = self.record
+        self._save(record.model_copy(update={"steps": {**record.steps, step: entry}}))
+
     def _save(self, record: RunRecord) -> None:
         write_json(self.directory.record, record.model_dump(mode="json"))
-
-
-def _without_secrets(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The values of a config as they may be kept: a source without user name, password and signed query."""
-    fetch = config.get("fetch", {})
-    source = fetch.get("source")
-    shown = public_url(source) if source and "://" in source else source
-    return {**config, "fetch": {**fetch, "source": shown}} if fetch else dict(config)
 
 
 def runs(workspace: Workspace, *, mentioning: str = "") -> Iterator[Run]:

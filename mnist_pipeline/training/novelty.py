@@ -16,8 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mnist_pipeline.config import AugmentationConfig
-from mnist_pipeline.config.cpus import usable_cpus
+from mnist_pipeline.config import AugmentationConfig, usable_cpus
 from mnist_pipeline.data.dataset import Dataset, to_model_input
 from mnist_pipeline.data.order import stable_permutation
 from mnist_pipeline.errors import TrainingError

@@ -13,51 +13,54 @@ from mnist_pipeline.config import (
     PipelineConfig,
     PublishConfig,
     TrainConfig,
-    build_config,
     parse_assignment,
-    restore_config,
+    parse_config,
 )
 from mnist_pipeline.errors import UsageError
 
 
 def test_without_layers_the_default_preset_is_used_whole():
-    assert build_config().training == PRESETS[DEFAULT_PRESET]
+    assert parse_config(PipelineConfig).training == PRESETS[DEFAULT_PRESET]
 
 
 def test_a_preset_is_the_base_and_later_layers_win():
-    config = build_config(
-        {"training": {"preset": "codelab", "epochs": 3, "seed": 7}}, parse_assignment("training.epochs=4")
+    config = parse_config(
+        PipelineConfig,
+        {"training": {"preset": "codelab", "epochs": 3, "seed": 7}},
+        parse_assignment("training.epochs=4"),
     )
     assert config.training == PRESETS["codelab"].model_copy(update={"epochs": 4, "seed": 7})
 
 
 def test_who_names_the_epochs_means_them():
-    assert build_config().training.min_batches > 0
-    assert build_config(parse_assignment("training.epochs=1")).training.min_batches == 0
+    assert parse_config(PipelineConfig).training.min_batches > 0
+    assert parse_config(PipelineConfig, parse_assignment("training.epochs=1")).training.min_batches == 0
 
 
 def test_nested_fields_are_merged_and_not_replaced():
-    config = build_config(
-        parse_assignment("publishing.gate.min_accuracy=0.5"), parse_assignment("publishing.gate.promote_ties=true")
+    config = parse_config(
+        PipelineConfig,
+        parse_assignment("publishing.gate.min_accuracy=0.5"),
+        parse_assignment("publishing.gate.promote_ties=true"),
     )
     assert (config.publishing.gate.min_accuracy, config.publishing.gate.promote_ties) == (0.5, True)
 
 
 def test_a_stored_config_is_read_back_unchanged():
-    config = build_config({"training": {"preset": "sgd-2018", "learning_rate": 0.2}})
-    assert build_config(config.model_dump(mode="json")) == config
+    config = parse_config(PipelineConfig, {"training": {"preset": "sgd-2018", "learning_rate": 0.2}})
+    assert parse_config(PipelineConfig, config.model_dump(mode="json")) == config
 
 
 def test_a_config_of_an_older_version_is_read_without_the_fields_that_are_gone():
-    config = build_config({"training": {"preset": "accurate", "seed": 4}})
+    config = parse_config(PipelineConfig, {"training": {"preset": "accurate", "seed": 4}})
     stored = config.model_dump(mode="json")
     stored["training"]["kill_after_minutes"] = 60
     stored["training"]["augmentation"]["mirror"] = True
     stored["notifying"] = {"url": "http://localhost"}
-    changed = restore_config(stored, {"publishing": {"registry": "elsewhere"}})
+    changed = parse_config(PipelineConfig, stored, {"publishing": {"registry": "elsewhere"}}, unknown="ignore")
     assert (changed.training, changed.publishing.registry) == (config.training, "elsewhere")
     with pytest.raises(UsageError, match=r"training\.seed: .* found -1"):
-        restore_config(stored, {"training": {"seed": -1}})
+        parse_config(PipelineConfig, stored, {"training": {"seed": -1}}, unknown="ignore")
 
 
 @pytest.mark.parametrize(
@@ -77,7 +80,7 @@ def test_a_config_of_an_older_version_is_read_without_the_fields_that_are_gone()
 )
 def test_nonsense_is_refused_in_one_line_that_names_field_and_value(assignment, message):
     with pytest.raises(UsageError) as caught:
-        build_config(parse_assignment(assignment))
+        parse_config(PipelineConfig, parse_assignment(assignment))
     assert str(caught.value).startswith(message)
     assert "\n" not in str(caught.value)
 
@@ -91,7 +94,7 @@ def test_counts_below_one_are_never_accepted(field, value):
 @given(st.text(min_size=1).filter(lambda text: text not in PRESETS))
 def test_a_preset_that_does_not_exist_is_a_usage_error(name):
     with pytest.raises(UsageError, match="is not a preset"):
-        build_config({"training": {"preset": name}})
+        parse_config(PipelineConfig, {"training": {"preset": name}})
 
 
 def test_every_field_tells_what_it_is():
@@ -109,7 +112,7 @@ def test_a_config_from_a_parameter_form_starts_from_the_preset_that_it_names():
     """What Prefect validates is what the command line builds."""
     form = {"training": {"preset": "accurate", "augmentation": {"shear": 1}}, "fetch": {"dataset": "digits"}}
     found = PipelineConfig.model_validate(form)
-    assert found == build_config(form)
+    assert found == parse_config(PipelineConfig, form)
     accurate = PRESETS["accurate"]
     assert found.training.weight_decay == accurate.weight_decay != PRESETS["standard"].weight_decay
     assert found.training.augmentation == accurate.augmentation.model_copy(update={"shear": 1})
@@ -118,7 +121,9 @@ def test_a_config_from_a_parameter_form_starts_from_the_preset_that_it_names():
 
 
 def test_a_stored_config_reads_back_as_it_was():
-    config = build_config({"training": {"preset": "standard", "epochs": 3, "augmentation": {"zoom": 0}}})
+    config = parse_config(
+        PipelineConfig, {"training": {"preset": "standard", "epochs": 3, "augmentation": {"zoom": 0}}}
+    )
     assert PipelineConfig.model_validate(config.model_dump(mode="json")) == config
 
 

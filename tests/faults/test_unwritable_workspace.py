@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from mnist_pipeline import steps
 from mnist_pipeline.cli.app import app
-from mnist_pipeline.config import FetchConfig, PipelineConfig, build_config
+from mnist_pipeline.config import FetchConfig, PipelineConfig, parse_config
 from mnist_pipeline.data.dataset import Dataset
 from mnist_pipeline.data.fetch import fetch_dataset
 from mnist_pipeline.errors import PipelineError
@@ -58,8 +58,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str, 
     """A workspace, a version in it, the run that published it, and one that was killed before its report was drawn."""
     root = tmp_path_factory.mktemp("finished") / "workspace"
     workspace = Workspace(root)
-    config = build_config(
-        {"fetch": {"dataset": "digits"}, "evaluation": {"device": "cpu"}, "publishing": {"gate": GATE}}
+    config = parse_config(
+        PipelineConfig, {"fetch": {"dataset": "digits"}, "evaluation": {"device": "cpu"}, "publishing": {"gate": GATE}}
     )
     undrawn = make_run(workspace, config, 40)
     steps.evaluate(config.evaluation, undrawn.output(FetchedDataset), undrawn.output(ExportedModel), undrawn)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from mnist_pipeline.cli.app import app
-from mnist_pipeline.config import PRESETS, build_config
+from mnist_pipeline.config import PRESETS, PipelineConfig, parse_config
 from mnist_pipeline.errors import UsageError
 
 below_one = st.integers(max_value=0)
@@ -32,7 +32,7 @@ BAD = st.one_of(
 def test_a_training_field_out_of_range_is_named(field_and_value):
     field, value = field_and_value
     with pytest.raises(UsageError) as caught:
-        build_config({"training": {field: value}})
+        parse_config(PipelineConfig, {"training": {field: value}})
     assert str(caught.value).startswith(f"training.{field}: ")
     assert "\n" not in str(caught.value)
 
@@ -43,7 +43,7 @@ GATE = ["min_accuracy", "min_class_accuracy", "champion_margin", "max_calibratio
 @given(st.sampled_from(GATE), not_finite | st.floats(min_value=1.001, allow_nan=False) | st.floats(max_value=-0.001))
 def test_a_threshold_that_is_no_share_is_refused(field, value):
     with pytest.raises(UsageError, match=rf"^publishing\.gate\.{field}: "):
-        build_config({"publishing": {"gate": {field: value}}})
+        parse_config(PipelineConfig, {"publishing": {"gate": {field: value}}})
 
 
 @pytest.mark.parametrize(

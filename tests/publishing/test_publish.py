@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mnist_pipeline import steps
-from mnist_pipeline.config import GateConfig, restore_config
+from mnist_pipeline.config import GateConfig, PipelineConfig, parse_config
 from mnist_pipeline.errors import RegistryError
 from mnist_pipeline.files import read_json
 from mnist_pipeline.publishing import publish as publishing
@@ -225,7 +225,7 @@ def test_the_report_of_a_run_that_was_not_judged_denies_no_champion(candidates):
 
 def retrain(candidates, earlier):
     """What a retraining of the same configuration ends as before it trains; None where it has to."""
-    config = restore_config(read_json(earlier.directory.config), {})
+    config = parse_config(PipelineConfig, read_json(earlier.directory.config), {}, unknown="ignore")
     return steps.find_unchanged(config.publishing, candidates.dataset, None, Run.start(candidates.workspace, config))
 
 

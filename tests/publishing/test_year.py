@@ -17,8 +17,8 @@ from mnist_pipeline.labels.sources import find_images
 from mnist_pipeline.labels.store import open_labels
 from mnist_pipeline.publishing.explain import explain
 from mnist_pipeline.runs.artifacts import ExtraImages
+from mnist_pipeline.runs.record import Summary
 from mnist_pipeline.runs.run import Run
-from mnist_pipeline.runs.summary import Summary
 from tests.support import linear_models
 from tests.support.candidates import LENIENT, Candidates
 

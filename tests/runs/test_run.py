@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mnist_pipeline.config import ExportConfig, PipelineConfig, build_config
+from mnist_pipeline.config import ExportConfig, PipelineConfig, parse_config
 from mnist_pipeline.errors import DataError, UsageError
 from mnist_pipeline.files import read_json, write_text
 from mnist_pipeline.runs.artifacts import ExportedModel, Output
@@ -39,11 +39,11 @@ def start(workspace: Workspace, **options) -> Run:
 
 
 def test_the_password_of_a_source_is_not_kept(workspace):
-    config = build_config({"fetch": {"source": "https://me:secret@example.org/mnist?token=secret"}})
+    config = parse_config(PipelineConfig, {"fetch": {"source": "https://me:secret@example.org/mnist?token=secret"}})
     run = Run.start(workspace, config)
     assert read_json(run.directory.config)["fetch"]["source"] == "https://example.org/mnist"
     assert read_json(run.directory.config)["training"] == config.training.model_dump(mode="json")
-    folder = Run.start(workspace, build_config({"fetch": {"source": "/data/mnist"}}))
+    folder = Run.start(workspace, parse_config(PipelineConfig, {"fetch": {"source": "/data/mnist"}}))
     assert read_json(folder.directory.config)["fetch"]["source"] == "/data/mnist"
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from unittest.mock import patch
 
 from mnist_pipeline import steps
-from mnist_pipeline.config import EvaluateConfig, GateConfig, PipelineConfig, PublishConfig, build_config
+from mnist_pipeline.config import EvaluateConfig, GateConfig, PipelineConfig, PublishConfig, parse_config
 from mnist_pipeline.data.dataset import Dataset
 from mnist_pipeline.evaluation import evaluate
 from mnist_pipeline.files import read_json, write_json
@@ -19,8 +19,8 @@ from mnist_pipeline.runs.artifacts import (
     Output,
     TrainedModel,
 )
+from mnist_pipeline.runs.record import Summary
 from mnist_pipeline.runs.run import Run
-from mnist_pipeline.runs.summary import Summary
 from mnist_pipeline.workspace import Workspace
 from tests.support import linear_models
 
@@ -57,7 +57,9 @@ class Candidates:
     ) -> Run:
         """A run whose model has these weights."""
         config = PipelineConfig(publishing=PublishConfig(gate=gate))
-        run = Run.start(self.workspace, build_config(config.model_dump(mode="json"), {"training": {"seed": seed}}))
+        run = Run.start(
+            self.workspace, parse_config(PipelineConfig, config.model_dump(mode="json"), {"training": {"seed": seed}})
+        )
         own_test = None
         if extra:
             run.note(extra.digest, extra, 0.0, None)
@@ -74,7 +76,9 @@ class Candidates:
     def again(self, earlier: Run, *, gate: GateConfig = LENIENT) -> Run:
         """Another run of the same configuration, which reuses all that came before the gate."""
         config = read_json(earlier.directory.config)
-        run = Run.start(self.workspace, build_config(config, {"publishing": {"gate": gate.model_dump(mode="json")}}))
+        run = Run.start(
+            self.workspace, parse_config(PipelineConfig, config, {"publishing": {"gate": gate.model_dump(mode="json")}})
+        )
         for name in earlier.output(EvaluatedModel).files:
             shutil.copy(earlier.directory.path / name, run.directory.path)
         for path in (earlier.directory.model_onnx, earlier.directory.parity, earlier.directory.history):
@@ -86,7 +90,7 @@ class Candidates:
     def publish(self, run: Run, **changes: Any) -> Summary:
         """The last step of a run, with changes of how to publish."""
         made = run.output(TrainedModel), run.output(ExportedModel), run.output(EvaluatedModel)
-        config = build_config(read_json(run.directory.config), {"publishing": changes})
+        config = parse_config(PipelineConfig, read_json(run.directory.config), {"publishing": changes})
         return steps.publish(config.publishing, self.dataset, *made, run)
 
     def _note(self, run: Run, exported: Output, evaluated: Output, origin: str | None) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from PIL import Image
 
 from mnist_pipeline import steps
-from mnist_pipeline.config import build_config
+from mnist_pipeline.config import PipelineConfig, parse_config
 from mnist_pipeline.data.dataset import Dataset
 from mnist_pipeline.files import write_json
 from mnist_pipeline.registry import Facts, GateSummary, Lineage, Metrics, Registry
@@ -27,7 +27,7 @@ class SmallWorkspace:
 
 
 def make(root: Path) -> SmallWorkspace:
-    config = build_config({"fetch": {"dataset": "digits"}, "evaluation": {"device": "cpu"}})
+    config = parse_config(PipelineConfig, {"fetch": {"dataset": "digits"}, "evaluation": {"device": "cpu"}})
     run = Run.start(Workspace(root), config)
     data = steps.fetch(config.fetch, run)
     digits = Dataset.open(data.directory)

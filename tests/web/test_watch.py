@@ -6,7 +6,7 @@ from contextlib import closing
 
 import pytest
 
-from mnist_pipeline.config import build_config
+from mnist_pipeline.config import PipelineConfig, parse_config
 from mnist_pipeline.runs.live import Begin, LiveCurve
 from mnist_pipeline.runs.run import Run
 from mnist_pipeline.runs.training_history import Epoch, Layer
@@ -38,7 +38,7 @@ def epoch(number):
 @pytest.fixture
 def going_on(tmp_path):
     """A run that has begun."""
-    return Run.start(Workspace(tmp_path), build_config({}))
+    return Run.start(Workspace(tmp_path), parse_config(PipelineConfig, {}))
 
 
 def test_the_list_of_runs_says_how_each_ended_and_leads_to_it(server, small_workspace):
@@ -156,7 +156,7 @@ def test_a_run_that_begins_and_ends_is_seen_in_the_list_without_a_reload(browser
     with served(tmp_path) as running:
         browser.open(f"{running.url}runs")
         assert "There is no run in this workspace yet." in browser.text("#runs")
-        run = Run.start(Workspace(tmp_path), build_config({}))
+        run = Run.start(Workspace(tmp_path), parse_config(PipelineConfig, {}))
         browser.wait("return document.querySelector('.state.running')")
         assert run.directory.id in browser.text("#runs")
         run.finish("failed", "the disk is full")

@@ -20,12 +20,12 @@ from pathlib import Path
 import typer
 from mnist_pipeline.cli.terminal import Terminal
 from mnist_pipeline.cli.watching import watching
-from mnist_pipeline.config import build_config
+from mnist_pipeline.config import PipelineConfig, parse_config
 from mnist_pipeline.runs.run import Run
 from mnist_pipeline.workspace import Workspace
 
 with watching(Terminal(), Path("here"), wanted=True):
-    run = Run.start(Workspace(Path("here").resolve()), build_config({}))
+    run = Run.start(Workspace(Path("here").resolve()), parse_config(PipelineConfig, {}))
     sys.stdin.readline()
     run.finish("refused", "it is worse")
     if sys.argv[1] == "refused":
