@@ -24,13 +24,12 @@ from mnist_pipeline.cli import (
     serve,
 )
 from mnist_pipeline.cli.failures import explain
-from mnist_pipeline.cli.options import as_command
+from mnist_pipeline.cli.options import PREFIX, as_command
 from mnist_pipeline.cli.process import stand_in_for_home
 from mnist_pipeline.cli.terminal import Terminal
 from mnist_pipeline.errors import PipelineError, UsageError
 
 NAME = "mnist-pipeline"
-VARIABLES = "MNIST_PIPELINE_"
 
 
 class CommandGroup(TyperGroup):
@@ -94,7 +93,7 @@ def _refuse_blanks(words: Sequence[str]) -> None:
         if not word.strip():
             raise UsageError(f"the argument after {before} is blank; give it a value or leave it out")
     for name, value in os.environ.items():
-        if name.startswith(VARIABLES) and value and not value.strip():
+        if name.startswith(PREFIX) and value and not value.strip():
             raise UsageError(f"{name} is blank; give it a value or unset it")
 
 

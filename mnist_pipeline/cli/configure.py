@@ -20,36 +20,20 @@ TRAINING = ("preset", "device", "seed", "epochs", "batch_size", "learning_rate",
 class ConfigOptions:
     """What was said about the configuration; named options win over ``--set``, that over the file."""
 
-    preset: Annotated[
-        str | None,
-        typer.Option("--preset", envvar="MNIST_PIPELINE_PRESET", help="Named training; see train --list-presets."),
-    ] = None
-    dataset: Annotated[
-        str | None,
-        typer.Option("--dataset", envvar="MNIST_PIPELINE_DATASET", help="mnist, digits or a description (.toml)."),
-    ] = None
+    preset: Annotated[str | None, options.setting("--preset", "Named training; see train --list-presets.")] = None
+    dataset: Annotated[str | None, options.setting("--dataset", "mnist, digits or a description (.toml).")] = None
     source: Annotated[
-        str | None,
-        typer.Option(
-            "--source",
-            envvar="MNIST_PIPELINE_SOURCE",
-            help="Mirror of the dataset: directory, or https, s3 or file URL.",
-        ),
+        str | None, options.setting("--source", "Mirror of the dataset: directory, or https, s3 or file URL.")
     ] = None
     device: options.Device = None
-    seed: Annotated[
-        int | None, typer.Option("--seed", envvar="MNIST_PIPELINE_SEED", help="Seed of weights, order, augmentation.")
-    ] = None
+    seed: Annotated[int | None, options.setting("--seed", "Seed of weights, order, augmentation.")] = None
     epochs: Annotated[int | None, typer.Option("--epochs", help="Passes over the train rows.")] = None
     batch_size: Annotated[int | None, typer.Option("--batch-size", help="Images per training step.")] = None
     learning_rate: Annotated[float | None, typer.Option("--learning-rate", help="Learning rate, or its peak.")] = None
     extra_images: Annotated[
         Path | None,
-        typer.Option(
-            "--extra-images",
-            envvar="MNIST_PIPELINE_EXTRA_IMAGES",
-            metavar="DIR",
-            help="Labelled images to add to the own labels first: a folder per class.",
+        options.setting(
+            "--extra-images", "Labelled images to add to the own labels first: a folder per class.", metavar="DIR"
         ),
     ] = None
     max_minutes: Annotated[
@@ -62,18 +46,10 @@ class ConfigOptions:
             "--set", metavar="FIELD=VALUE", help="Any field, such as training.label_smoothing=0.1; repeatable."
         ),
     ] = None
-    file: Annotated[
-        Path | None,
-        typer.Option(
-            "--config", envvar="MNIST_PIPELINE_CONFIG", help="TOML file with the same fields.", dir_okay=False
-        ),
-    ] = None
+    file: Annotated[Path | None, options.setting("--config", "TOML file with the same fields.", dir_okay=False)] = None
     registry: options.Location = None
     sign_key: Annotated[
-        Path | None,
-        typer.Option(
-            "--sign-key", envvar="MNIST_PIPELINE_SIGN_KEY", help="PEM file of an Ed25519 key; signs the version."
-        ),
+        Path | None, options.setting("--sign-key", "PEM file of an Ed25519 key; signs the version.")
     ] = None
 
     def config(self, *, fall_back: bool = True) -> "PipelineConfig":

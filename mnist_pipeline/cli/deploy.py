@@ -18,12 +18,9 @@ def deploy(
     *,
     workspace: options.Workspace = options.WORKSPACE,
     said: Annotated[ConfigOptions, "preset dataset source device extra_images assignments file registry"],
-    pool: Annotated[
-        str, typer.Option("--pool", envvar="MNIST_PIPELINE_POOL", help="Work pool; a process pool is made if missing.")
-    ] = "mnist-pipeline",
+    pool: Annotated[str, options.setting("--pool", "Work pool; a process pool is made if missing.")] = "mnist-pipeline",
     cron: Annotated[
-        str | None,
-        typer.Option("--cron", help="Minute hour day month weekday; by default Mondays at 4."),
+        str | None, typer.Option("--cron", help="Minute hour day month weekday; by default Mondays at 4.")
     ] = None,
     timezone: Annotated[
         str | None, typer.Option("--timezone", help="Of the schedule, such as Europe/Berlin; by default UTC.")

@@ -14,37 +14,38 @@ import mnist_pipeline
 if TYPE_CHECKING:
     from mnist_pipeline.registry import Registry
 
-Workspace = Annotated[
-    Path,
-    typer.Option("--workspace", envvar="MNIST_PIPELINE_WORKSPACE", help="Folder of datasets, runs and models."),
-]
+PREFIX = "MNIST_PIPELINE_"
+"""Of every environment variable."""
+
+
+def setting(name: str, text: str, **how: Any) -> Any:
+    """An option that makes sense in a deployment: its environment variable is `PREFIX` and its name.
+
+    Args:
+        name: such as ``--sign-key``.
+        text: its help.
+        how: further arguments of `typer.Option`.
+    """
+    variable = PREFIX + name.removeprefix("--").replace("-", "_").upper()
+    return typer.Option(name, help=text, **{"envvar": variable, **how})
+
+
+Workspace = Annotated[Path, setting("--workspace", "Folder of datasets, runs and models.")]
 WORKSPACE = Path("artifacts")
-Device = Annotated[
-    mnist_pipeline.Device | None,
-    typer.Option("--device", envvar="MNIST_PIPELINE_DEVICE", help="Where to compute; gpu fails without one."),
-]
+Device = Annotated[mnist_pipeline.Device | None, setting("--device", "Where to compute; gpu fails without one.")]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Do every step again, reuse nothing.")]
 Watch = Annotated[bool, typer.Option("--watch", help="Show the run in the browser while it goes on, and after it.")]
 RunId = Annotated[str | None, typer.Argument(metavar="[RUN]", help="Run id; by default the latest run.")]
 Model = Annotated[
-    str,
-    typer.Option("--model", help="champion, an alias, a version, the beginning of one, or FILE.onnx."),
+    str, typer.Option("--model", help="champion, an alias, a version, the beginning of one, or FILE.onnx.")
 ]
 Preprocess = Annotated[
     mnist_pipeline.PreprocessMode, typer.Option("--preprocess", help="auto leaves images in MNIST's form untouched.")
 ]
 MinConfidence = Annotated[
-    float | None,
-    typer.Option("--min-confidence", help="Below it, no_digit; by default the model's own threshold."),
+    float | None, typer.Option("--min-confidence", help="Below it, no_digit; by default the model's own threshold.")
 ]
-Location = Annotated[
-    str | None,
-    typer.Option(
-        "--registry",
-        envvar="MNIST_PIPELINE_REGISTRY",
-        help="Folder or s3://bucket/prefix; by default the workspace's own.",
-    ),
-]
+Location = Annotated[str | None, setting("--registry", "Folder or s3://bucket/prefix; by default the workspace's own.")]
 Labels = Annotated[
     str | None, typer.Option("--labels", help="Folder or s3://bucket/prefix; by default the workspace's own.")
 ]
@@ -58,7 +59,7 @@ class RegistryOptions:
 
     name: Annotated[
         str | None,
-        typer.Option("--name", envvar="MNIST_PIPELINE_MODEL", help="Name of the model; not needed where there is one."),
+        setting("--name", "Name of the model; not needed where there is one.", envvar="MNIST_PIPELINE_MODEL"),
     ] = None
     workspace: Workspace = WORKSPACE
     registry: Location = None

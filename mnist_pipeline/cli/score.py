@@ -42,9 +42,7 @@ class ScoreOptions:
     min_confidence: options.MinConfidence = None
     probabilities: Annotated[bool, typer.Option("--probabilities", help="Write p0 to p9 as well.")] = False
     device: options.Device = None
-    workers: Annotated[
-        int | None, typer.Option("--workers", envvar="MNIST_PIPELINE_WORKERS", help="Processes; one per CPU.")
-    ] = None
+    workers: Annotated[int | None, options.setting("--workers", "Processes; one per CPU.")] = None
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing outputs, and start anew.")] = False
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on where a job stopped; bring its outputs up to date.")
@@ -59,12 +57,7 @@ class ScoreOptions:
     review_count: options.ReviewCount = options.REVIEW_COUNT
     dask_scheduler: Annotated[
         str | None,
-        typer.Option(
-            "--dask-scheduler",
-            envvar="MNIST_PIPELINE_DASK_SCHEDULER",
-            metavar="tcp://HOST:PORT",
-            help="Score on the workers of a Dask cluster.",
-        ),
+        options.setting("--dask-scheduler", "Score on the workers of a Dask cluster.", metavar="tcp://HOST:PORT"),
     ] = None
 
     @property

@@ -25,20 +25,13 @@ TOKEN_CHARACTERS = 16
 def serve(
     terminal: Terminal,
     *,
-    host: Annotated[
-        str, typer.Option("--host", envvar="MNIST_PIPELINE_HOST", help="Address to listen on.")
-    ] = "127.0.0.1",
-    port: Annotated[
-        int, typer.Option("--port", envvar="MNIST_PIPELINE_PORT", min=0, max=65_535, help="0: any that is free.")
-    ] = 8000,
+    host: Annotated[str, options.setting("--host", "Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, options.setting("--port", "0: any that is free.", min=0, max=65_535)] = 8000,
     model: options.Model = "champion",
     where: RegistryOptions,
     show: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
     token: Annotated[
-        str | None,
-        typer.Option(
-            "--token", envvar="MNIST_PIPELINE_TOKEN", help="Secret that requests must bring; needed beyond loopback."
-        ),
+        str | None, options.setting("--token", "Secret that requests must bring; needed beyond loopback.")
     ] = None,
     insecure: Annotated[
         bool, typer.Option("--insecure", help="Listen beyond loopback without a token: anybody there may ask.")
@@ -47,10 +40,7 @@ def serve(
         list[str] | None,
         typer.Option("--allow-host", metavar="NAME", help="Further name under which the server is asked; repeatable."),
     ] = None,
-    workers: Annotated[
-        int | None,
-        typer.Option("--workers", envvar="MNIST_PIPELINE_WORKERS", min=1, max=256, help="Processes; one per CPU."),
-    ] = None,
+    workers: Annotated[int | None, options.setting("--workers", "Processes; one per CPU.", min=1, max=256)] = None,
     max_megabytes: Annotated[
         float, typer.Option("--max-megabytes", min=0.001, max=1_000, help="Largest request.")
     ] = 16,

@@ -49,16 +49,12 @@ def render(table: Table, width: int | None) -> list[str]:
         return ["\t".join(row) for row in table.rows]
     if not table.rows:
         return []
-    widths = [max(map(cell_len, column)) for column in zip(table.columns, *_cells(table), strict=True)]
+    cells = [row[: len(table.columns)] for row in table.rows]  # without their prose
+    widths = [max(map(cell_len, column)) for column in zip(table.columns, *cells, strict=True)]
     shown = next((n for n in range(len(widths), table.needed - 1, -1) if _total(widths[:n]) <= width), None)
     if shown is None:
         return _blocks(table, width)
     return [*_aligned(table, widths[:shown], width), *_left_out(table.columns[shown:], width)]
-
-
-def _cells(table: Table) -> list[Sequence[str]]:
-    """The rows without their prose."""
-    return [row[: len(table.columns)] for row in table.rows]
 
 
 def _total(widths: Sequence[int]) -> int:
@@ -66,15 +62,11 @@ def _total(widths: Sequence[int]) -> int:
 
 
 def _aligned(table: Table, widths: Sequence[int], width: int) -> list[str]:
+    total = _total(widths)
     heading = _line([name.upper() for name in table.columns], widths)
-    lines = [heading]
-    if table.prose:
-        beside = f"{_padded(heading, _total(widths))}{GAP}{table.prose.upper()}"
-        lines = [beside if cell_len(beside) <= width else heading]
+    lines = _beside(heading, total, (table.prose or "").upper(), width)[:1]
     for row in table.rows:
-        lines += (
-            _with_prose(_line(row, widths), row[-1], _total(widths), width) if table.prose else [_line(row, widths)]
-        )
+        lines += _beside(_line(row, widths), total, row[-1] if table.prose else "", width)
     return lines
 
 
@@ -86,12 +78,10 @@ def _padded(text: str, width: int) -> str:
     return text + " " * (width - cell_len(text))
 
 
-def _with_prose(line: str, prose: str, total: int, width: int) -> list[str]:
-    """A record's line with its sentence beside it, or below it where it has no room there."""
-    if not prose:
-        return [line]
-    beside = f"{_padded(line, total)}{GAP}{prose}"
-    return [beside] if cell_len(beside) <= width else [line, _alone(prose, width)]
+def _beside(text: str, column: int, more: str, width: int) -> list[str]:
+    """A text of at most so many columns with more beside it; below it, where that has no room there."""
+    beside = f"{_padded(text, column)}{GAP}{more}" if more else text
+    return [beside] if cell_len(beside) <= width or not more else [text, _alone(more, width)]
 
 
 def _alone(text: str, width: int) -> str:
@@ -107,9 +97,7 @@ def _blocks(table: Table, width: int) -> list[str]:
     for row in table.rows:
         lines += [""] if lines else []
         for name, cell in zip(names, row, strict=True):
-            beside = f"{_padded(name, label)}{GAP}{cell}"
-            if cell:
-                lines += [beside] if cell_len(beside) <= width else [name, _alone(cell, width)]
+            lines += _beside(name, label, cell, width) if cell else []
     return lines
 
 
