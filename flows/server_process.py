@@ -91,23 +91,18 @@ class _Server(uvicorn.Server):
         self._answer = answer
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        from prefect.server.database import provide_database_interface
+
         # Two servers that make the same database at once would be in each other's way.
         with ProcessLock(get_current_settings().home / LOCK).hold(math.inf):
-            await _prepare_database()
+            try:
+                await provide_database_interface().create_db()
+            except Exception as error:  # of SQLAlchemy, Alembic or the database's driver
+                raise PipelineError(_explain(error)) from None
             await super().startup(sockets)
         if self.started and sockets:
             host, port = sockets[0].getsockname()
             _say(self._answer, url=f"http://{host}:{port}/api")
-
-
-async def _prepare_database() -> None:
-    """Make the database, or bring it up to date."""
-    from prefect.server.database import provide_database_interface
-
-    try:
-        await provide_database_interface().create_db()
-    except Exception as error:  # of SQLAlchemy, Alembic or the database's driver
-        raise PipelineError(_explain(error)) from None
 
 
 def _explain(error: Exception) -> str:

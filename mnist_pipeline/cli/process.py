@@ -7,7 +7,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from mnist_pipeline import LEAN_ENVIRONMENT
@@ -16,6 +16,8 @@ from mnist_pipeline.errors import UsageError
 AGAIN_SECONDS = 0.05
 ENDING = {getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)}
 """Signals that end a command."""
+_noted: list[int] = []
+"""Where to read which signals have come, as the interpreter notes them itself, whatever becomes of their handlers."""
 
 
 def end_as_interrupted() -> None:
@@ -29,7 +31,11 @@ def end_as_interrupted() -> None:
             signal.signal(number, signal.default_int_handler)
     sys.unraisablehook = _interrupt_again
     if sys.platform != "win32":  # which takes sockets only
-        _told.listen()
+        read, write = os.pipe()
+        os.set_blocking(read, False)
+        os.set_blocking(write, False)
+        signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+        _noted.append(read)
 
 
 def interrupt_if_told() -> None:
@@ -40,35 +46,10 @@ def interrupt_if_told() -> None:
     Raises:
         KeyboardInterrupt: a signal has come, and the command is still at work.
     """
-    if _told.to_end():
-        raise KeyboardInterrupt
-
-
-class _Told:
-    """Which signals have come, as the interpreter notes them itself, whatever becomes of their handlers."""
-
-    def __init__(self) -> None:
-        self._read: int | None = None
-
-    def listen(self) -> None:
-        """From now on, in the main thread."""
-        self._read, write = os.pipe()
-        os.set_blocking(self._read, False)
-        os.set_blocking(write, False)
-        signal.set_wakeup_fd(write, warn_on_full_buffer=False)
-
-    def to_end(self) -> bool:
-        """Whether one of them ends a command."""
-        if self._read is None:
-            return False
-        try:
-            numbers = os.read(self._read, 4096)
-        except BlockingIOError:
-            return False
-        return any(number in ENDING for number in numbers)
-
-
-_told = _Told()
+    for pipe in _noted:
+        with suppress(BlockingIOError):
+            if ENDING.intersection(os.read(pipe, 4096)):
+                raise KeyboardInterrupt
 
 
 def _interrupt_again(dropped: "sys.UnraisableHookArgs") -> None:

@@ -1,6 +1,5 @@
 """Reports of runs and versions."""
 
-import webbrowser
 from pathlib import Path
 from typing import Annotated
 
@@ -35,8 +34,8 @@ def report(
     else:
         page = _run_report(where.workspace, target) or _version_report(where, target or "")
     terminal.result({"report": str(page)}, str(page))
-    if show and not webbrowser.open(page.resolve().as_uri()):
-        terminal.warn(f"no browser could be started; open {page} yourself")
+    if show:
+        terminal.browse(page.resolve().as_uri(), str(page))
 
 
 def _run_report(workspace: Path, run_id: str | None) -> Path | None:

@@ -1,6 +1,5 @@
 """The page and the HTTP interface."""
 
-import webbrowser
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -18,6 +17,8 @@ from mnist_pipeline.workspace import Workspace
 if TYPE_CHECKING:
     from mnist_pipeline.labels.review import Review
 
+PACKAGES = {"starlette", "uvicorn", "prometheus_client", "python_multipart"}
+"""Of the ``web`` extra."""
 TOKEN_CHARACTERS = 16
 """Of the shortest token that is accepted."""
 
@@ -66,12 +67,7 @@ def serve(
         from mnist_pipeline.web.server import listen
         from mnist_pipeline.web.server import serve as serve_until_told
     except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in {
-            "starlette",
-            "uvicorn",
-            "prometheus_client",
-            "python_multipart",
-        }:
+        if (error.name or "").partition(".")[0] not in PACKAGES:
             raise
         raise MissingExtraError("serve", "web") from None
     from mnist_pipeline.config import usable_cpus
@@ -93,8 +89,8 @@ def serve(
 
     def started() -> None:
         terminal.result({"url": address}, f"{address}review" if review else address)
-        if show and not webbrowser.open(page):
-            terminal.warn(f"no browser could be started; open {address} yourself")
+        if show:
+            terminal.browse(page, address)
 
     with suppress(KeyboardInterrupt):  # this is how a server ends
         serve_until_told(create_app(settings), listening, started)

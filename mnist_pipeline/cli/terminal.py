@@ -6,11 +6,12 @@ import shutil
 import sys
 import time
 import traceback
+import webbrowser
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -102,11 +103,17 @@ class Terminal:
             width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
             self._write([*render(table, width), *map(escaped, lines)])
 
-    def failed_table(self, error: str, value: Mapping[str, Any], table: Table) -> None:
-        """Why the command ends, and the records that tell more."""
+    def failed_table(self, error: str, value: Mapping[str, Any], table: Table) -> NoReturn:
+        """End the command: why, and the records that tell more."""
         if not self.as_json:
             self.table(value, table)
         self.fail(error, value)
+        raise typer.Exit(1)
+
+    def browse(self, url: str, shown: str | None = None) -> None:
+        """Open a page in the browser, or tell to open what is shown for it."""
+        if not webbrowser.open(url):
+            self.warn(f"no browser could be started; open {shown or url} yourself")
 
     def _write_json(self, value: Mapping[str, Any]) -> None:
         # ASCII, so that it is JSON in every encoding, and keeps file names that are not UTF-8.

@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 import threading
-import webbrowser
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -85,5 +84,4 @@ def _open(workspace: Workspace, before: set[str], url: str, over: threading.Even
             return
     address = f"{url}runs/{max(new)}"
     terminal.say(f"watch it at {address}")
-    if not webbrowser.open(address):
-        terminal.warn(f"no browser could be started; open {address} yourself")
+    terminal.browse(address)
