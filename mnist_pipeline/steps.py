@@ -32,7 +32,7 @@ from mnist_pipeline.labels.store import open_labels
 from mnist_pipeline.progress import ReportProgress, no_progress
 from mnist_pipeline.publishing.lineage import find_judged
 from mnist_pipeline.publishing.publish import Candidate, open_registry_of, publish_model
-from mnist_pipeline.publishing.summary import note_release, summarise_release, summarise_unchanged
+from mnist_pipeline.publishing.summary import end_judged, end_unchanged
 from mnist_pipeline.registry import Measurement
 from mnist_pipeline.registry.author import current_user
 from mnist_pipeline.runs.artifacts import (
@@ -196,8 +196,7 @@ def publish(
     """Judge the candidate, publish it where it is new, promote it where the gate lets it; so the run ends."""
     started = time.perf_counter()
     release = publish_model(config, Candidate(dataset, trained, exported, evaluated), run)
-    note_release(release, run, time.perf_counter() - started)
-    return summarise_release(release, dataset, evaluated.accuracy, run)
+    return end_judged(release, dataset, evaluated.accuracy, time.perf_counter() - started, run)
 
 
 def find_unchanged(
@@ -206,7 +205,4 @@ def find_unchanged(
     """End a run that has nothing to do, because what it would make was judged before; None where it has."""
     registry = open_registry_of(config, run.workspace)
     judged = find_judged(registry, config.model or dataset.name, dataset, extra, run)
-    if judged is None:
-        return None
-    run.finish("unchanged")
-    return summarise_unchanged(*judged, dataset, run)
+    return end_unchanged(*judged, dataset, run) if judged else None

@@ -10,19 +10,29 @@ from mnist_pipeline.runs.run import Run
 from mnist_pipeline.workspace import REPORT_HTML
 
 
-def note_release(release: Release, run: Run, seconds: float) -> None:
-    """Enter into the record what became of the candidate, and that so the run ended."""
+def end_judged(release: Release, dataset: FetchedDataset, accuracy: float, seconds: float, run: Run) -> Summary:
+    """Enter into the run's record what became of its candidate, and that so it ended."""
     judgement, version = release.judgement, release.version
+    reasons, published_here = judgement.verdict.reasons, version.manifest.lineage.run == run.directory.id
     output = PublishedModel(
         directory=run.directory.path,
         files=judgement.files,
         model=version.model,
         version=version.version,
         promoted=release.outcome == "promoted",
-        reasons=judgement.verdict.reasons,
+        reasons=reasons,
     )
     run.note(judgement.key, output, seconds, judgement.reused_from or _made_again(release, run))
-    run.finish(release.outcome, "; ".join(output.reasons) or None)
+    run.finish(release.outcome, "; ".join(reasons) or None)
+    report = version.directory / REPORT_HTML if published_here else run.directory.report_html
+    return _summarise(run, release.outcome, version, dataset, accuracy, release.champion, report, reasons)
+
+
+def end_unchanged(version: PublishedVersion, champion: str | None, dataset: FetchedDataset, run: Run) -> Summary:
+    """End a run that trained nothing, because it would have made a version again that was judged before."""
+    run.finish("unchanged")
+    accuracy, report = version.manifest.metrics.accuracy, version.directory / REPORT_HTML
+    return _summarise(run, "unchanged", version, dataset, accuracy, champion, report, [])
 
 
 def _made_again(release: Release, run: Run) -> str | None:
@@ -32,41 +42,11 @@ def _made_again(release: Release, run: Run) -> str | None:
     return publisher if reused and publisher != run.directory.id else None
 
 
-def summarise_release(release: Release, dataset: FetchedDataset, accuracy: float, run: Run) -> Summary:
-    """The summary of a run whose candidate was judged."""
-    new = release.version.manifest.lineage.run == run.directory.id
-    return _summarise(
-        run,
-        release.outcome,
-        release.version,
-        dataset,
-        accuracy=accuracy,
-        champion=release.champion,
-        report=release.version.directory / REPORT_HTML if new else run.directory.report_html,
-        reasons=release.judgement.verdict.reasons,
-    )
-
-
-def summarise_unchanged(version: PublishedVersion, champion: str | None, dataset: FetchedDataset, run: Run) -> Summary:
-    """The summary of a run that trained nothing, because it would have made a version again that was judged before."""
-    return _summarise(
-        run,
-        "unchanged",
-        version,
-        dataset,
-        accuracy=version.manifest.metrics.accuracy,
-        champion=champion,
-        report=version.directory / REPORT_HTML,
-        reasons=[],
-    )
-
-
 def _summarise(
     run: Run,
     outcome: Outcome,
     version: PublishedVersion,
     dataset: FetchedDataset,
-    *,
     accuracy: float,
     champion: str | None,
     report: Path,

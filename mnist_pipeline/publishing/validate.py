@@ -17,20 +17,10 @@ from numpy.typing import NDArray
 
 from mnist_pipeline import Device
 from mnist_pipeline.errors import PipelineError
-from mnist_pipeline.schema import Record
+from mnist_pipeline.evaluation.schema import Check
 
 TOLERANCE = 1e-5
 """Largest accepted difference of a probability between two processes on one device."""
-
-
-class InfrastructureValidation(Record):
-    """What the fresh process found."""
-
-    passed: bool
-    max_abs_difference: float | None
-    """Of any probability; None where the process could not tell."""
-    sentence: str
-    """For people: what was done and what came out."""
 
 
 def validate_in_fresh_process(
@@ -42,9 +32,10 @@ def validate_in_fresh_process(
     device: Device = "auto",
     tolerance: float = TOLERANCE,
     timeout: float = 120,
-) -> InfrastructureValidation:
+) -> Check:
     """Load ``model`` in a new Python process through `inference.Classifier` and compare its answers.
 
+    The check's value is the largest difference of any probability; None where the process could not tell.
     Never raises for what is wrong with the model: that is the answer.
 
     Args:
@@ -63,39 +54,31 @@ def validate_in_fresh_process(
         command = [sys.executable, "-P", "-m", __name__, str(model), sha256, str(golden), device]
         try:
             done = subprocess.run(command, capture_output=True, timeout=timeout, check=False, text=True)
+            answer = _read_answer(done)
         except subprocess.TimeoutExpired:
-            return _failure(f"was still not done after {timeout:g} s")
-    return _judge(done, len(images), tolerance)
+            answer = {"problem": f"was still not done after {timeout:g} s"}
+    difference: float | None = None
+    passed = False
+    if problem := answer.get("problem"):
+        sentence = f"The fresh process that loaded the published bytes {problem}."
+    else:
+        difference, changed = answer["max_abs_difference"], answer["argmax_differences"]
+        passed = answer["max_abs_difference"] <= tolerance and changed == 0
+        sentence = (
+            f"A fresh process loaded the published bytes and {'reproduced' if passed else 'did not reproduce'} "
+            f"the stored predictions of {len(images)} images: largest difference {difference:.2g}, "
+            f"accepted {tolerance:g}; {changed} other decisions."
+        )
+    return Check(name="infrastructure", value=difference, threshold=tolerance, passed=passed, sentence=sentence)
 
 
-def _judge(done: "subprocess.CompletedProcess[str]", images: int, tolerance: float) -> InfrastructureValidation:
+def _read_answer(done: "subprocess.CompletedProcess[str]") -> dict[str, Any]:
     try:
-        answer = json.loads(done.stdout)
+        answer: dict[str, Any] = json.loads(done.stdout)
     except ValueError:
         lines = done.stderr.strip().splitlines()
-        return _failure(f"ended with status {done.returncode} ({lines[-1] if lines else 'no message'})")
-    if "error" in answer:
-        return _failure(f"refused: {answer['error']}")
-    return _compare(answer, images, tolerance)
-
-
-def _compare(answer: dict[str, Any], images: int, tolerance: float) -> InfrastructureValidation:
-    difference, changed = answer["max_abs_difference"], answer["argmax_differences"]
-    if difference is None:
-        return _failure("answered with other shapes or with values that are not numbers")
-    passed = difference <= tolerance and changed == 0
-    sentence = (
-        f"A fresh process loaded the published bytes and {'reproduced' if passed else 'did not reproduce'} "
-        f"the stored predictions of {images} images: largest difference {difference:.2g}, "
-        f"accepted {tolerance:g}; {changed} other decisions."
-    )
-    return InfrastructureValidation(passed=passed, max_abs_difference=difference, sentence=sentence)
-
-
-def _failure(what: str) -> InfrastructureValidation:
-    return InfrastructureValidation(
-        passed=False, max_abs_difference=None, sentence=f"The fresh process that loaded the published bytes {what}."
-    )
+        return {"problem": f"ended with status {done.returncode} ({lines[-1] if lines else 'no message'})"}
+    return answer
 
 
 def _predict_and_compare(model: Path, sha256: str, golden: Path, device: Device) -> dict[str, object]:
@@ -106,7 +89,7 @@ def _predict_and_compare(model: Path, sha256: str, golden: Path, device: Device)
         images, expected = stored["images"], stored["probabilities"]
     found = Classifier.load(model, sha256=sha256, device=device).probabilities(images)
     if found.shape != expected.shape or not np.isfinite(found).all():
-        return {"max_abs_difference": None, "argmax_differences": None}
+        return {"problem": "answered with other shapes or with values that are not numbers"}
     return {
         "max_abs_difference": float(np.abs(found.astype(np.float64) - expected).max()),
         "argmax_differences": int((found.argmax(1) != expected.argmax(1)).sum()),
@@ -119,7 +102,7 @@ def main(arguments: list[str]) -> None:
     try:
         answer = _predict_and_compare(Path(model), sha256, Path(golden), cast(Device, device))
     except (PipelineError, OSError) as error:
-        answer = {"error": str(error)}
+        answer = {"problem": f"refused: {error}"}
     sys.stdout.write(json.dumps(answer))
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
+from mnist_pipeline.evaluation.schema import Check
 from mnist_pipeline.publishing import publish as publishing
-from mnist_pipeline.publishing.validate import InfrastructureValidation
 from mnist_pipeline.reporting import plots
 
 
@@ -13,5 +13,5 @@ def _quick(monkeypatch):
     monkeypatch.setattr(plots, "to_png", lambda _: b"")
     monkeypatch.setattr(plots, "to_svg", lambda *_: "")
     monkeypatch.setattr(plots, "to_inline_svg", lambda *_: "")
-    sound = InfrastructureValidation(passed=True, max_abs_difference=0.0, sentence="A fresh process agrees.")
+    sound = Check(name="infrastructure", value=0.0, threshold=1e-5, passed=True, sentence="A fresh process agrees.")
     monkeypatch.setattr(publishing, "validate_in_fresh_process", lambda *_, **__: sound)

@@ -5,8 +5,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
+from mnist_pipeline.evaluation.schema import Check
 from mnist_pipeline.inference import Classifier
-from mnist_pipeline.publishing.validate import InfrastructureValidation, validate_in_fresh_process
+from mnist_pipeline.publishing.validate import validate_in_fresh_process
 from tests.support import samples
 
 
@@ -16,7 +17,7 @@ class Golden(NamedTuple):
     images: Any
     probabilities: Any
 
-    def validate(self, **changes: Any) -> InfrastructureValidation:
+    def validate(self, **changes: Any) -> Check:
         limits = {key: changes.pop(key) for key in ("timeout", "tolerance") if key in changes}
         return validate_in_fresh_process(*self._replace(**changes), device="cpu", **limits)
 
@@ -33,8 +34,8 @@ def golden(tmp_path_factory: pytest.TempPathFactory) -> Golden:
 def test_a_fresh_process_reproduces_the_stored_predictions(golden: Golden) -> None:
     found = golden.validate()
     assert found.passed
-    assert found.max_abs_difference is not None
-    assert found.max_abs_difference <= 1e-6
+    assert found.value is not None
+    assert found.value <= 1e-6
     assert "reproduced the stored predictions of 16 images" in found.sentence
 
 
@@ -43,7 +44,7 @@ def test_a_difference_beyond_the_tolerance_fails(golden: Golden) -> None:
     probabilities[3, 7] += 2e-4
     found = golden.validate(probabilities=probabilities)
     assert not found.passed
-    assert found.max_abs_difference == pytest.approx(2e-4, rel=1e-2)
+    assert found.value == pytest.approx(2e-4, rel=1e-2)
     assert "did not reproduce" in found.sentence
     assert golden.validate(probabilities=probabilities, tolerance=1e-3).passed
 
@@ -54,15 +55,15 @@ def test_another_decision_fails_however_close(golden: Golden) -> None:
     probabilities[0, 9] += 1e-6
     found = golden.validate(images=images, probabilities=probabilities)
     assert not found.passed
-    assert found.max_abs_difference is not None
-    assert found.max_abs_difference < 1e-5
+    assert found.value is not None
+    assert found.value < 1e-5
     assert "1 other decisions" in found.sentence
 
 
 def test_predictions_of_another_shape_fail(golden: Golden) -> None:
     found = golden.validate(probabilities=golden.probabilities[:, :9])
     assert not found.passed
-    assert found.max_abs_difference is None
+    assert found.value is None
     assert "other shapes" in found.sentence
 
 
