@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from mnist_pipeline.registry import CHAMPION, Registry
-from mnist_pipeline.reporting.redraw import draw_report
+from mnist_pipeline.reporting.files import draw_report
 from mnist_pipeline.runs.run import Run
 from mnist_pipeline.workspace import Workspace
 from tests.support.browser import Browser, chromium

@@ -40,13 +40,13 @@ def report(
 
 def _run_report(workspace: Path, run_id: str | None) -> Path | None:
     """Draw the report of a run; None where the word names no run."""
-    from mnist_pipeline.reporting.redraw import draw_report
+    from mnist_pipeline.reporting.files import draw_report
     from mnist_pipeline.runs.run import Run
 
     found = Workspace(workspace.resolve())
     if run_id and not found.run(run_id).record.is_file():
         return None
-    return draw_report(Run.open(found, run_id)).html
+    return draw_report(Run.open(found, run_id))
 
 
 def _version_report(where: RegistryOptions, reference: str) -> Path:
@@ -61,8 +61,7 @@ def _version_report(where: RegistryOptions, reference: str) -> Path:
 def _comparison(workspace: Path, run_id: str | None, other_id: str, output: Path | None, overwrite: bool) -> Path:
     """Write the page that sets two runs side by side."""
     from mnist_pipeline.files.writing import Destination, Inputs, check_destinations, require_folders
-    from mnist_pipeline.reporting.files import write_comparison
-    from mnist_pipeline.reporting.redraw import dataset_folder
+    from mnist_pipeline.reporting.files import dataset_folder, write_comparison
     from mnist_pipeline.runs.run import Run
 
     found = Workspace(workspace.resolve())

@@ -238,9 +238,10 @@ class _Trial:
             past=self.past,
         )
         write_json(directory.gate, verdict.model_dump(mode="json"))
-        report = write_report(directory, self.candidate.dataset, model=self.model, version=self.version)
+        dataset = self.candidate.dataset.directory
+        report = write_report(directory, dataset, model=self.model, version=self.version)
         beside = [file for file in (directory.gate, directory.comparison) if file.is_file()]
-        return Judgement(verdict, report.files | PublishedModel.digests(*beside), self.key, None)
+        return Judgement(verdict, report | PublishedModel.digests(*beside), self.key, None)
 
     def facts(self, verdict: Verdict) -> Facts:
         """What the manifest states."""

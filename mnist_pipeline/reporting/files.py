@@ -3,6 +3,7 @@
 Everything is read back from the files of the run, so that any old run can be drawn again.
 """
 
+import logging
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from functools import partial
@@ -13,45 +14,33 @@ import numpy as np
 from pydantic import BaseModel, ValidationError
 
 from mnist_pipeline.data.dataset import Dataset
-from mnist_pipeline.errors import IntegrityError, UsageError
+from mnist_pipeline.errors import IntegrityError, PipelineError, UsageError
 from mnist_pipeline.evaluation.schema import Comparison, Evaluation, Verdict
-from mnist_pipeline.files import read_json, sha256_file, write_bytes, write_text
+from mnist_pipeline.files import read_json, sha256_bytes, sha256_file, write_bytes, write_text
+from mnist_pipeline.files.writing import check_writable, refusal
 from mnist_pipeline.inference.contract import ModelMetadata
 from mnist_pipeline.reporting import plots
 from mnist_pipeline.reporting.comparison import changed_rows
 from mnist_pipeline.reporting.html import render_comparison_html, render_html
-from mnist_pipeline.reporting.inputs import ReportInputs, RunFacts, StepTime, shown_rows
+from mnist_pipeline.reporting.inputs import ReportInputs, RunFacts, shown_rows
 from mnist_pipeline.reporting.markdown import render_markdown
 from mnist_pipeline.reporting.view import threshold
-from mnist_pipeline.runs.artifacts import FetchedDataset, Output
+from mnist_pipeline.runs.artifacts import FetchedDataset, PublishedModel
 from mnist_pipeline.runs.parity import Parity
 from mnist_pipeline.runs.record import RunRecord
+from mnist_pipeline.runs.run import Run
 from mnist_pipeline.runs.training_history import TrainingHistory
 from mnist_pipeline.schema import first_problem
 from mnist_pipeline.workspace import REPORT_HTML, REPORT_MD, RunDirectory
 
+logger = logging.getLogger(__name__)
+
 RecordT = TypeVar("RecordT", bound=BaseModel)
-
-
-class Report(Output):
-    """The written report: report.html, report.md, and the plots as PNG and SVG."""
-
-    @property
-    def html(self) -> Path:
-        return self.directory / REPORT_HTML
-
-    @property
-    def markdown(self) -> Path:
-        return self.directory / REPORT_MD
-
-    @property
-    def confusion_matrix(self) -> Path:
-        return self.directory / "confusion_matrix.png"
 
 
 def load_report_inputs(
     run: RunDirectory,
-    dataset: FetchedDataset | Path | None,
+    dataset: Path | None,
     *,
     model: str | None = None,
     version: str | None = None,
@@ -61,7 +50,7 @@ def load_report_inputs(
     Args:
         run: the run; evaluation.json, history.json and parity.json must be there. gate.json,
             comparison.json, run.json and config.json are told where they are.
-        dataset: the dataset that was evaluated, or its folder; None where it is gone: no images then.
+        dataset: folder of the dataset that was evaluated; None where it is gone: no images then.
         model: name in the registry.
         version: the published version.
 
@@ -69,12 +58,10 @@ def load_report_inputs(
         UsageError: the run has not been evaluated.
         IntegrityError: a file is broken, or the files are not of one model and one dataset.
     """
-    evaluation = _read(run.evaluation_json, Evaluation, required=True)
-    parity = _read(run.parity, Parity, required=True)
-    comparison = _read(run.comparison, Comparison)
-    history = _read(run.history, TrainingHistory, required=True)
-    if evaluation is None or parity is None or history is None:  # `required` has refused that
-        raise AssertionError(run.path)
+    evaluation = _read(run.evaluation_json, Evaluation)
+    parity = _read(run.parity, Parity)
+    comparison = _read_if_there(run.comparison, Comparison)
+    history = _read(run.history, TrainingHistory)
     if evaluation.model_sha256 != parity.model_sha256:
         raise IntegrityError(
             f"{run.evaluation_json} is about model {evaluation.model_sha256[:12]}, {run.parity} about "
@@ -87,7 +74,7 @@ def load_report_inputs(
         evaluation=evaluation,
         history=history,
         parity=parity,
-        verdict=_read(run.gate, Verdict),
+        verdict=_read_if_there(run.gate, Verdict),
         comparison=comparison,
         images={} if opened is None else {row: np.array(opened.test.images[row]) for row in rows},
         labels={} if opened is None else {row: int(opened.test.labels[row]) for row in rows},
@@ -96,33 +83,61 @@ def load_report_inputs(
 
 
 def write_report(
-    run: RunDirectory,
-    dataset: FetchedDataset | Path | None,
-    *,
-    model: str | None = None,
-    version: str | None = None,
-    directory: Path | None = None,
-) -> Report:
-    """Draw the report of a run into its directory, or into ``directory``; each file whole or not at all.
+    run: RunDirectory, dataset: Path | None, *, model: str | None = None, version: str | None = None
+) -> dict[str, str]:
+    """Draw the report of a run into its directory: report.html, report.md, and the plots as PNG and SVG.
 
-    Arguments and errors are those of `load_report_inputs`.
+    Each file is whole or not written at all. Arguments and errors are those of `load_report_inputs`.
+
+    Returns:
+        Name -> hex SHA-256 of every file.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
     """
-    inputs = load_report_inputs(run, dataset, model=model, version=version)
-    target = directory or run.path
-    files = render_files(inputs)
+    files = render_files(load_report_inputs(run, dataset, model=model, version=version))
     for name, data in files.items():
-        write_bytes(target / name, data)
-    return Report(directory=target, files=Report.digests(*(target / name for name in files)))
+        write_bytes(run.path / name, data)
+    return {name: sha256_bytes(data) for name, data in files.items()}
+
+
+def draw_report(run: Run) -> Path:
+    """Draw the report of an evaluated run again, without pictures where the dataset is gone; return its page.
+
+    Where the workspace cannot be written, the report that is there stands.
+
+    Raises:
+        UsageError: the run has not been evaluated.
+        PipelineError: the workspace cannot be written, and no report is there.
+    """
+    try:
+        check_writable(run.directory.path)
+    except OSError as error:
+        if not run.directory.report_html.is_file():
+            raise refusal(error, run.workspace.root) from error
+        logger.warning("this is the report as it was: %s cannot be written (%s)", run.directory.path, error.strerror)
+        return run.directory.report_html
+    published = run.peek(PublishedModel)
+    model, version = (published.model, published.version) if published else (None, None)
+    files = write_report(run.directory, dataset_folder(run), model=model, version=version)
+    if published:
+        run.replace(published.model_copy(update={"files": published.files | files}))
+    return run.directory.report_html
+
+
+def dataset_folder(run: Run) -> Path | None:
+    """The folder of the run's dataset; None where it is gone or damaged."""
+    try:
+        return run.output(FetchedDataset).directory
+    except PipelineError:
+        return None
 
 
 def write_comparison(
     a: RunDirectory,
     b: RunDirectory,
     path: Path,
-    datasets: tuple[FetchedDataset | Path | None, FetchedDataset | Path | None],
+    datasets: tuple[Path | None, Path | None],
 ) -> Path:
     """Write the page that sets two runs side by side to ``path``, whole or not at all; return it.
 
@@ -141,7 +156,7 @@ def write_comparison(
     return path
 
 
-def _with_images(inputs: ReportInputs, dataset: FetchedDataset | Path | None, rows: Collection[int]) -> ReportInputs:
+def _with_images(inputs: ReportInputs, dataset: Path | None, rows: Collection[int]) -> ReportInputs:
     """The inputs with the images of further rows; as they are where the dataset is not at hand."""
     if dataset is None:
         return inputs
@@ -165,22 +180,21 @@ def render_files(inputs: ReportInputs) -> dict[str, bytes]:
     return files | {REPORT_MD: render_markdown(inputs).encode(), REPORT_HTML: render_html(inputs).encode()}
 
 
-def _read(path: Path, kind: type[RecordT], *, required: bool = False) -> RecordT | None:
+def _read(path: Path, kind: type[RecordT]) -> RecordT:
     try:
-        text = path.read_bytes()
+        return kind.model_validate_json(path.read_bytes())
     except FileNotFoundError as error:
-        if required:
-            raise UsageError(f"{path} is missing: only a run that was evaluated has a report") from error
-        return None
-    try:
-        return kind.model_validate_json(text)
+        raise UsageError(f"{path} is missing: only a run that was evaluated has a report") from error
     except ValidationError as error:
         raise IntegrityError(f"{path} is broken: {first_problem(error)}; run its step again") from error
 
 
-def _open(dataset: FetchedDataset | Path, evaluation: Evaluation, history: TrainingHistory) -> Dataset:
+def _read_if_there(path: Path, kind: type[RecordT]) -> RecordT | None:
+    return _read(path, kind) if path.exists() else None
+
+
+def _open(directory: Path, evaluation: Evaluation, history: TrainingHistory) -> Dataset:
     """The dataset, split as it was for the training, and surely the one that was evaluated."""
-    directory = dataset if isinstance(dataset, Path) else dataset.directory
     rows = history.config.get("validation_rows", history.validation_rows)
     opened = Dataset.open(directory, train_rows=history.train_rows, validation_rows=rows)
     if opened.digest != evaluation.dataset_digest:
@@ -202,18 +216,14 @@ def _class_counts(dataset: Dataset) -> dict[str, tuple[int, ...]]:
 
 
 def _facts(run: RunDirectory, dataset: Dataset | None, model: str | None, version: str | None) -> RunFacts:
-    record = _read(run.record, RunRecord)
     config: Mapping[str, Any] = read_json(run.config) if run.config.is_file() else {}
     told = (run.config, run.history, run.parity, run.evaluation_json, run.predictions, run.comparison, run.gate)
     return RunFacts(
         run_id=run.id,
-        status=record.status if record else None,
-        started=record.started if record else None,
-        package_version=record.code_version if record else None,
+        record=_read_if_there(run.record, RunRecord),
         model=model,
         version=version,
         source=dataset.card.source if dataset else None,
-        steps=tuple(StepTime(name, s.seconds, s.reused_from) for name, s in record.steps.items()) if record else (),
         config=config,
         files={path.name: sha256_file(path) for path in told if path.is_file()},
         environment=_environment(run.model_onnx),

@@ -1,8 +1,7 @@
-"""What a report is drawn from, as one frozen value. Reading it from disk is `report_files`' task."""
+"""What a report is drawn from, as one frozen value. Reading it from disk is the task of `files`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 
 from mnist_pipeline.evaluation.schema import Comparison, Evaluation, Verdict
 from mnist_pipeline.runs.parity import Parity
+from mnist_pipeline.runs.record import RunRecord, StepRecord
 from mnist_pipeline.runs.training_history import TrainingHistory
 
 Image = NDArray[np.uint8]
@@ -21,49 +21,38 @@ ORDINARY_SHOWN = 50
 
 
 @dataclass(frozen=True, slots=True)
-class StepTime:
-    """How long one finished step took."""
-
-    name: str
-    seconds: float
-    reused_from: str | None
-    """The run that did the work; None means this one."""
-
-
-@dataclass(frozen=True, slots=True)
 class RunFacts:
     """What is known of the run itself.
 
     Attributes:
         run_id: name of the run directory.
-        status: how the run ended or "running"; None where its record is absent.
-        started: when it began, with its time zone.
-        package_version: of mnist-pipeline, at that time.
+        record: ``run.json``, as far as the run had come; None where it is absent.
         model: name in the registry.
         version: the published version; None before publishing.
         source: where the bytes of the dataset came from.
-        steps: the finished steps, in order.
         config: ``config.json``.
         files: name -> hex SHA-256 of each file of the run that the report rests on.
         environment: name -> version of what trained, exported and measured the model.
     """
 
     run_id: str
-    status: str | None = None
-    started: datetime | None = None
-    package_version: str | None = None
+    record: RunRecord | None = None
     model: str | None = None
     version: str | None = None
     source: str | None = None
-    steps: tuple[StepTime, ...] = ()
     config: Mapping[str, Any] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
 
     @property
+    def steps(self) -> Mapping[str, StepRecord]:
+        """The finished steps, in order."""
+        return self.record.steps if self.record else {}
+
+    @property
     def seconds(self) -> float | None:
         """Of the finished steps together, reused ones at what they cost this run; None where nothing is known."""
-        return sum(step.seconds for step in self.steps) if self.steps else None
+        return sum(step.seconds for step in self.steps.values()) if self.steps else None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

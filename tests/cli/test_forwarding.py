@@ -163,8 +163,7 @@ LABELS = {
 
 
 def a_report(calls: Calls) -> None:
-    drawn = SimpleNamespace(html=Path("report.html"))
-    calls.replace("mnist_pipeline.reporting.redraw.draw_report", lambda run: drawn)
+    calls.replace("mnist_pipeline.reporting.files.draw_report", lambda run: Path("report.html"))
     calls.monkeypatch.setattr("webbrowser.open", lambda url: calls.note("browser", {"url": Path(url).name}) or True)
 
 

@@ -12,7 +12,7 @@ from mnist_pipeline.config import GateConfig, PipelineConfig, parse_config
 from mnist_pipeline.errors import RegistryError
 from mnist_pipeline.files import read_json
 from mnist_pipeline.publishing import publish as publishing
-from mnist_pipeline.reporting.redraw import draw_report
+from mnist_pipeline.reporting.files import draw_report
 from mnist_pipeline.runs.run import Run
 from tests.support.candidates import LENIENT
 
@@ -218,7 +218,8 @@ def test_a_run_that_is_published_again_forgets_a_champion_that_is_gone(candidate
 def test_the_report_of_a_run_that_was_not_judged_denies_no_champion(candidates):
     candidates.publish(candidates.train(WORSE))
     run = candidates.train(GOOD)
-    report = draw_report(run).markdown.read_text()
+    draw_report(run)
+    report = run.directory.report_md.read_text()
     assert "# Not judged yet: 91.11\N{NO-BREAK SPACE}% accuracy" in report
     assert "There was no champion" not in report
 

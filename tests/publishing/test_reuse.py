@@ -11,7 +11,7 @@ from mnist_pipeline.files import read_json, write_json
 from mnist_pipeline.publishing import lineage
 from mnist_pipeline.publishing import publish as publishing
 from mnist_pipeline.registry import Measurement
-from mnist_pipeline.reporting.redraw import draw_report
+from mnist_pipeline.reporting.files import draw_report
 from mnist_pipeline.runs.artifacts import EvaluatedModel, ExtraImages
 from mnist_pipeline.runs.run import Run
 from tests.support.candidates import LENIENT, Candidates

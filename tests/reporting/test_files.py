@@ -86,7 +86,7 @@ def digits_dataset_inside(root: Path, dataset: FetchedDataset) -> FetchedDataset
 
 
 def test_everything_is_read_back(run: RunDirectory, digits_dataset: FetchedDataset) -> None:
-    inputs = load_report_inputs(run, digits_dataset, model="digits", version="v1")
+    inputs = load_report_inputs(run, digits_dataset.directory, model="digits", version="v1")
     dataset = Dataset.open(digits_dataset.directory)
     assert sorted(inputs.images) == shown_rows(inputs.evaluation, inputs.comparison)
     for row, image in inputs.images.items():
@@ -99,8 +99,8 @@ def test_everything_is_read_back(run: RunDirectory, digits_dataset: FetchedDatas
         "test": digits_dataset.test_rows,
     }
     facts = inputs.run
-    assert (facts.run_id, facts.status, facts.model, facts.version) == (run.id, "promoted", "digits", "v1")
-    assert [(step.name, step.seconds, step.reused_from) for step in facts.steps] == [("fetch", 0.25, "cache")]
+    assert (facts.run_id, facts.record.status, facts.model, facts.version) == (run.id, "promoted", "digits", "v1")
+    assert [(name, step.seconds, step.reused_from) for name, step in facts.steps.items()] == [("fetch", 0.25, "cache")]
     assert facts.config["training"]["preset"] == DEFAULT_PRESET
     assert facts.environment == FRAMEWORKS
     assert facts.files["parity.json"] == sha256_file(run.parity)
@@ -109,33 +109,24 @@ def test_everything_is_read_back(run: RunDirectory, digits_dataset: FetchedDatas
 
 def test_a_report_is_written_whole(run: RunDirectory, digits_dataset: FetchedDataset) -> None:
     before = set(run.path.iterdir())
-    report = write_report(run, digits_dataset, model="digits")
+    report = write_report(run, digits_dataset.directory, model="digits")
     written = {path.name for path in set(run.path.iterdir()) - before}
-    assert (
-        written
-        == set(report.files)
-        == {
-            "report.html",
-            "report.md",
-            *(f"{chart}.{kind}" for chart in CHARTS for kind in ("png", "svg")),
-        }
-    )
-    report.verify()
-    assert report.html.stat().st_size < 3_000_000
-    assert f"<code>{sha256_file(run.gate)}</code>" in report.html.read_text(encoding="utf-8")
-    with Image.open(report.confusion_matrix) as image:
+    charts = {f"{chart}.{kind}" for chart in CHARTS for kind in ("png", "svg")}
+    assert written == report.keys() == {"report.html", "report.md", *charts}
+    assert report == {name: sha256_file(run.path / name) for name in written}
+    assert run.report_html.stat().st_size < 3_000_000
+    assert f"<code>{sha256_file(run.gate)}</code>" in run.report_html.read_text(encoding="utf-8")
+    with Image.open(run.path / "confusion_matrix.png") as image:
         image.verify()
 
 
 CHARTS = ("learning_curves", "confusion_matrix", "reliability", "coverage", "test_digits")
 
 
-def test_a_report_can_be_drawn_elsewhere(run: RunDirectory, tmp_path: Path) -> None:
-    before = sorted(run.path.iterdir())
-    report = write_report(run, None, directory=tmp_path / "elsewhere")
-    assert sorted(run.path.iterdir()) == before
-    assert report.markdown.read_text(encoding="utf-8").startswith("# Passed the gate")
-    assert "The dataset is not at hand" in report.html.read_text(encoding="utf-8")
+def test_a_report_without_its_dataset_says_so(run: RunDirectory) -> None:
+    write_report(run, None)
+    assert run.report_md.read_text(encoding="utf-8").startswith("# Passed the gate")
+    assert "The dataset is not at hand" in run.report_html.read_text(encoding="utf-8")
 
 
 def test_what_a_run_lacks_is_absent(run: RunDirectory, digits_dataset: FetchedDataset) -> None:
@@ -149,7 +140,7 @@ def test_what_a_run_lacks_is_absent(run: RunDirectory, digits_dataset: FetchedDa
 def test_a_run_that_was_not_evaluated_has_no_report(run: RunDirectory, digits_dataset: FetchedDataset) -> None:
     run.evaluation_json.unlink()
     with pytest.raises(UsageError, match=r"evaluation.json is missing: only a run that was evaluated has a report"):
-        load_report_inputs(run, digits_dataset)
+        load_report_inputs(run, digits_dataset.directory)
 
 
 @pytest.mark.parametrize(
@@ -159,19 +150,19 @@ def test_a_run_that_was_not_evaluated_has_no_report(run: RunDirectory, digits_da
 def test_a_broken_file_is_named(run: RunDirectory, digits_dataset: FetchedDataset, name: str, text: bytes) -> None:
     (run.path / name).write_bytes(text)
     with pytest.raises(IntegrityError, match=rf"{name} is (broken|not a whole ONNX file)"):
-        load_report_inputs(run, digits_dataset)
+        load_report_inputs(run, digits_dataset.directory)
 
 
 def test_a_report_mixes_no_two_models(run: RunDirectory, digits_dataset: FetchedDataset) -> None:
     write_json(run.parity, read_json(run.parity) | {"model_sha256": "00" * 32})
     with pytest.raises(IntegrityError, match=r"about model 5f5f5f5f5f5f.*about 000000000000"):
-        load_report_inputs(run, digits_dataset)
+        load_report_inputs(run, digits_dataset.directory)
 
 
 def test_a_report_shows_no_images_of_another_dataset(run: RunDirectory, digits_dataset: FetchedDataset) -> None:
     write_json(run.evaluation_json, read_json(run.evaluation_json) | {"dataset_digest": "11" * 32})
     with pytest.raises(IntegrityError, match=r"was evaluated on digits 111111111111"):
-        load_report_inputs(run, digits_dataset)
+        load_report_inputs(run, digits_dataset.directory)
 
 
 def test_two_runs_are_set_side_by_side_with_their_images(
@@ -183,7 +174,7 @@ def test_two_runs_are_set_side_by_side_with_their_images(
         write_bytes(other.path / path.name, path.read_bytes())
     evaluation = read_json(run.evaluation_json)
     write_json(other.evaluation_json, evaluation | {"mistakes": evaluation["mistakes"][:-2], "examples": []})
-    path = write_comparison(run, other, tmp_path / "compared.html", (digits_dataset, digits_dataset.directory))
+    path = write_comparison(run, other, tmp_path / "compared.html", (digits_dataset.directory,) * 2)
     page = path.read_text(encoding="utf-8")
     assert "Images wrong in A and right in B: 2." in page
     # The last, least confident mistakes: no report of either run alone shows them.

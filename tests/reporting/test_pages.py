@@ -292,7 +292,7 @@ def renamed(name: str) -> ReportInputs:
         model=name,
         version=name,
         source=name,
-        steps=sample.run.steps,
+        record=sample.run.record,
         config={name: name},
         files={name: name},
         environment={name: name},

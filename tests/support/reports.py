@@ -23,8 +23,9 @@ from mnist_pipeline.evaluation.schema import (
     Verdict,
 )
 from mnist_pipeline.inference import AnswerLimits
-from mnist_pipeline.reporting.inputs import ReportInputs, RunFacts, StepTime, shown_rows
+from mnist_pipeline.reporting.inputs import ReportInputs, RunFacts, shown_rows
 from mnist_pipeline.runs.parity import Parity
+from mnist_pipeline.runs.record import RunRecord, StepRecord
 from mnist_pipeline.runs.training_history import Batches, Epoch, Layer, TrainingHistory, TrainingSeconds
 
 NAMES = ["Zero", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine"]
@@ -41,6 +42,19 @@ CONFUSION = [
     [3, 0, 2, 2, 1, 1, 1, 2, 960, 2],
     [1, 3, 0, 2, 6, 3, 0, 4, 1, 989],
 ]
+TIMES = {"fetch": 0.081, "train": 61.2, "export": 4.03, "evaluate": 3.4}
+RUN = RunRecord(
+    run_id="20261121T090301-4fd1c2",
+    status="promoted",
+    reason=None,
+    started=datetime(2026, 11, 21, 9, 3, 1, tzinfo=UTC),
+    finished=None,
+    code_version="0.1.0",
+    steps={
+        name: StepRecord(key="", output={}, seconds=seconds, reused_from="cache" if name == "fetch" else None)
+        for name, seconds in TIMES.items()
+    },
+)
 FONT = ["69996", "26227", "e168f", "e161e", "99f11", "f8e1e", "68e96", "f1244", "69696", "69716"]
 
 
@@ -273,17 +287,9 @@ def make_inputs(**changes: Any) -> ReportInputs:
     inputs = ReportInputs(
         run=RunFacts(
             run_id="20261121T090301-4fd1c2",
-            status="promoted",
-            started=datetime(2026, 11, 21, 9, 3, 1, tzinfo=UTC),
-            package_version="0.1.0",
+            record=RUN,
             model="mnist",
             source="https://storage.example/model-builder",
-            steps=(
-                StepTime("fetch", 0.081, "cache"),
-                StepTime("train", 61.2, None),
-                StepTime("export", 4.03, None),
-                StepTime("evaluate", 3.4, None),
-            ),
             config={"training": {"preset": "standard", "epochs": 10}, "evaluation": {"device": "auto"}},
             files={"config.json": "0c" * 32, "evaluation.json": "e5" * 32},
             environment={"tensorflow": "2.21.0", "keras": "3.15.1", "tf2onnx": "1.17.0", "onnxruntime": "1.26.0"},

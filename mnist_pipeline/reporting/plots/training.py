@@ -1,7 +1,8 @@
 """Charts of a training, from its history."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -26,46 +27,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def loss_by_epoch(history: TrainingHistory, palette: Palette) -> "Figure":
-    """Loss of the train and validation rows after each epoch."""
-    figure, axes = new_figure(palette)
-    _draw_loss_by_epoch(axes, history, palette)
-    return figure
-
-
-def accuracy_by_epoch(history: TrainingHistory, palette: Palette) -> "Figure":
-    """Accuracy of the train and validation rows after each epoch, on 0 to 1, with the top magnified."""
-    figure, axes = new_figure(palette)
-    _draw_accuracy_by_epoch(axes, history, palette)
-    return figure
-
-
-def loss_by_batch(history: TrainingHistory, palette: Palette) -> "Figure":
-    """Training loss of each batch."""
-    figure, axes = new_figure(palette)
-    _draw_by_batch(axes, history, "loss", palette)
-    return figure
-
-
-def accuracy_by_batch(history: TrainingHistory, palette: Palette) -> "Figure":
-    """Training accuracy of each batch, on 0 to 1."""
-    figure, axes = new_figure(palette)
-    _draw_by_batch(axes, history, "accuracy", palette)
-    return figure
-
-
-def learning_curves(history: TrainingHistory, palette: Palette) -> "Figure":
-    """The codelab's four charts on one sheet."""
-    sheet = Margins(top=0.32, between_rows=0.85, between_columns=0.8)
-    figure, grid = new_figure(palette, 8.8, 6.2, margins=sheet, rows=2, columns=2)
-    _draw_loss_by_epoch(grid[0, 0], history, palette)
-    _draw_accuracy_by_epoch(grid[0, 1], history, palette)
-    _draw_by_batch(grid[1, 0], history, "loss", palette)
-    _draw_by_batch(grid[1, 1], history, "accuracy", palette)
-    titles = ("Loss by epoch", "Accuracy by epoch", "Loss by batch", "Accuracy by batch")
-    for axes, title in zip(grid.flat, titles, strict=True):
-        axes.set_title(title, loc="left", fontsize=10, color=palette.ink)
-    return figure
+Metric = Literal["loss", "accuracy"]
+DrawMetric = Callable[[Metric, "Axes", TrainingHistory, Palette], None]
 
 
 def learning_rate(history: TrainingHistory, palette: Palette) -> "Figure":
@@ -98,39 +61,31 @@ def _validated(name: str, history: TrainingHistory, *, second: bool) -> Series:
     return held_out if np.isfinite(held_out.y).any() else _by_epoch(history, "accuracy", name, second=second)
 
 
-def _draw_loss_by_epoch(axes: "Axes", history: TrainingHistory, palette: Palette) -> None:
-    both = (
-        _by_epoch(history, "loss", "train"),
-        _by_epoch(history, "val_loss", "validation", second=True),
-    )
+def _draw_by_epoch(metric: Metric, axes: "Axes", history: TrainingHistory, palette: Palette) -> None:
+    """The metric of the train and validation rows after each epoch; accuracy with its top magnified."""
+    both = (_by_epoch(history, metric, "train"), _by_epoch(history, f"val_{metric}", "validation", second=True))
     for series in both:
         draw_line(axes, series, palette)
-    axes.set_ylim(bottom=0)
+    _value_axis(metric, axes)
     _kept_epoch(axes, history, both, palette)
-    label_axes(axes, "epoch", "loss")
+    label_axes(axes, "epoch", metric)
     whole_ticks(axes)
-    _loss_legend(axes, history, palette)
+    if metric == "loss":
+        _loss_legend(axes, history, palette)
+    else:
+        legend(axes, palette, "lower left")
+        if inset := _magnify(axes, both, palette):
+            _kept_epoch(inset, history, both, palette)
 
 
-def _draw_accuracy_by_epoch(axes: "Axes", history: TrainingHistory, palette: Palette) -> None:
-    both = (
-        _by_epoch(history, "accuracy", "train"),
-        _by_epoch(history, "val_accuracy", "validation", second=True),
-    )
-    for series in both:
-        draw_line(axes, series, palette)
-    fraction_axis(axes)
-    _kept_epoch(axes, history, both, palette)
-    label_axes(axes, "epoch", "accuracy")
-    whole_ticks(axes)
-    legend(axes, palette, "lower left")
-    if inset := _magnify(axes, both, palette):
-        _kept_epoch(inset, history, both, palette)
+def _value_axis(metric: Metric, axes: "Axes") -> None:
+    if metric == "accuracy":
+        fraction_axis(axes)
+    else:
+        axes.set_ylim(bottom=0)
 
 
-def _draw_by_batch(
-    axes: "Axes", history: TrainingHistory, metric: Literal["loss", "accuracy"], palette: Palette
-) -> None:
+def _draw_by_batch(metric: Metric, axes: "Axes", history: TrainingHistory, palette: Palette) -> None:
     """The metric of each batch, its running mean where there are many, and the validations between epochs."""
     y = np.array(getattr(history.batches, metric), dtype=np.float64)
     x = np.arange(1, len(y) + 1, dtype=np.float64)
@@ -144,10 +99,7 @@ def _draw_by_batch(
         measured_at = np.array([one.batch for one in history.validations], dtype=np.float64)
         measured = np.array([getattr(one, metric) for one in history.validations], dtype=np.float64)
         draw_line(axes, Series("validation", measured_at, measured, second=True), palette)
-    if metric == "accuracy":
-        fraction_axis(axes)
-    else:
-        axes.set_ylim(bottom=0)
+    _value_axis(metric, axes)
     if window > 1 or history.validations:
         if metric == "accuracy":
             legend(axes, palette, "lower right")
@@ -216,3 +168,31 @@ def _loss_legend(axes: "Axes", history: TrainingHistory, palette: Palette) -> No
     if history.members > 1:
         axes.set_ylim(top=1.3 * axes.get_ylim()[1])
     legend(axes, palette, "upper right")
+
+
+def _alone(draw: DrawMetric, metric: Metric, history: TrainingHistory, palette: Palette) -> "Figure":
+    figure, axes = new_figure(palette)
+    draw(metric, axes, history, palette)
+    return figure
+
+
+loss_by_epoch = partial(_alone, _draw_by_epoch, "loss")
+accuracy_by_epoch = partial(_alone, _draw_by_epoch, "accuracy")
+loss_by_batch = partial(_alone, _draw_by_batch, "loss")
+accuracy_by_batch = partial(_alone, _draw_by_batch, "accuracy")
+
+
+def learning_curves(history: TrainingHistory, palette: Palette) -> "Figure":
+    """The codelab's four charts on one sheet."""
+    sheet = Margins(top=0.32, between_rows=0.85, between_columns=0.8)
+    figure, grid = new_figure(palette, 8.8, 6.2, margins=sheet, rows=2, columns=2)
+    charts: tuple[tuple[str, DrawMetric, Metric], ...] = (
+        ("Loss by epoch", _draw_by_epoch, "loss"),
+        ("Accuracy by epoch", _draw_by_epoch, "accuracy"),
+        ("Loss by batch", _draw_by_batch, "loss"),
+        ("Accuracy by batch", _draw_by_batch, "accuracy"),
+    )
+    for axes, (title, draw, metric) in zip(grid.flat, charts, strict=True):
+        draw(metric, axes, history, palette)
+        axes.set_title(title, loc="left", fontsize=10, color=palette.ink)
+    return figure
