@@ -33,8 +33,7 @@ from mnist_pipeline.progress import ReportProgress, no_progress
 from mnist_pipeline.publishing.lineage import find_judged
 from mnist_pipeline.publishing.publish import Candidate, open_registry_of, publish_model
 from mnist_pipeline.publishing.summary import end_judged, end_unchanged
-from mnist_pipeline.registry import Measurement
-from mnist_pipeline.registry.author import current_user
+from mnist_pipeline.registry import Measurement, current_user
 from mnist_pipeline.runs.artifacts import (
     EvaluatedModel,
     ExportedModel,

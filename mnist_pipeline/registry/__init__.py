@@ -5,8 +5,8 @@ Everything that other rooms use is here; the files behind it: ``manifest``, ``hi
 """
 
 from mnist_pipeline.registry.audit import Finding
+from mnist_pipeline.registry.catalogue import VersionSummary
 from mnist_pipeline.registry.history import Change, History, Measurement, parse_when
-from mnist_pipeline.registry.location import open_registry
 from mnist_pipeline.registry.manifest import (
     CHAMPION,
     PENDING,
@@ -16,13 +16,14 @@ from mnist_pipeline.registry.manifest import (
     Lineage,
     Manifest,
     Metrics,
+    PublishedVersion,
     content_version,
     digest_of,
 )
-from mnist_pipeline.registry.moves import ANY
+from mnist_pipeline.registry.moves import ANY, current_user
+from mnist_pipeline.registry.remote import open_registry
 from mnist_pipeline.registry.staging import Stage
 from mnist_pipeline.registry.store import Registry
-from mnist_pipeline.registry.versions import PublishedVersion, VersionSummary
 
 __all__ = [
     "ANY",
@@ -43,6 +44,7 @@ __all__ = [
     "Stage",
     "VersionSummary",
     "content_version",
+    "current_user",
     "digest_of",
     "open_registry",
     "parse_when",

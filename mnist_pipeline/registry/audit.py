@@ -64,18 +64,12 @@ def _verify_version(
         signature = storage.read_signature(model, version, sha256_bytes(data))
     except (IntegrityError, RegistryError) as error:
         return [finding(MANIFEST_FILE, str(error))]
-    findings = [
-        finding(difference.file, difference.problem)
-        for difference in compare_files(manifest.files, storage.entries(model, version, manifest))
-    ]
-    if problem := _signature_problem(data, signature, _recorded_signature(history, version), public_key):
+    findings = [finding(*one) for one in compare_files(manifest.files, storage.entries(manifest)).items()]
+    recorded = history.published.get(version)
+    signed = recorded.signature_sha256 if recorded else None
+    if problem := _signature_problem(data, signature, signed, public_key):
         findings.append(finding(SIGNATURE_FILE, problem))
     return findings
-
-
-def _recorded_signature(history: History, version: str) -> str | None:
-    change = history.published.get(version)
-    return change.publication.signature_sha256 if change and change.publication else None
 
 
 def _signature_problem(

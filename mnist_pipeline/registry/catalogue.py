@@ -1,5 +1,7 @@
 """What a storage holds of a model: history, manifests, and the version that a name means."""
 
+import datetime as dt
+
 from mnist_pipeline.errors import IntegrityError, RegistryError
 from mnist_pipeline.files import sha256_bytes
 from mnist_pipeline.registry.history import ALIASES_FILE, HISTORY_FILE, History, Publication
@@ -9,12 +11,30 @@ from mnist_pipeline.registry.manifest import (
     Manifest,
     check_alias_name,
     check_model_name,
-    check_version_name,
     is_version_name,
     is_version_prefix,
     parse_manifest,
 )
 from mnist_pipeline.registry.storage import Storage
+from mnist_pipeline.schema import Record
+
+
+class VersionSummary(Record):
+    """A row of the list of versions."""
+
+    version: str
+    created: dt.datetime
+    accuracy: float
+    samples: int
+    dataset: str
+    preset: str
+    run: str
+    bytes: int
+    """Size of model.onnx."""
+    promoted: bool
+    """The gate let it become champion when it was published; ``aliases`` tell whether it is."""
+    aliases: list[str]
+
 
 NO_ALIASES = History((), "").render_aliases()
 
@@ -48,18 +68,17 @@ def read_manifest(storage: Storage, model: str, version: str, history: History) 
     """The manifest of a version, checked against the digest in the history.
 
     Raises:
-        UsageError: a name is malformed.
         RegistryError: there is no such version.
         IntegrityError: the manifest is not what was published.
     """
-    data = storage.read_manifest(check_model_name(model), check_version_name(version))
+    data = storage.read_manifest(model, version)
     if data is None:
         raise RegistryError(f"{storage.location} has no {model} {version}; see: mnist-pipeline models list")
-    change = history.published.get(version)
-    if change and change.publication and change.publication.manifest_sha256 != (found := sha256_bytes(data)):
+    recorded = history.published.get(version)
+    if recorded and recorded.manifest_sha256 != (found := sha256_bytes(data)):
         raise IntegrityError(
             f"{model}/{version}/{MANIFEST_FILE} has SHA-256 {found}, "
-            f"published was {change.publication.manifest_sha256}; restore it from a copy"
+            f"published was {recorded.manifest_sha256}; restore it from a copy"
         )
     return parse_manifest(data, model, version)
 
@@ -92,13 +111,11 @@ def publications(storage: Storage, model: str, history: History) -> dict[str, Pu
     The history answers for all but those whose publisher was killed before it wrote its line, or
     whose deletion was cut short: of these the manifest itself is read.
     """
-    found = {}
-    for version in storage.versions(model):
-        change = history.published.get(version)
-        publication = change.publication if change else read_publication(storage, model, version)
-        if publication:
-            found[version] = publication
-    return found
+    versions = storage.versions(model)
+    found = {
+        version: history.published.get(version) or read_publication(storage, model, version) for version in versions
+    }
+    return {version: publication for version, publication in found.items() if publication}
 
 
 def pick_version(storage: Storage, model: str, reference: str, history: History) -> str:

@@ -5,17 +5,20 @@ import logging
 from collections.abc import Callable
 
 from mnist_pipeline.errors import RegistryError
-from mnist_pipeline.registry.author import Author
 from mnist_pipeline.registry.catalogue import parse_history, read_publication
-from mnist_pipeline.registry.history import ALIASES_FILE, Change, Decide, History
+from mnist_pipeline.registry.history import ALIASES_FILE, Change, History
 from mnist_pipeline.registry.manifest import check_model_name
-from mnist_pipeline.registry.moves import publication
+from mnist_pipeline.registry.moves import Author
 from mnist_pipeline.registry.staging import writing
 from mnist_pipeline.registry.storage import Storage
 
 logger = logging.getLogger(__name__)
 
 UNKNOWN = Author("unknown", None, "found without a record: whoever published or pruned it was interrupted")
+
+
+Decide = Callable[[History, dt.datetime], list[Change]]
+"""What to add to a history at a time. May be called again where another writer was faster."""
 
 
 class HistoryWriter:
@@ -67,5 +70,8 @@ class HistoryWriter:
     def _unrecorded(self, model: str, history: History, now: dt.datetime) -> list[Change]:
         """Lines for versions that are there without one: their writer was killed between folder and history."""
         missing = sorted(self._storage.versions(model) - history.published.keys())
-        found = [(version, read_publication(self._storage, model, version)) for version in missing]
-        return [publication(now, version, published, UNKNOWN) for version, published in found if published]
+        return [
+            UNKNOWN.change(now, "publish", after=version, publication=published)
+            for version in missing
+            if (published := read_publication(self._storage, model, version))
+        ]

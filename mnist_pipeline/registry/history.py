@@ -8,7 +8,7 @@ so that a changed, lost or inserted line is noticed.
 
 import datetime as dt
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from hashlib import sha256
@@ -16,7 +16,7 @@ from typing import Literal
 
 from pydantic import AwareDatetime, ConfigDict, Field, ValidationError
 
-from mnist_pipeline.errors import IntegrityError, RegistryError, UsageError
+from mnist_pipeline.errors import IntegrityError, UsageError
 from mnist_pipeline.files import render_json
 from mnist_pipeline.registry.manifest import CHAMPION, AgainstChampion
 from mnist_pipeline.schema import Record
@@ -130,12 +130,12 @@ class History:
         return {alias: version for alias, version in latest.items() if version}
 
     @cached_property
-    def published(self) -> dict[str, Change]:
-        """Version -> its last publish, of all versions that are not pruned."""
-        found: dict[str, Change] = {}
+    def published(self) -> dict[str, Publication]:
+        """Version -> what its last publish says of it, of all versions that are not pruned."""
+        found: dict[str, Publication] = {}
         for change in self.changes:
-            if change.action == "publish" and change.after:
-                found[change.after] = change
+            if change.after and change.publication:
+                found[change.after] = change.publication
             elif change.action == "prune" and change.before:
                 found.pop(change.before, None)
         return found
@@ -270,21 +270,3 @@ def _last_day(text: str) -> dt.date | None:
     except ValueError:
         return None
     return day + dt.timedelta(days=6) if re.fullmatch(r"\d{4}-?W\d{2}", text) else day
-
-
-Decide = Callable[[History, dt.datetime], list[Change]]
-"""What to add to a history at a time. May be called again where another writer was faster."""
-
-
-def check_expected(history: History, alias: str, expected: str | None) -> None:
-    """Return if ``alias`` names ``expected`` (None: nothing).
-
-    Raises:
-        RegistryError: it does not; says who moved it.
-    """
-    current = history.aliases.get(alias)
-    if current == expected:
-        return
-    last = history.moves(alias)[-1] if history.moves(alias) else None
-    by = f"; {last.who} moved it at {last.time:%Y-%m-%dT%H:%M:%SZ} ({last.reason})" if last else ""
-    raise RegistryError(f"{alias} is {current or 'not set'}, expected was {expected or 'not set'}{by}; compare again")

@@ -6,6 +6,8 @@ carries its own lineage (dataset digest, run, preset), so the same content is th
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, Field, StringConstraints, ValidationError
@@ -34,7 +36,7 @@ _HEX = re.compile(r"[0-9a-f]+")
 _DEVICE = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+FileName = Annotated[str, StringConstraints(pattern=rf"^{_FILE_NAME.pattern}$")]
 
 
 def _is_segment(text: str, pattern: re.Pattern[str]) -> bool:
@@ -66,17 +68,6 @@ def check_alias_name(name: str) -> str:
             f"{name!r} is not an alias; use 1 to 64 of a-z, 0-9, '.', '_' and '-', "
             "the first a letter or a digit, and at least one that is not a hexadecimal digit"
         )
-    return name
-
-
-def check_version_name(name: str) -> str:
-    """Return ``name``.
-
-    Raises:
-        UsageError: it is not a complete version.
-    """
-    if not is_version_name(name):
-        raise UsageError(f"{name!r} is not a version; a version is {VERSION_DIGITS} hexadecimal digits (0-9, a-f)")
     return name
 
 
@@ -267,31 +258,48 @@ def _check_identity(manifest: Manifest, model: str, version: str, where: str) ->
         )
 
 
-class FileDifference(Record):
-    """A file of a version that is not as it was published."""
-
-    file: str
-    problem: str
-
-
-def compare_files(expected: Mapping[str, FileEntry], found: Mapping[str, FileEntry | None]) -> list[FileDifference]:
-    """How the files found differ from those that a manifest names, by file name.
+def compare_files(expected: Mapping[str, FileEntry], found: Mapping[str, FileEntry | None]) -> dict[str, str]:
+    """Name -> what is wrong with it, of every file that is not as a manifest says, by name.
 
     Args:
         expected: what the manifest says.
         found: every entry of the folder; None where an entry is not a regular file.
     """
-    differences = []
+    problems = {}
     for name in sorted(expected.keys() | found.keys()):
         if name not in found:
-            problem = "missing"
+            problems[name] = "missing"
         elif name not in expected:
-            problem = "unexpected: the manifest does not name it"
+            problems[name] = "unexpected: the manifest does not name it"
         elif (entry := found[name]) is None:
-            problem = "not a regular file"
+            problems[name] = "not a regular file"
         elif entry != expected[name]:
-            problem = f"changed: SHA-256 is {entry.sha256}, published was {expected[name].sha256}"
-        else:
-            continue
-        differences.append(FileDifference(file=name, problem=problem))
-    return differences
+            problems[name] = f"changed: SHA-256 is {entry.sha256}, published was {expected[name].sha256}"
+    return problems
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedVersion:
+    """One version of a model; every file in ``directory`` was hashed against the manifest."""
+
+    manifest: Manifest
+    directory: Path
+    """Local folder with all files of the version."""
+
+    @property
+    def model(self) -> str:
+        return self.manifest.model
+
+    @property
+    def version(self) -> str:
+        return self.manifest.version
+
+    @property
+    def sha256(self) -> str:
+        """Hex SHA-256 of model.onnx."""
+        return self.manifest.sha256
+
+    @property
+    def path(self) -> Path:
+        """model.onnx."""
+        return self.directory / MODEL_FILE

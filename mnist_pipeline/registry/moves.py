@@ -1,11 +1,13 @@
-"""The changes that a measurement, a publication or a decision adds to a history. Pure."""
+"""What moves an alias, and who: the changes that decisions add to a history."""
 
 import datetime as dt
+import getpass
+import socket
+from dataclasses import dataclass
 from enum import Enum
 
 from mnist_pipeline.errors import RegistryError
-from mnist_pipeline.registry.author import Author
-from mnist_pipeline.registry.history import Action, Change, History, Measurement, Publication, check_expected
+from mnist_pipeline.registry.history import Action, Change, History, Measurement, Publication, check_reason
 from mnist_pipeline.registry.manifest import CHAMPION, PENDING
 
 
@@ -19,18 +21,57 @@ ANY = Unchecked.ANY
 """As ``expected``: move the alias wherever it points now."""
 
 
-def measurement(
-    history: History, now: dt.datetime, version: str, measured: Measurement, author: Author
-) -> list[Change]:
-    """A model was measured on the test rows; no change where that is known."""
-    if version in history.measured:
-        return []
-    return [_change(now, "evaluate", None, None, version, author, measured=measured)]
+@dataclass(frozen=True, slots=True)
+class Author:
+    """Who makes a change, and why, for the history."""
+
+    who: str
+    run: str | None
+    """The pipeline run that makes it; None where a person does."""
+    reason: str
+
+    @staticmethod
+    def of(who: str | None, run: str | None, reason: str) -> "Author":
+        """As stated; where nobody is named, ``user@host`` of this process.
+
+        Raises:
+            UsageError: the reason says nothing, or is not text.
+        """
+        return Author(who or current_user(), run, check_reason(reason))
+
+    def change(
+        self,
+        now: dt.datetime,
+        action: Action,
+        *,
+        alias: str | None = None,
+        before: str | None = None,
+        after: str | None = None,
+        publication: Publication | None = None,
+        measurement: Measurement | None = None,
+    ) -> Change:
+        """What this author does, as a line of the history."""
+        return Change(
+            time=now,
+            action=action,
+            alias=alias,
+            before=before,
+            after=after,
+            who=self.who,
+            run=self.run,
+            reason=self.reason,
+            publication=publication,
+            measurement=measurement,
+        )
 
 
-def publication(now: dt.datetime, version: str, published: Publication, author: Author) -> Change:
-    """A version has appeared."""
-    return _change(now, "publish", None, None, version, author, published=published)
+def current_user() -> str:
+    """Such as "anna@workstation"."""
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError, ImportError):
+        user = "unknown"
+    return f"{user}@{socket.gethostname()}"
 
 
 def promotion(
@@ -45,18 +86,16 @@ def promotion(
     before = history.aliases.get(alias)
     if before == version:
         return []
-    if expected is not ANY:
-        check_expected(history, alias, expected)
+    if expected is not ANY and before != expected:
+        last = history.moves(alias)[-1] if history.moves(alias) else None
+        by = f"; {last.who} moved it at {last.time:%Y-%m-%dT%H:%M:%SZ} ({last.reason})" if last else ""
+        named, wanted = before or "not set", expected or "not set"
+        raise RegistryError(f"{alias} is {named}, expected was {wanted}{by}; compare again")
     if version not in history.published:
         raise RegistryError(f"{version} was pruned meanwhile; choose another version")
     if alias == CHAMPION and before:
         _check_same_dataset(history, before, version)
-    return [_change(now, "promote", alias, before, version, author)]
-
-
-def rollback(history: History, now: dt.datetime, alias: str, target: str, author: Author) -> list[Change]:
-    """Let ``alias`` name the version that it is rolled back to."""
-    return [_change(now, "rollback", alias, history.aliases.get(alias), target, author)]
+    return [author.change(now, "promote", alias=alias, before=before, after=version)]
 
 
 def approval(history: History, now: dt.datetime, version: str, author: Author) -> list[Change]:
@@ -70,7 +109,7 @@ def approval(history: History, now: dt.datetime, version: str, author: Author) -
     # Who approves takes no other version's place against the gate: the move is that of the run that found it better.
     mover = Author(author.who, waiting.run, author.reason)
     moved = promotion(history, now, CHAMPION, version, judged_against.after if judged_against else None, mover)
-    return [*moved, _change(now, "approve", PENDING, version, None, author)]
+    return [*moved, author.change(now, "approve", alias=PENDING, before=version)]
 
 
 def rejection(history: History, now: dt.datetime, version: str, author: Author) -> list[Change]:
@@ -80,7 +119,7 @@ def rejection(history: History, now: dt.datetime, version: str, author: Author) 
         RegistryError: it does not wait.
     """
     _waiting(history, version)
-    return [_change(now, "reject", PENDING, version, None, author)]
+    return [author.change(now, "reject", alias=PENDING, before=version)]
 
 
 def _waiting(history: History, version: str) -> Change:
@@ -93,40 +132,9 @@ def _waiting(history: History, version: str) -> Change:
     return history.moves(PENDING)[-1]
 
 
-def pruning(now: dt.datetime, versions: list[str], author: Author) -> list[Change]:
-    """Delete the versions."""
-    return [_change(now, "prune", None, version, None, author) for version in versions]
-
-
-def _change(
-    now: dt.datetime,
-    action: Action,
-    alias: str | None,
-    before: str | None,
-    after: str | None,
-    author: Author,
-    *,
-    published: Publication | None = None,
-    measured: Measurement | None = None,
-) -> Change:
-    return Change(
-        time=now,
-        action=action,
-        alias=alias,
-        before=before,
-        after=after,
-        who=author.who,
-        run=author.run,
-        reason=author.reason,
-        publication=published,
-        measurement=measured,
-    )
-
-
 def _check_same_dataset(history: History, champion: str, candidate: str) -> None:
     """A model of one dataset never takes the place of a model of another: their users expect different things."""
-    known = [change.publication for v in (champion, candidate) if (change := history.published.get(v))]
-    datasets = [publication.dataset for publication in known if publication]
+    datasets = [history.published[v].dataset for v in (champion, candidate) if v in history.published]
     if len(set(datasets)) > 1:
         raise RegistryError(
             f"{candidate} was trained on {datasets[1]}, the champion {champion} on {datasets[0]}; "

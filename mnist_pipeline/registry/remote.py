@@ -38,6 +38,7 @@ from mnist_pipeline.registry.manifest import (
     parse_manifest,
 )
 from mnist_pipeline.registry.storage import ModelLocks, check_bytes
+from mnist_pipeline.registry.store import Registry
 
 ATTEMPTS = 100
 LONGEST_WAIT = 0.5
@@ -69,7 +70,8 @@ class RemoteStorage:
     def read_signature(self, model: str, version: str, manifest_sha256: str) -> bytes | None:
         return self._read(_file_key(model, version, manifest_sha256, SIGNATURE_FILE))
 
-    def entries(self, model: str, version: str, manifest: Manifest) -> dict[str, FileEntry | None]:
+    def entries(self, manifest: Manifest) -> dict[str, FileEntry | None]:
+        model, version = manifest.model, manifest.version
         known = {_file_key(model, version, e.sha256, name): name for name, e in manifest.files.items()}
         found: dict[str, FileEntry | None] = {}
         for key in self._objects.keys(f"{model}/{version}"):
@@ -190,3 +192,20 @@ def _manifest_key(model: str, version: str) -> str:
 
 def _file_key(model: str, version: str, sha256: str, name: str) -> str:
     return f"{model}/{version}/files/{sha256}/{name}"
+
+
+def open_registry(location: str | Path, *, cache: Path) -> Registry:
+    """The registry in a folder, or below ``s3://bucket/prefix``.
+
+    Args:
+        location: the folder or the URL.
+        cache: local folder for what is downloaded from a URL; not used for a folder.
+
+    Raises:
+        UsageError: the URL is malformed or of another kind.
+        MissingExtraError: it is an URL and the 's3' extra is not installed.
+        StorageError: a variable that the object store needs cannot be used.
+    """
+    if isinstance(location, Path) or "://" not in location:
+        return Registry(Path(location))
+    return Registry(RemoteStorage(ObjectFolder(location), cache))

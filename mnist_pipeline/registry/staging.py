@@ -5,6 +5,7 @@ import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from mnist_pipeline.errors import RegistryError, UsageError
@@ -84,22 +85,18 @@ def writing(location: str) -> Iterator[None]:
         ) from error
 
 
+@dataclass(frozen=True, slots=True)
 class Stage:
-    """A version in the making. Nobody sees it before `commit`; it is gone when its block ends.
+    """A version in the making. Nobody sees it before `commit`; it is gone when its block ends."""
 
-    Attributes:
-        model: name of the model.
-        version: what it will be called.
-        sha256: hex digest of the model file.
-        model_path: the model file, read from where users will load it.
-    """
-
-    def __init__(self, *, model: str, version: str, sha256: str, folder: Path, model_path: Path) -> None:
-        self.model = model
-        self.version = version
-        self.sha256 = sha256
-        self.model_path = model_path
-        self.folder = folder
+    model: str
+    version: str
+    """What it will be called."""
+    sha256: str
+    """Hex digest of the model file."""
+    folder: Path
+    model_path: Path
+    """The model file, read from where users will load it."""
 
     def add(self, name: str, content: bytes | str) -> None:
         """Add a file to the version.

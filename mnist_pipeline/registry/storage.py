@@ -56,8 +56,8 @@ class Storage(Protocol):
     def read_signature(self, model: str, version: str, manifest_sha256: str) -> bytes | None:
         """The detached signature of the manifest with this digest; None where there is none."""
 
-    def entries(self, model: str, version: str, manifest: Manifest) -> dict[str, FileEntry | None]:
-        """Digest and size of every file that is stored now, read afresh; None means that it is no regular file."""
+    def entries(self, manifest: Manifest) -> dict[str, FileEntry | None]:
+        """Digest and size of every stored file of the version, read afresh; None means that it is no regular file."""
 
     def fetch(self, manifest: Manifest) -> Path:
         """A local folder with all files of the version.
@@ -158,8 +158,8 @@ class LocalStorage:
     def read_signature(self, model: str, version: str, manifest_sha256: str) -> bytes | None:  # noqa: ARG002
         return _read(self._inside(model, version) / SIGNATURE_FILE)
 
-    def entries(self, model: str, version: str, manifest: Manifest) -> dict[str, FileEntry | None]:  # noqa: ARG002
-        folder = self._inside(model, version)
+    def entries(self, manifest: Manifest) -> dict[str, FileEntry | None]:
+        folder = self._inside(manifest.model, manifest.version)
         found: dict[str, FileEntry | None] = {}
         for path in sorted(folder.iterdir()):
             if path.name not in {MANIFEST_FILE, SIGNATURE_FILE}:

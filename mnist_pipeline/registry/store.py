@@ -21,8 +21,8 @@ from pathlib import Path
 from mnist_pipeline.errors import RegistryError, UsageError
 from mnist_pipeline.files import write_bytes
 from mnist_pipeline.registry.audit import Finding, verify_model
-from mnist_pipeline.registry.author import Author
 from mnist_pipeline.registry.catalogue import (
+    VersionSummary,
     pick_version,
     publications,
     read_history,
@@ -36,6 +36,7 @@ from mnist_pipeline.registry.manifest import (
     MODEL_FILE,
     Facts,
     Manifest,
+    PublishedVersion,
     check_alias_name,
     check_model_name,
     content_version,
@@ -43,18 +44,14 @@ from mnist_pipeline.registry.manifest import (
 )
 from mnist_pipeline.registry.moves import (
     ANY,
+    Author,
     Unchecked,
     approval,
-    measurement,
     promotion,
-    pruning,
-    publication,
     rejection,
-    rollback,
 )
 from mnist_pipeline.registry.staging import Stage, staged_folder, writing
 from mnist_pipeline.registry.storage import LocalStorage, Storage
-from mnist_pipeline.registry.versions import PublishedVersion, VersionSummary
 
 
 class Registry:
@@ -199,9 +196,9 @@ class Registry:
 
             def decide(history: History, now: dt.datetime) -> list[Change]:
                 recorded = history.published.get(version)
-                if recorded and (not created or recorded.publication == published):
+                if published is None or (recorded and (not created or recorded == published)):
                     return []
-                return [publication(now, version, published, author)] if published else []
+                return [author.change(now, "publish", after=version, publication=published)]
 
             self._writer.append(model, decide, recording=version)
         self._existing(model, version, stage.sha256)
@@ -216,7 +213,13 @@ class Registry:
         """
         version = content_version(model_sha256)
         author = Author.of(None, measured.run, "measured on the test images")
-        self._writer.append(model, lambda history, now: measurement(history, now, version, measured, author))
+
+        def decide(history: History, now: dt.datetime) -> list[Change]:
+            if version in history.measured:
+                return []
+            return [author.change(now, "evaluate", after=version, measurement=measured)]
+
+        self._writer.append(model, decide)
 
     def promote(
         self,
@@ -272,7 +275,8 @@ class Registry:
             if target is None:
                 raise RegistryError(f"{model} has no earlier {alias} to go back to; promote a version by its name")
             self.storage.fetch(read_manifest(self.storage, model, target, history))
-            return rollback(history, now, alias, target, author)
+            before = history.aliases.get(alias)
+            return [author.change(now, "rollback", alias=alias, before=before, after=target)]
 
         return self._writer.append(model, decide).aliases[alias]
 
@@ -323,7 +327,7 @@ class Registry:
 
         def decide(history: History, now: dt.datetime) -> list[Change]:
             deleted[:] = [v for v in candidates if v in history.published and v not in history.protected]
-            return pruning(now, deleted, author)
+            return [author.change(now, "prune", before=version) for version in deleted]
 
         with writing(self.storage.location), self.storage.locked(model):
             self._writer.append(model, decide)

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mnist_pipeline.errors import IntegrityError, UsageError
-from mnist_pipeline.registry.history import Change, History, check_reason, parse_when
+from mnist_pipeline.registry.history import Change, History, Publication, check_reason, parse_when
+from mnist_pipeline.registry.moves import Author
 
 EMPTY = History((), "")
 texts = st.text(st.characters(codec="utf-8"), max_size=20)
@@ -62,21 +63,22 @@ def test_no_line_can_be_changed_left_out_or_put_in(written: list[Change], data: 
 
 def promotions(*names: str) -> History:
     start = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
-    publications = [
-        Change(time=start, action="publish", alias=None, before=None, after=name, who="w", run=None, reason="r")
-        for name in sorted(set(names))
-    ]
+    author = Author("w", None, "r")
+    publication = Publication(
+        accuracy=0.9,
+        samples=360,
+        dataset="digits",
+        run="20260101-abcdef",
+        manifest_sha256="0" * 64,
+        signature_sha256=None,
+        created=start,
+        preset="codelab",
+        bytes=1,
+        promoted=True,
+    )
+    publications = [author.change(start, "publish", after=name, publication=publication) for name in sorted(set(names))]
     moves = [
-        Change(
-            time=start + dt.timedelta(days=day),
-            action="promote",
-            alias="champion",
-            before=None,
-            after=name,
-            who="w",
-            run=None,
-            reason="r",
-        )
+        author.change(start + dt.timedelta(days=day), "promote", alias="champion", after=name)
         for day, name in enumerate(names)
     ]
     return EMPTY.plus([*publications, *moves])

@@ -75,7 +75,7 @@ def test_files_are_compared_by_name_size_and_digest() -> None:
     one, two = entry_of(b"one"), entry_of(b"two")
     expected = {"same": one, "changed": one, "missing": one, "fifo": one}
     found = {"same": one, "changed": two, "fifo": None, "extra": two}
-    assert [(d.file, d.problem.split(":")[0]) for d in compare_files(expected, found)] == [
+    assert [(name, problem.split(":")[0]) for name, problem in compare_files(expected, found).items()] == [
         ("changed", "changed"),
         ("extra", "unexpected"),
         ("fifo", "not a regular file"),
