@@ -3,9 +3,9 @@
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mnist_pipeline import MAX_PIXELS, NO_DIGIT
 from mnist_pipeline.evaluation import metrics
@@ -38,14 +38,6 @@ class ArchiveReader:
         return Signature(self._archive.getinfo(name.decode()).file_size, 0)
 
 
-class OwnAnswer(NamedTuple):
-    """One image; classes are 0 to 9, or `NONE`."""
-
-    digest: str
-    true: int
-    answer: int
-
-
 def measure_own_test(classifier: Classifier, archive: Path, class_names: list[str]) -> OwnTest:
     """Answer every image of own_test.zip.
 
@@ -54,15 +46,16 @@ def measure_own_test(classifier: Classifier, archive: Path, class_names: list[st
         archive: entries are named label/digest.
         class_names: of the ten digits.
     """
-    answers = _answer(classifier, archive)
-    true, given = (np.array([getattr(one, field) for one in answers], np.int64) for field in ("true", "answer"))
+    names, given = _answer(classifier, archive)
+    labels = [name.partition("/")[0] for name in names]
+    true = np.array([NONE if label == NO_DIGIT else int(label) for label in labels], np.int64)
     matrix = metrics.confusion_matrix(true, given, NONE + 1)
     digits, refused = true != NONE, given == NONE
     right = int((true == given).sum())
     return OwnTest(
-        samples=len(answers),
-        accuracy=right / len(answers),
-        accuracy_interval=metrics.wilson_interval(right, len(answers)),
+        samples=len(names),
+        accuracy=right / len(names),
+        accuracy_interval=metrics.wilson_interval(right, len(names)),
         per_class=metrics.per_class(matrix, [*class_names, NO_DIGIT_NAME]),
         confusion_matrix=matrix.tolist(),
         digits=int(digits.sum()),
@@ -70,21 +63,17 @@ def measure_own_test(classifier: Classifier, archive: Path, class_names: list[st
         no_digits=int((~digits).sum()),
         no_digits_refused=int((~digits & refused).sum()),
         mistakes=[
-            OwnMistake(digest=one.digest, true=one.true, answer=one.answer) for one in answers if one.true != one.answer
+            OwnMistake(digest=names[wrong].partition("/")[2], true=int(true[wrong]), answer=int(given[wrong]))
+            for wrong in np.flatnonzero(true != given)
         ],
     )
 
 
-def _answer(classifier: Classifier, archive: Path) -> list[OwnAnswer]:
-    """Of each image, in the order of the archive; what cannot be read is no digit."""
+def _answer(classifier: Classifier, archive: Path) -> tuple[list[str], NDArray[np.int64]]:
+    """The archive's names and, int64 [n], the class of each, 0 to 9 or `NONE`; what cannot be read is no digit."""
     with zipfile.ZipFile(archive) as packed:
         names = packed.namelist()
         preprocessing = Preprocessing(ArchiveReader(packed), "auto", MAX_PIXELS)
         results = score_names([name.encode() for name in names], preprocessing, classifier, {})
     rows = apply_threshold(results.rows, stated_threshold(classifier.metadata.limits) or DEFAULT_THRESHOLD)
-    answers = np.where(rows["status"] == OK, rows["probabilities"].argmax(axis=1), NONE).tolist()
-    labels = [name.partition("/") for name in names]
-    return [
-        OwnAnswer(digest, NONE if label == NO_DIGIT else int(label), answer)
-        for (label, _, digest), answer in zip(labels, answers, strict=True)
-    ]
+    return names, np.where(rows["status"] == OK, rows["probabilities"].argmax(axis=1), NONE)

@@ -164,6 +164,11 @@ class Evaluation(Record):
     fallback: bool
     """The embedded digits stood in for a dataset that could not be reached."""
 
+    @property
+    def wrong(self) -> dict[int, Mistake]:
+        """Every mistake by its row, the most confident first."""
+        return {mistake.row: mistake for mistake in self.mistakes}
+
 
 class ClassChange(Record):
     """Accuracy of one class: candidate and champion."""

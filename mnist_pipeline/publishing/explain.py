@@ -126,8 +126,7 @@ def _changed(found: PublishedVersion, other: PublishedVersion) -> tuple[list[int
     here, there = _evaluation(found), _evaluation(other)
     if here.dataset_digest != there.dataset_digest:
         return None, None
-    wrong, was_wrong = ({mistake.row for mistake in one.mistakes} for one in (here, there))
-    return sorted(was_wrong - wrong), sorted(wrong - was_wrong)
+    return sorted(there.wrong.keys() - here.wrong.keys()), sorted(here.wrong.keys() - there.wrong.keys())
 
 
 def _evaluation(version: PublishedVersion) -> Evaluation:

@@ -117,7 +117,8 @@ def publish_model(config: PublishConfig, candidate: Candidate, run: Run) -> Rele
     """
     registry = open_registry_of(config, run.workspace)
     model = config.model or candidate.dataset.name
-    trial = _Trial(config, candidate, registry, model, find_champion(registry, model), run)
+    champion = registry.resolve(model) if registry.champion(model) else None
+    trial = _Trial(config, candidate, registry, model, champion, run)
     version = registry.published(model, candidate.exported.sha256)
     if version:
         judgement = trial.recall() or trial.judge(version.path)
@@ -127,7 +128,8 @@ def publish_model(config: PublishConfig, candidate: Candidate, run: Run) -> Rele
             files = run.directory
             for path in (files.evaluation_json, files.parity, files.gate, files.report_html):
                 stage.add(path.name, path.read_bytes())
-            reason = _reason(judgement.verdict)
+            refusing = ", ".join(check.name for check in judgement.verdict.checks if not check.passed)
+            reason = f"gate refused: {refusing}" if refusing else "gate passed"
             version = registry.commit(stage, trial.facts(judgement.verdict), reason=reason, sign_key=config.sign_key)
     outcome = trial.promote(version, judgement.verdict)
     return Release(outcome, version, version.version if outcome == "promoted" else trial.parent, judgement)
@@ -136,11 +138,6 @@ def publish_model(config: PublishConfig, candidate: Candidate, run: Run) -> Rele
 def open_registry_of(config: PublishConfig, workspace: Workspace) -> Registry:
     """The registry that the config names, else the workspace's own."""
     return open_registry(config.registry or workspace.models, cache=workspace.model_cache)
-
-
-def find_champion(registry: Registry, model: str) -> PublishedVersion | None:
-    """The champion, every file verified; None where there is none."""
-    return registry.resolve(model) if registry.champion(model) else None
 
 
 @dataclass(frozen=True)
@@ -310,8 +307,3 @@ class _Trial:
             stored[rows],
             device=self.evaluation.device,
         )
-
-
-def _reason(verdict: Verdict) -> str:
-    refusing = ", ".join(check.name for check in verdict.checks if not check.passed)
-    return f"gate refused: {refusing}" if refusing else "gate passed"

@@ -20,9 +20,9 @@ from mnist_pipeline.files import read_json, sha256_bytes, sha256_file, write_byt
 from mnist_pipeline.files.writing import check_writable, refusal
 from mnist_pipeline.inference.contract import ModelMetadata
 from mnist_pipeline.reporting import plots
-from mnist_pipeline.reporting.comparison import changed_rows
+from mnist_pipeline.reporting.comparison import compare
 from mnist_pipeline.reporting.html import render_comparison_html, render_html
-from mnist_pipeline.reporting.inputs import ReportInputs, RunFacts, shown_rows
+from mnist_pipeline.reporting.inputs import CHANGES_SHOWN, ReportInputs, RunFacts, shown_rows
 from mnist_pipeline.reporting.markdown import render_markdown
 from mnist_pipeline.reporting.view import threshold
 from mnist_pipeline.runs.artifacts import FetchedDataset, PublishedModel
@@ -150,7 +150,8 @@ def write_comparison(
     Errors are those of `write_report`.
     """
     inputs = (load_report_inputs(a, datasets[0]), load_report_inputs(b, datasets[1]))
-    changed = changed_rows(*inputs)
+    difference = compare(*inputs)
+    changed = difference.fixed[:CHANGES_SHOWN], difference.broken[:CHANGES_SHOWN]
     shown = [_with_images(one, dataset, rows) for one, dataset, rows in zip(inputs, datasets, changed, strict=True)]
     write_text(path, render_comparison_html(*shown))
     return path

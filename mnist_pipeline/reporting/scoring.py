@@ -1,8 +1,8 @@
 """What to check by eye first: a page with the distribution, the rejected and least confident images, and the errors."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import chain, repeat
+from typing import NamedTuple
 
 from mnist_pipeline.reporting.environment import csp_digest, environment
 from mnist_pipeline.scoring.outputs import GENERATOR
@@ -10,8 +10,7 @@ from mnist_pipeline.scoring.statistics import Statistics
 from mnist_pipeline.scoring.summary import ScoreSummary
 
 
-@dataclass(frozen=True, slots=True)
-class Card:
+class Card(NamedTuple):
     """One image: what was said of it, where it is, and two pictures (data URIs, "" where there is none)."""
 
     answer: str
@@ -19,30 +18,6 @@ class Card:
     path: str
     original: str
     prepared: str
-
-
-@dataclass(frozen=True, slots=True)
-class Cards:
-    """The images that are shown."""
-
-    rejected: list[Card]
-    doubtful: list[Card]
-
-
-def cards(statistics: Statistics, pictures: Sequence[dict[str, str]]) -> Cards:
-    """The images that are shown, with the pictures of `Statistics.shown`; some may lack at the end."""
-    shown = chain(pictures, repeat({"original": "", "prepared": ""}))
-    rejected = [Card(one.reason, "", one.path, **next(shown)) for one in statistics.first_rejected]
-    doubtful = [
-        Card(
-            str(one.digit),
-            f"with {100 * one.confidence:.1f} %" + (f" ({one.status})" if one.status != "ok" else ""),
-            one.path,
-            **next(shown),
-        )
-        for one in statistics.least_confident
-    ]
-    return Cards(rejected, doubtful)
 
 
 def render_scoring_report(summary: ScoreSummary, statistics: Statistics, pictures: Sequence[dict[str, str]]) -> str:
@@ -53,6 +28,17 @@ def render_scoring_report(summary: ScoreSummary, statistics: Statistics, picture
         statistics: of its rows.
         pictures: of the images that `Statistics.shown` names; some may lack at the end.
     """
+    left = chain(pictures, repeat({"original": "", "prepared": ""}))
+    rejected = [Card(one.reason, "", one.path, **next(left)) for one in statistics.first_rejected]
+    doubtful = [
+        Card(
+            str(one.digit),
+            f"with {100 * one.confidence:.1f} %" + (f" ({one.status})" if one.status != "ok" else ""),
+            one.path,
+            **next(left),
+        )
+        for one in statistics.least_confident
+    ]
     templates = environment(html=True)
     style = templates.get_template("scoring.css").render()
     return templates.get_template("scoring.html.j2").render(
@@ -60,7 +46,8 @@ def render_scoring_report(summary: ScoreSummary, statistics: Statistics, picture
         confidences=statistics.histogram,
         tallest=max([1, *statistics.histogram]),
         most=max([1, *summary.digits.values()]),
-        shown=cards(statistics, pictures),
+        rejected=rejected,
+        doubtful=doubtful,
         style=style,
         style_digest=csp_digest(style),
         generator=GENERATOR,

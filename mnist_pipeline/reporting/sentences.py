@@ -109,7 +109,7 @@ def _averaged(history: TrainingHistory) -> str:
 def ordinary_sentence(evaluation: Evaluation) -> str:
     """How the rows were chosen that show what the model mostly does, and how many of them it reads right."""
     rows = ordinary_rows(evaluation)
-    wrong = len({mistake.row for mistake in evaluation.mistakes}.intersection(rows))
+    wrong = len(evaluation.wrong.keys() & set(rows))
     return (
         f"{fmt.count(len(rows))} of the {fmt.count(evaluation.samples)} test images, taken at equal distances, "
         f"neither the best nor the worst: {fmt.count(len(rows) - wrong)} are read right, {fmt.count(wrong)} wrong."

@@ -5,7 +5,7 @@ import io
 import json
 import math
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -77,35 +77,17 @@ def shades(evaluation: Evaluation) -> list[list[int]]:
     ]
 
 
-def example_digits(inputs: ReportInputs) -> Shown:
-    return _shown(inputs, inputs.evaluation.examples, len(inputs.evaluation.examples))
-
-
-def ordinary_digits(inputs: ReportInputs) -> Shown:
-    rows = ordinary_rows(inputs.evaluation)
-    return _shown(inputs, rows, len(rows))
+def shown(inputs: ReportInputs, rows: Sequence[int], most: int = CHANGES_SHOWN) -> Shown:
+    """The first ``most`` of the test rows, as images."""
+    return Shown(read_digits(inputs.evaluation, inputs.images, inputs.labels, rows[:most]), len(rows))
 
 
 def mistake_digits(inputs: ReportInputs) -> Shown:
-    rows = [mistake.row for mistake in inputs.evaluation.mistakes]
-    return _shown(inputs, rows, MISTAKES_SHOWN)
+    return shown(inputs, list(inputs.evaluation.wrong), MISTAKES_SHOWN)
 
 
-def fixed_digits(inputs: ReportInputs) -> Shown:
-    return _shown(inputs, inputs.comparison.fixed if inputs.comparison else [], CHANGES_SHOWN)
-
-
-def broken_digits(inputs: ReportInputs) -> Shown:
-    return _shown(inputs, inputs.comparison.broken if inputs.comparison else [], CHANGES_SHOWN)
-
-
-def changed_digits(wrong: ReportInputs, rows: Collection[int]) -> Shown:
-    """The images of ``rows``, all of them mistakes of the run ``wrong``; its most confident first."""
-    return _shown(wrong, [mistake.row for mistake in wrong.evaluation.mistakes if mistake.row in rows], CHANGES_SHOWN)
-
-
-def _shown(inputs: ReportInputs, rows: list[int], most: int) -> Shown:
-    return Shown(read_digits(inputs.evaluation, inputs.images, inputs.labels, rows[:most]), len(rows))
+def ordinary_digits(inputs: ReportInputs) -> tuple[Digit, ...]:
+    return read_digits(inputs.evaluation, inputs.images, inputs.labels, ordinary_rows(inputs.evaluation))
 
 
 def read_digits(
@@ -119,7 +101,7 @@ def read_digits(
         labels: test row -> true class index.
         rows: which are shown, in this order.
     """
-    mistakes = {mistake.row: mistake for mistake in evaluation.mistakes}
+    mistakes = evaluation.wrong
 
     def digit(row: int) -> Digit:
         names, mistake, label = evaluation.class_names, mistakes.get(row), labels.get(row)

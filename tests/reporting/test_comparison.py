@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from mnist_pipeline.reporting.comparison import changed_rows, compare
+from mnist_pipeline.reporting.comparison import compare
 from mnist_pipeline.reporting.html import render_comparison_html
 from mnist_pipeline.reporting.inputs import ReportInputs
 from tests.support.reports import make_inputs, sample_evaluation
@@ -22,22 +22,21 @@ def two() -> list[ReportInputs]:
 def test_what_changed_between_two_runs() -> None:
     a, b = two()
     difference = compare(a, b)
-    assert difference.fixed == {mistake.row for mistake in a.evaluation.mistakes[:3]}
-    assert difference.broken == {9_998}
+    assert difference.fixed == [mistake.row for mistake in a.evaluation.mistakes[:3]]
+    assert difference.broken == [9_998]
     assert difference.p_value == pytest.approx(0.625)
     assert [(one.name, one.a, one.b) for one in difference.config] == [
         ("training.preset", '"standard"', '"codelab"'),
         ("evaluation.device", '"auto"', None),
         ("training.x", None, "1"),
     ]
-    assert changed_rows(a, b) == ([mistake.row for mistake in a.evaluation.mistakes[:3]], [9_998])
 
 
 def test_runs_on_different_datasets_are_not_compared() -> None:
     a, b = make_inputs(), make_inputs(evaluation=sample_evaluation(dataset="digits", dataset_digest="d1" * 32))
     difference = compare(a, b)
     assert not difference.comparable
-    assert (difference.p_value, difference.per_class, difference.fixed) == (None, (), frozenset())
+    assert (difference.p_value, difference.per_class, difference.fixed) == (None, [], [])
     page = render_comparison_html(a, b)
     assert "<h1>Not comparable</h1>" in page
     assert "measured on different datasets" in page

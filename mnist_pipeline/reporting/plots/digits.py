@@ -22,7 +22,7 @@ INCHES = 0.026
 
 def test_digits(inputs: ReportInputs, palette: Palette) -> "Figure":
     """Ordinary test images: below each what it is, and, where the model reads it wrong, what it reads."""
-    digits = ordinary_digits(inputs).digits
+    digits = ordinary_digits(inputs)
     sheet = _sheet([inputs.images[digit.row] for digit in digits])
     height, width = sheet.shape
     nothing = Margins(left=0, right=0, bottom=0, top=0)
