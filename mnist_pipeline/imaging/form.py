@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from mnist_pipeline import INK_SIDE, SIDE
 from mnist_pipeline.imaging.levels import Grey, framed
+from mnist_pipeline.imaging.pieces import AREA, WIDTH, label
 
 FINE = 4
 """Strokes are measured and drawn on a grid so many times finer than the form's."""
@@ -105,14 +106,14 @@ def _thinned(fine: Grey, inside: NDArray[np.float32], loss: float) -> Grey:
     core = (inside <= loss + 1).view(np.uint8)
     from_core = cv2.distanceTransform(core, cv2.DIST_L2, 3)
     thin = ((inside > 0) & (from_core > loss + 2)).view(np.uint8)
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(thin, connectivity=8)
-    long = stats[:, cv2.CC_STAT_WIDTH : cv2.CC_STAT_AREA].max(axis=1) >= 2 * loss
+    labels, stats = label(thin)
+    long = stats[:, WIDTH:AREA].max(axis=1) >= 2 * loss
     long[0] = False
     thinned = np.minimum(fine, _to_uint8(inside - loss))
     if not long.any():
         return thinned
     reach = 2 * round(loss) + 5
-    near = cv2.dilate(long.view(np.uint8)[labels], cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach)))
+    near = cv2.dilate(long.view(np.uint8).take(labels), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach)))
     return np.maximum(thinned, np.where(np.asarray(near) > 0, fine, np.uint8(0)))
 
 
@@ -122,8 +123,8 @@ def stroke_width(inside: NDArray[np.float32]) -> float:
     Across a stroke the distances rise from 1 to half its width and fall again: their mean is a quarter of the width,
     and a half.
     """
-    ink = inside[inside > 0]
-    return max(1.0, 4 * float(ink.mean()) - 2) if ink.size else 1.0
+    ink = np.count_nonzero(inside)
+    return max(1.0, 4 * float(inside.sum()) / ink - 2) if ink else 1.0
 
 
 def centre(strength: Grey) -> Grey:

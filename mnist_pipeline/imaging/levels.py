@@ -50,7 +50,14 @@ class Levels:
 
 
 def fit_within(plane: Grey, side: int) -> Grey:
-    """The plane, reduced by area until its longer side is at most ``side``; never enlarged."""
+    """The plane, reduced by area until its longer side is at most ``side``; never enlarged.
+
+    It is halved first, as often as it can be: OpenCV averages whole pixels in a third of the time.
+    """
+    while max(plane.shape) >= 2 * side and min(plane.shape) > 1:
+        height, width = plane.shape[0] // 2, plane.shape[1] // 2
+        even = plane[: 2 * height, : 2 * width]
+        plane = np.asarray(cv2.resize(even, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
     height, width = plane.shape
     scale = side / max(height, width)
     if scale >= 1:

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from mnist_pipeline.imaging.levels import Grey
-from mnist_pipeline.imaging.pieces import AREA, WEAK
+from mnist_pipeline.imaging.pieces import AREA, WEAK, label
 
 LEVEL, UPRIGHT = 0.3, 0.45
 """A level line is at least this share of the width long, an upright one this share of the height."""
@@ -96,7 +96,7 @@ def _without(strength: Grey, mask: Grey, level: Grey, upright: Grey) -> Grey | N
 def _main(mask: Grey) -> Grey:
     """The largest piece, and those that are not much smaller: a line may have cut it in two."""
     near = cv2.dilate(mask, np.ones((5, 5), np.uint8))
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(near, connectivity=8)
+    labels, stats = label(np.asarray(near, np.uint8))
     areas = stats[:, AREA].copy()
     areas[0] = 0
     return np.asarray(cv2.bitwise_and(mask, (areas >= MAIN * areas.max()).view(np.uint8)[labels]), np.uint8)
@@ -119,8 +119,8 @@ def _removable(lines: Grey, crossing: Grey, rest: Rest, *, underline: bool) -> G
     near = cv2.dilate(lines, np.ones((SLOPE, 5), np.uint8))
     reach = bridge.shape[1]
     wider = cv2.copyMakeBorder(near, 0, 0, reach, reach, cv2.BORDER_CONSTANT, value=0)
-    whole = np.ascontiguousarray(cv2.morphologyEx(wider, cv2.MORPH_CLOSE, bridge)[:, reach:-reach])
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(whole, connectivity=8)
+    whole = cv2.morphologyEx(wider, cv2.MORPH_CLOSE, bridge)[:, reach:-reach]
+    labels, stats = label(np.asarray(whole, np.uint8))
     crossed = np.bincount(labels[cv2.dilate(crossing, np.ones((5, 5), np.uint8)) > 0], minlength=len(stats)) > 0
     goes = np.zeros(len(stats), np.uint8)
     for number in range(1, len(stats)):

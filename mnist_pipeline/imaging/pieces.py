@@ -28,6 +28,7 @@ ALIKE, SLENDER = 0.75, 1.9
 MIN_SIDE = 4
 MAX_ASPECT = 2.2
 
+Labels = NDArray[np.uint16]
 LEFT, TOP, WIDTH, HEIGHT, AREA = range(5)
 """Columns of the statistics of pieces, as OpenCV has them."""
 
@@ -38,14 +39,14 @@ class Pieces:
 
     Attributes:
         strength: uint8 [h, w]: how much of a pixel is ink.
-        labels: int32 [h, w]: 0 = paper, else the number of the piece.
+        labels: uint16 [h, w]: 0 = paper, else the number of the piece.
         stats: int32 [n, 5]: left, top, width, height and area of each; row 0 is the paper.
         kept: int [k]: the pieces that may belong to the digit, the largest first; none on a blank.
         scattered: share of all ink that lies in pieces too small to belong to it.
     """
 
     strength: Grey
-    labels: NDArray[np.int32]
+    labels: Labels
     stats: NDArray[np.int32]
     kept: NDArray[np.intp]
     scattered: float
@@ -71,21 +72,25 @@ class Pieces:
         """The strength of the pieces that are kept, with the faint rim that belongs to them, and nothing else."""
         keep = np.zeros(len(self.stats), np.uint8)
         keep[self.kept] = 255
-        mask = cv2.dilate(keep[self.labels], np.ones((3, 3), np.uint8))
+        mask = cv2.dilate(keep.take(self.labels), np.ones((3, 3), np.uint8))
         return np.asarray(cv2.bitwise_and(self.strength, mask), np.uint8)
+
+
+def label(mask: Grey) -> tuple[Labels, NDArray[np.int32]]:
+    """The connected pieces of a mask: labels, and statistics as `Pieces` has them.
+
+    Labels of 16 bits take OpenCV a third of the time of those of 32, and no plane here has as many pieces.
+    """
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8, ltype=cv2.CV_16U)
+    return np.asarray(labels, np.uint16), np.asarray(stats, np.int32)
 
 
 def find_pieces(strength: Grey) -> Pieces:
     """The pieces of ink; dirt, and what runs along the sides of the image, is not kept."""
-    _, labels, stats, _ = cv2.connectedComponentsWithStats((strength > WEAK).view(np.uint8), connectivity=8)
-    return _select(strength, np.asarray(labels, np.int32), np.asarray(stats, np.int32))
-
-
-def _select(strength: Grey, labels: NDArray[np.int32], stats: NDArray[np.int32]) -> Pieces:
+    labels, stats = label((strength > WEAK).view(np.uint8))
     strong = np.flatnonzero(np.bincount(labels[strength > STRONG], minlength=len(stats)))
     numbers = strong[np.argsort(-stats[strong, AREA], kind="stable")]
-    numbers = numbers[numbers > 0]
-    if not numbers.size:
+    if numbers.size < 2:
         return Pieces(strength, labels, stats, numbers, 0.0)
     numbers = _without_frame(numbers, labels, stats[:, AREA])
     areas = stats[numbers, AREA]
@@ -93,7 +98,7 @@ def _select(strength: Grey, labels: NDArray[np.int32], stats: NDArray[np.int32])
     return Pieces(strength, labels, stats, kept, 1 - float(stats[kept, AREA].sum() / areas.sum()))
 
 
-def _without_frame(numbers: NDArray[np.intp], labels: NDArray[np.int32], areas: NDArray[np.int32]) -> NDArray[np.intp]:
+def _without_frame(numbers: NDArray[np.intp], labels: Labels, areas: NDArray[np.int32]) -> NDArray[np.intp]:
     """The pieces, without those that run along a side, or only touch one, where others are the digit."""
     height, width = labels.shape
     sides = ((labels[0], width), (labels[-1], width), (labels[:, 0], height), (labels[:, -1], height))

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_pipeline.imaging.levels import Grey, framed
-from mnist_pipeline.imaging.pieces import AREA, HEIGHT, WEAK
+from mnist_pipeline.imaging.pieces import AREA, HEIGHT, WEAK, label
 from mnist_pipeline.imaging.variants import HIGH
 
 Box = tuple[int, int, int, int]
@@ -113,7 +113,7 @@ def without_rim(part: Grey, mask: Grey) -> Grey:
 def without_edge(strength: Grey, mask: Grey) -> Grey:
     """The ink without pieces that lie along the edge of the mask (255 inside)."""
     near = cv2.bitwise_and(cv2.dilate(255 - mask, np.ones((7, 7), np.uint8)), mask)
-    _, labels, stats, _ = cv2.connectedComponentsWithStats((strength > WEAK).view(np.uint8), connectivity=8)
+    labels, stats = label((strength > WEAK).view(np.uint8))
     close = np.bincount(labels[near > 0], minlength=len(stats))
     goes = close > HUGGING * stats[:, AREA]
     goes[0] = False
@@ -135,7 +135,7 @@ def stands_beside(picture: Grey, region: Region, height: float) -> bool:
     free = np.asarray(cv2.dilate(taken, np.ones((reach, reach), np.uint8))) == 0
     bright = np.asarray(cv2.threshold(picture, 0, 1, cv2.THRESH_OTSU)[1], np.uint8)
     ink = bright if 2 * np.count_nonzero(bright[free]) < np.count_nonzero(free) else 1 - bright
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(ink, connectivity=8)
+    labels, stats = label(ink)
     apart = np.ones(len(stats), bool)
     for other in (labels[~free], labels[0], labels[-1], labels[:, 0], labels[:, -1], 0):
         apart[other] = False

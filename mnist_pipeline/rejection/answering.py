@@ -3,7 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from itertools import repeat
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,48 +60,49 @@ def answer(planes: Sequence[Grey], model: Model, whole: Callable[[int], Grey] | 
         whole: makes a larger plane of a picture, named by its place, where the ink is too small for a first look; None
             means that there is none.
     """
-    flat = [_list(read_flat(plane)) for plane in planes]
-    found = _choose(flat, model)
+    flat = _ask([_list(read_flat(plane)) for plane in planes], model)
+    found = [_answer(readings) for readings in flat]
     doubtful = [row for row, one in enumerate(found) if one.reason == "blank" or one.novelty >= FINAL]
-    further = [_with_others(flat[row], read_further(planes[row], whole and partial(whole, row))) for row in doubtful]
-    for row, one in zip(doubtful, _choose(further, model), strict=True):
-        found[row] = one
+    others = [_others(flat[row], read_further(planes[row], whole and partial(whole, row))) for row in doubtful]
+    for row, more in zip(doubtful, _ask(others, model), strict=True):
+        found[row] = _answer(flat[row] + more)
     return found
 
 
-def _with_others(flat: list[Reading], others: list[Reading]) -> list[Reading]:
-    """Without those others that say the same of the same image, so that it is not classified twice."""
-    said = {(reading.image.tobytes(), reading.objection) for reading in flat}
-    return [*flat, *(reading for reading in others if (reading.image.tobytes(), reading.objection) not in said)]
+class _Asked(NamedTuple):
+    """A reading, and what the model says of it."""
+
+    reading: Reading
+    probabilities: NDArray[np.float32]
+    novelty: np.float32 | None
 
 
 def _list(reading: Reading | None) -> list[Reading]:
     return [] if reading is None else [reading]
 
 
-def _choose(candidates: Sequence[Sequence[Reading]], model: Model) -> list[Answer]:
-    """An answer for each list of readings; all of them are classified together."""
+def _others(flat: list[_Asked], others: list[Reading]) -> list[Reading]:
+    """Without those that say the same of the same image as the flat reading."""
+    said = [(one.reading.image.tobytes(), one.reading.objection) for one in flat]
+    return [reading for reading in others if (reading.image.tobytes(), reading.objection) not in said]
+
+
+def _ask(candidates: Sequence[Sequence[Reading]], model: Model) -> list[list[_Asked]]:
+    """What the model says of each reading in each list; all of them are classified together."""
     images = [reading.image for readings in candidates for reading in readings]
     if not images:
-        return [BLANK] * len(candidates)
+        return [[] for _ in candidates]
     answers = model.answers(np.stack(images), batch_size=len(images))
-    found: list[Answer] = []
-    start = 0
-    for readings in candidates:
-        rows = slice(start, start + len(readings))
-        start += len(readings)
-        novelty = None if answers.novelty is None else answers.novelty[rows]
-        found.append(_answer(readings, answers.probabilities[rows], novelty))
-    return found
+    told = zip(answers.probabilities, repeat(None) if answers.novelty is None else answers.novelty, strict=False)
+    return [[_Asked(reading, *next(told)) for reading in readings] for readings in candidates]
 
 
-def _answer(
-    readings: Sequence[Reading], probabilities: NDArray[np.float32], novelty: NDArray[np.float32] | None
-) -> Answer:
-    if not readings:
+def _answer(asked: Sequence[_Asked]) -> Answer:
+    if not asked:
         return BLANK
-    if novelty is None:
+    readings, probabilities, novelty = zip(*asked, strict=True)
+    if novelty[0] is None:
         return Answer(readings[0].image, probabilities[0], -np.inf, readings[0].objection)
-    chosen = choose(readings, probabilities, novelty)
+    chosen = choose(readings, np.stack(probabilities), np.array(novelty, np.float32))
     best = chosen.index
     return Answer(readings[best].image, probabilities[best], chosen.novelty, chosen.reason, chosen.objection)
