@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 
+from mnist_pipeline.imaging.levels import fit_within
 from mnist_pipeline.imaging.readings import PENALTIES, Reading, read_flat, read_further
 from tests.support.drawn_ink import Ink, box, large, likeness, on_paper, with_lines
 
@@ -304,3 +305,20 @@ def test_no_drawing_is_too_strange(seed, height, width):
         )
     for reading in readings(plane):
         assert reading.image.max() == 255
+
+
+@pytest.mark.parametrize("shape", [(640, 480), (641, 483), (1000, 1), (1, 333), (320, 2), (319, 200)])
+def test_a_plane_is_reduced_by_area(shape):
+    plane = np.random.default_rng(8).integers(0, 256, shape).astype(np.uint8)
+    small = fit_within(plane, 160)
+    assert max(small.shape) == min(160, max(shape))
+    assert min(small.shape) >= 1
+    scale = max(small.shape) / max(shape)
+    assert np.abs(np.array(small.shape) - np.array(shape) * scale).max() <= 1
+    assert abs(float(small.mean()) - float(plane.mean())) < 3
+
+
+def test_halves_are_means_of_four_pixels_and_quarters_of_sixteen():
+    plane = np.random.default_rng(9).integers(0, 256, (640, 480)).astype(np.uint8)
+    means = plane.reshape(160, 4, 120, 4).mean(axis=(1, 3))
+    assert np.abs(fit_within(plane, 160) - means).max() <= 1

@@ -7,6 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from mnist_pipeline.data.digits import load_embedded_digits
+from mnist_pipeline.imaging.readings import read_flat, read_further
 from mnist_pipeline.inference import Answers
 from mnist_pipeline.rejection.answering import answer
 from tests.support.drawn_ink import Ink, box, large, on_paper, with_lines
@@ -88,9 +89,15 @@ def test_digits_are_read_in_every_form(known, model, form: Callable[[Ink], NDArr
 def test_a_sure_flat_reading_is_final(known, model):
     answer([on_paper(large(known[digit])) for digit in SHOWN], model)
     assert model.asked == [len(SHOWN)]
-    answer([circled(large(known[3], margin=60))], model)
-    assert model.asked[1] == 1
-    assert model.asked[2] > 3
+
+
+def test_the_other_readings_are_asked_about_and_the_flat_one_is_not_asked_about_again(known, model):
+    plane = circled(large(known[3], margin=60))
+    flat = read_flat(plane)
+    others = {reading.image.tobytes() for reading in read_further(plane)} - {flat.image.tobytes()}
+    answer([plane], model)
+    assert model.asked == [1, len(others)]
+    assert len(others) > 3
 
 
 def test_blanks_ask_nothing(model):
