@@ -3,13 +3,16 @@
 import errno
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mnist_pipeline.files import temporary_sibling
+from mnist_pipeline.rejection.answers import ERROR, REASON_NAMES, ConfidenceThreshold
+from mnist_pipeline.rejection.rule import apply_threshold, confidences
 from mnist_pipeline.scoring.sources.reading import GONE, NOTHING, Reader, Signature
 
 ROW = np.dtype(
@@ -38,7 +41,7 @@ KEPT_ERRORS = frozenset({"crashed", "timed out"})
 """Errors that stand although nothing was read."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ShardResults:
     """The rows of one shard.
 
@@ -53,6 +56,43 @@ class ShardResults:
     rows: NDArray[np.void]
     errors: dict[int, tuple[str, str]] = field(default_factory=dict)
     provider: str = ""
+
+    def judged(self, threshold: ConfidenceThreshold) -> "ShardResults":
+        """With every answer that is not sure, or to a strange image, turned into ``no_digit``: as they are written."""
+        return replace(self, rows=apply_threshold(self.rows, threshold))
+
+    @cached_property
+    def probabilities(self) -> NDArray[np.float32]:
+        """float32 [n, 10]."""
+        return np.ascontiguousarray(self.rows["probabilities"])
+
+    @cached_property
+    def digits(self) -> NDArray[np.int64]:
+        """int64 [n]: the most probable class of each row, whatever became of it."""
+        found: NDArray[np.int64] = self.probabilities.argmax(axis=1)
+        return found
+
+    @cached_property
+    def confidences(self) -> NDArray[np.float32]:
+        """float32 [n]: `rule.confidences`."""
+        return confidences(self.rows)
+
+    @cached_property
+    def answered(self) -> NDArray[np.bool_]:
+        """Which rows, bool [n]: the model was asked, so that there is a most probable digit."""
+        found: NDArray[np.bool_] = (self.rows["status"] != ERROR) & self.probabilities.any(axis=1)
+        return found
+
+    def reasons(self) -> list[str]:
+        """Of each row: why it is ``no_digit``, or the kind of its error, or ""."""
+        found = [REASON_NAMES[reason] for reason in self.rows["reason"].tolist()]
+        for row, (kind, _) in self.errors.items():
+            found[row] = kind
+        return found
+
+    def sentence(self, row: int) -> str:
+        """What is wrong with a row, or ""."""
+        return ": ".join(self.errors[row]) if row in self.errors else ""
 
 
 def write_results(path: Path, results: ShardResults) -> None:

@@ -7,11 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_pipeline.rejection.answers import ERROR, ConfidenceThreshold
-from mnist_pipeline.rejection.rule import apply_threshold
 from mnist_pipeline.scoring.classify import Model, score_one
 from mnist_pipeline.scoring.items import Preprocessing
-from mnist_pipeline.scoring.results import ROW
-from mnist_pipeline.scoring.writers import Batch, escape_path, json_rows
+from mnist_pipeline.scoring.results import ROW, ShardResults
+from mnist_pipeline.scoring.writers import json_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +39,7 @@ def classify_image(name: bytes, preprocessing: Preprocessing, model: Model, thre
     """
     _, rows = score_one(name, preprocessing, model)
     novelty = float(rows.rows["novelty"][0])
-    row = _as_row(name, apply_threshold(rows.rows, threshold), rows.errors)
+    row = _as_row(ShardResults((name,), rows.rows, rows.errors).judged(threshold))
     return Reply(row, novelty if np.isfinite(novelty) else None, rows.seen.get(0))
 
 
@@ -48,9 +47,9 @@ def unanswered(name: bytes, kind: str, message: str) -> Reply:
     """Of an image that brought its worker down."""
     rows = np.zeros(1, ROW)
     rows["status"] = ERROR
-    return Reply(_as_row(name, rows, {0: (kind, message)}), None, None)
+    return Reply(_as_row(ShardResults((name,), rows, {0: (kind, message)})), None, None)
 
 
-def _as_row(name: bytes, rows: NDArray[np.void], errors: dict[int, tuple[str, str]]) -> dict[str, Any]:
-    [row] = json_rows(Batch([escape_path(name)], rows, errors), probabilities=True)
+def _as_row(results: ShardResults) -> dict[str, Any]:
+    [row] = json_rows(results, probabilities=True)
     return row

@@ -7,14 +7,13 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mnist_pipeline import CLASSES
 from mnist_pipeline.rejection.answers import OK, REASON_NAMES, STATUS_NAMES, ConfidenceThreshold
-from mnist_pipeline.rejection.rule import UNSURE, apply_threshold
+from mnist_pipeline.rejection.rule import UNSURE
 from mnist_pipeline.scoring.results import ShardResults
 from mnist_pipeline.scoring.summary import ErrorExample
-from mnist_pipeline.scoring.writers import Batch, escape_paths
+from mnist_pipeline.scoring.writers import escape_path
 
 EXAMPLES = 20
 """Errors that are named one by one."""
@@ -68,48 +67,45 @@ class Statistics:
     inputs: "hashlib._Hash" = field(default_factory=hashlib.sha256)
     signatures: "hashlib._Hash" = field(default_factory=hashlib.sha256)
 
-    def add(self, results: ShardResults) -> Batch:
+    def add(self, stored: ShardResults) -> ShardResults:
         """Count the rows of the next shard; return them as they are to be written."""
-        rows = apply_threshold(results.rows, self.threshold)
-        paths = escape_paths(results.names)
-        self.images += len(paths)
+        results = stored.judged(self.threshold)
+        rows = results.rows
+        self.images += len(rows)
         self.provider = results.provider or self.provider
         self.listing.update(b"\0".join((*results.names, b"")))
         self.inputs.update(rows["sha256"].tobytes())
         self.signatures.update(np.stack([rows["size"], rows["modified_ns"]], axis=1).tobytes())
         for status, count in enumerate(np.bincount(rows["status"], minlength=len(STATUS_NAMES)).tolist()):
             self.statuses[STATUS_NAMES[status]] += count
-        for reason, count in enumerate(np.bincount(rows["reason"], minlength=len(REASON_NAMES)).tolist()):
-            if reason and count:
-                self._count_reason(results, paths, np.flatnonzero(rows["reason"] == reason), reason)
+        for reason in sorted({*rows["reason"].tolist()} - {0}):
+            self._count_reason(results, reason)
         for row, (kind, message) in sorted(results.errors.items()):
             self.error_kinds[kind] += 1
             if len(self.examples) < EXAMPLES:
-                self.examples.append(ErrorExample(path=paths[row], kind=kind, message=message))
-        batch = Batch(paths, rows, results.errors)
-        self._count_answers(results, batch)
-        return batch
+                self.examples.append(ErrorExample(path=escape_path(results.names[row]), kind=kind, message=message))
+        self._count_answers(results)
+        return results
 
-    def _count_reason(self, results: ShardResults, paths: list[str], rows: NDArray[np.int64], reason: int) -> None:
-        name = REASON_NAMES[reason]
+    def _count_reason(self, results: ShardResults, reason: int) -> None:
+        name, rows = REASON_NAMES[reason], np.flatnonzero(results.rows["reason"] == reason).tolist()
         if reason != UNSURE:  # those are among the doubtful
-            room = max(0, REJECTED - self.reasons[name])
-            self.rejected += [Rejected(name, paths[row], results.names[row]) for row in rows[:room].tolist()]
+            shown = (results.names[row] for row in rows[: max(0, REJECTED - self.reasons[name])])
+            self.rejected += [Rejected(name, escape_path(one), one) for one in shown]
         self.reasons[name] += len(rows)
 
-    def _count_answers(self, results: ShardResults, batch: Batch) -> None:
-        answered = np.flatnonzero(batch.answered)
-        confidence, digit = batch.confidences[answered], batch.digits[answered]
-        status = batch.rows["status"][answered]
+    def _count_answers(self, results: ShardResults) -> None:
+        answered = np.flatnonzero(results.answered)
+        confidence, digit = results.confidences[answered], results.digits[answered]
+        status = results.rows["status"][answered]
         self.digits.update(dict(enumerate(np.bincount(digit[status == OK], minlength=CLASSES).tolist())))
         bins = np.minimum(confidence * BINS, BINS - 1).astype(int)
         self.confidences.update(dict(enumerate(np.bincount(bins, minlength=BINS).tolist())))
         highest = self.doubtful[-1].confidence if len(self.doubtful) == DOUBTFUL else np.inf
         least = np.flatnonzero(confidence <= highest)
         for place in least[np.argsort(confidence[least], kind="stable")][:DOUBTFUL].tolist():
-            row, certainty = int(answered[place]), -float(confidence[place])
-            one = (batch.paths[row], results.names[row], STATUS_NAMES[status[place]], int(digit[place]))
-            self.doubtful.append(Doubtful(certainty, *one))
+            name, answer = results.names[answered[place]], (STATUS_NAMES[status[place]], int(digit[place]))
+            self.doubtful.append(Doubtful(-float(confidence[place]), escape_path(name), name, *answer))
         self.doubtful = heapq.nlargest(DOUBTFUL, self.doubtful)
 
     @property

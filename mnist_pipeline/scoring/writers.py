@@ -10,17 +10,15 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mnist_pipeline.errors import MissingExtraError, UsageError
-from mnist_pipeline.rejection.answers import ERROR, REASON_NAMES, STATUS_NAMES
-from mnist_pipeline.rejection.rule import confidences
+from mnist_pipeline.rejection.answers import STATUS_NAMES
+from mnist_pipeline.scoring.results import ShardResults
 
 FORMATS = (".csv", ".jsonl", ".parquet")
 COLUMNS = ("path", "status", "digit", "confidence", "reason", "error")
@@ -32,54 +30,6 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "'", "\uff1d", "\uff0b", "\uff
 _SPECIAL = re.compile(r"""[^\w./ ]""")
 """Whatever might need more than to be written; most names have none of it."""
 _QUOTED = re.compile(r'[",\r\n]')
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Rows as they are written, in order.
-
-    Attributes:
-        paths: escaped by `escape_path`.
-        rows: `ROW` [n], the confidence threshold applied.
-        errors: row -> (kind, message).
-    """
-
-    paths: Sequence[str]
-    rows: NDArray[np.void]
-    errors: dict[int, tuple[str, str]]
-
-    @cached_property
-    def probabilities(self) -> NDArray[np.float32]:
-        """float32 [n, 10]."""
-        return np.ascontiguousarray(self.rows["probabilities"])
-
-    @cached_property
-    def digits(self) -> NDArray[np.int64]:
-        """int64 [n]: the most probable class of each row, whatever became of it."""
-        found: NDArray[np.int64] = self.probabilities.argmax(axis=1)
-        return found
-
-    @cached_property
-    def confidences(self) -> NDArray[np.float32]:
-        """float32 [n]: `rule.confidences`."""
-        return confidences(self.rows)
-
-    @cached_property
-    def answered(self) -> NDArray[np.bool_]:
-        """Which rows, bool [n]: the model was asked, so that there is a most probable digit."""
-        found: NDArray[np.bool_] = (self.rows["status"] != ERROR) & self.probabilities.any(axis=1)
-        return found
-
-    def reasons(self) -> list[str]:
-        """Of each row: why it is ``no_digit``, or the kind of its error, or ""."""
-        found = [REASON_NAMES[reason] for reason in self.rows["reason"].tolist()]
-        for row, (kind, _) in self.errors.items():
-            found[row] = kind
-        return found
-
-    def sentence(self, row: int) -> str:
-        """What is wrong with a row, or ""."""
-        return ": ".join(self.errors[row]) if row in self.errors else ""
 
 
 def escape_path(name: bytes) -> str:
@@ -119,7 +69,7 @@ def check_format(output: Path) -> None:
 
 
 @contextmanager
-def open_rows(suffix: str, file: BinaryIO, *, probabilities: bool) -> Iterator[Callable[[Batch], None]]:
+def open_rows(suffix: str, file: BinaryIO, *, probabilities: bool) -> Iterator[Callable[[ShardResults], None]]:
     """A function that appends rows to an open file, whose contents are complete when the block ends without an error.
 
     Args:
@@ -129,10 +79,10 @@ def open_rows(suffix: str, file: BinaryIO, *, probabilities: bool) -> Iterator[C
     """
     if suffix.lower() == ".csv":
         file.write((",".join(COLUMNS + (CLASS_COLUMNS if probabilities else ())) + "\n").encode())
-        yield lambda batch: _write_lines(file, _csv(batch, probabilities=probabilities))
+        yield lambda results: _write_lines(file, _csv(results, probabilities=probabilities))
     elif suffix.lower() == ".jsonl":
         found = partial(json.dumps, ensure_ascii=False)
-        yield lambda batch: _write_lines(file, map(found, json_rows(batch, probabilities=probabilities)))
+        yield lambda results: _write_lines(file, map(found, json_rows(results, probabilities=probabilities)))
     else:
         parquet = _Parquet(file, probabilities=probabilities)
         yield parquet.write
@@ -143,22 +93,22 @@ def _write_lines(file: BinaryIO, lines: Iterable[str]) -> None:
     file.write("".join([f"{line}\n" for line in lines]).encode())
 
 
-def _csv(batch: Batch, *, probabilities: bool) -> Iterator[str]:
+def _csv(results: ShardResults, *, probabilities: bool) -> Iterator[str]:
     """RFC 4180 with LF line ends, UTF-8. Probabilities have six decimals; what is not known is empty."""
-    reasons, plain = batch.reasons(), not _SPECIAL.search("".join(batch.paths))
-    for row, (path, status, digit, confidence, each) in enumerate(_values(batch, probabilities=probabilities)):
+    reasons = results.reasons()
+    for row, (path, status, digit, confidence, each) in enumerate(_values(results, probabilities=probabilities)):
         answer = f"{digit},{confidence:.6f}" if digit is not None else ","
-        said = cell(batch.sentence(row)) if row in batch.errors else ""
-        line = f"{path if plain else cell(path)},{status},{answer},{reasons[row]},{said}"
+        said = cell(results.sentence(row)) if row in results.errors else ""
+        line = f"{cell(path)},{status},{answer},{reasons[row]},{said}"
         if each is not None:
             line += "".join([f",{value:.6f}" for value in each] if digit is not None else "," * len(CLASS_COLUMNS))
         yield line
 
 
-def json_rows(batch: Batch, *, probabilities: bool) -> Iterator[dict[str, Any]]:
+def json_rows(results: ShardResults, *, probabilities: bool) -> Iterator[dict[str, Any]]:
     """One object a row, probabilities with six decimals; what is not known is None."""
-    reasons = batch.reasons()
-    for row, (path, status, digit, confidence, each) in enumerate(_values(batch, probabilities=probabilities)):
+    reasons = results.reasons()
+    for row, (path, status, digit, confidence, each) in enumerate(_values(results, probabilities=probabilities)):
         known = digit is not None
         value: dict[str, Any] = {
             "path": path,
@@ -166,7 +116,7 @@ def json_rows(batch: Batch, *, probabilities: bool) -> Iterator[dict[str, Any]]:
             "digit": digit,
             "confidence": round(confidence, 6) if known else None,
             "reason": reasons[row] or None,
-            "error": batch.sentence(row) or None,
+            "error": results.sentence(row) or None,
         }
         if each is not None:
             value |= {name: round(p, 6) if known else None for name, p in zip(CLASS_COLUMNS, each, strict=True)}
@@ -209,22 +159,22 @@ class _Parquet:
         self._tables: list[Any] = []
         self._rows = 0
 
-    def write(self, batch: Batch) -> None:
+    def write(self, results: ShardResults) -> None:
         import pyarrow as pa
 
-        status, each, unknown = batch.rows["status"], batch.probabilities, ~batch.answered
+        status, each, unknown = results.rows["status"], results.probabilities, ~results.answered
         columns = [
-            pa.array(batch.paths, pa.string()),
+            pa.array(escape_paths(results.names), pa.string()),
             pa.array(np.array(STATUS_NAMES, object)[status], pa.string()),
-            pa.array(batch.digits.astype(np.int8), mask=unknown),
-            pa.array(batch.confidences, mask=unknown),
-            pa.array([reason or None for reason in batch.reasons()], pa.string()),
-            pa.array([batch.sentence(row) or None for row in range(len(batch.paths))], pa.string()),
+            pa.array(results.digits.astype(np.int8), mask=unknown),
+            pa.array(results.confidences, mask=unknown),
+            pa.array([reason or None for reason in results.reasons()], pa.string()),
+            pa.array([results.sentence(row) or None for row in range(len(results.names))], pa.string()),
         ]
         if self._probabilities:
             columns += [pa.array(np.ascontiguousarray(each[:, digit]), mask=unknown) for digit in range(10)]
         self._tables.append(pa.table(columns, schema=self._schema))
-        self._rows += len(batch.paths)
+        self._rows += len(results.names)
         if self._rows >= ROW_GROUP:
             self._flush(whole=True)
 
@@ -245,11 +195,14 @@ class _Parquet:
         self._rows = table.num_rows - ready
 
 
-def _values(batch: Batch, *, probabilities: bool) -> "zip[tuple[str, str, int | None, float, list[float] | None]]":
+_Values = tuple[str, str, int | None, float, list[float] | None]
+
+
+def _values(results: ShardResults, *, probabilities: bool) -> Iterator[_Values]:
     """Path, status, digit (None where nothing was answered), confidence and, where wanted, all probabilities."""
-    digits: list[int | None] = batch.digits.tolist()
-    for row in np.flatnonzero(~batch.answered).tolist():
+    digits: list[int | None] = results.digits.tolist()
+    for row in np.flatnonzero(~results.answered).tolist():
         digits[row] = None
-    statuses = [STATUS_NAMES[status] for status in batch.rows["status"].tolist()]
-    all_of_them: list[list[float] | None] = batch.probabilities.tolist() if probabilities else [None] * len(digits)
-    return zip(batch.paths, statuses, digits, batch.confidences.tolist(), all_of_them, strict=True)
+    statuses = [STATUS_NAMES[status] for status in results.rows["status"].tolist()]
+    all_of_them: list[list[float] | None] = results.probabilities.tolist() if probabilities else [None] * len(digits)
+    return zip(escape_paths(results.names), statuses, digits, results.confidences.tolist(), all_of_them, strict=True)

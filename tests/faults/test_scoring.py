@@ -24,12 +24,12 @@ from mnist_pipeline.files import sha256_bytes
 from mnist_pipeline.imaging.decoding import decode
 from mnist_pipeline.imaging.errors import ImageError
 from mnist_pipeline.rejection.answers import ERROR
-from mnist_pipeline.scoring.results import ROW
+from mnist_pipeline.scoring.results import ROW, ShardResults
 from mnist_pipeline.scoring.score import score_folder
 from mnist_pipeline.scoring.sources.reading import FileReader
 from mnist_pipeline.scoring.summary import ScoreSummary
 from mnist_pipeline.scoring.workers import start
-from mnist_pipeline.scoring.writers import Batch, escape_path, open_rows, parse_path
+from mnist_pipeline.scoring.writers import open_rows, parse_path
 from tests.support.digit_scoring import Model
 from tests.support.images import bomb, png
 
@@ -178,7 +178,7 @@ def test_any_name_survives_a_csv_file_and_no_cell_is_a_formula(paths):
     rows["status"] = ERROR
     messages = dict.fromkeys(range(len(paths)), ("=cmd|'/C calc'!A0", "corrupt"))
     with open_rows(".csv", out, probabilities=False) as write:
-        write(Batch([escape_path(path) for path in paths], rows, messages))
+        write(ShardResults(tuple(paths), rows, messages))
     read = list(csv.DictReader(io.StringIO(out.getvalue().decode(), newline="")))
     assert [parse_path(row["path"].removeprefix("'")) for row in read] == paths
     for row in read:

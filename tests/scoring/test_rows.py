@@ -7,26 +7,26 @@ import pytest
 
 from mnist_pipeline.errors import UsageError
 from mnist_pipeline.rejection.answers import ERROR, NO_DIGIT, OK
-from mnist_pipeline.scoring.results import ROW
+from mnist_pipeline.scoring.results import ROW, ShardResults
 from mnist_pipeline.scoring.rows import ScoredRow, read_rows
-from mnist_pipeline.scoring.writers import FORMATS, Batch, escape_paths, open_rows
+from mnist_pipeline.scoring.writers import FORMATS, open_rows
 
 pytestmark = pytest.mark.quick
 NAMES = (b"a/1.png", b"=1+1.png", b'\'quoted, "so".png', b"caf\xe9 \\x41\n.png", b"plain/3.png")
 
 
-def batch():
+def results():
     rows = np.zeros(5, ROW)
     rows["status"] = [OK, OK, NO_DIGIT, OK, ERROR]
     rows["reason"] = [0, 0, 1, 0, 0]
     rows["probabilities"][[0, 1, 3], [7, 2, 4]] = [0.75, 1, 0.5]
     rows["novelty"] = -np.inf
-    return Batch(escape_paths(NAMES), rows, {4: ("empty", "holds no bytes")})
+    return ShardResults(NAMES, rows, {4: ("empty", "holds no bytes")})
 
 
 @pytest.mark.parametrize("kind", FORMATS)
 def test_every_format_gives_names_and_answers_back(kind, tmp_path):
-    file, written = io.BytesIO(), batch()
+    file, written = io.BytesIO(), results()
     with open_rows(kind, file, probabilities=False) as write:
         write(written)
     (tmp_path / f"out{kind}").write_bytes(file.getvalue())
