@@ -70,13 +70,11 @@ class ObjectFolder:
 
     def get(self, key: str, *, most: int = NO_LIMIT) -> StoredObject | None:
         """The object, without its bytes where they are more than ``most``; None where there is none."""
-        import obstore
-
         def read() -> StoredObject:
             if not is_path(key):
                 data, tag, size = self._signed.get(self._folder + key, most)
                 return StoredObject(data, tag, size)
-            found = obstore.get(self._store, key)
+            found = self._store.get(key)
             size = int(found.meta["size"])
             return StoredObject(b"" if size > most else bytes(found.bytes()), str(found.meta["e_tag"]), size)
 
@@ -84,18 +82,14 @@ class ObjectFolder:
 
     def stream(self, key: str) -> ObjectStream | None:
         """The object, to be read in pieces; None where there is none."""
-        import obstore
-
-        found = self._find(lambda: obstore.get(self._store, key))
+        found = self._find(lambda: self._store.get(key))
         if found is None:
             return None
         return ObjectStream(int(found.meta["size"]), map(bytes, self._each(found.stream(min_chunk_size=_CHUNK))))
 
     def put(self, key: str, data: bytes) -> None:
         """Write the object, whatever was there."""
-        import obstore
-
-        self._do(lambda: obstore.put(self._store, key, data, use_multipart=False))
+        self._do(lambda: self._store.put(key, data, use_multipart=False))
 
     def create(self, key: str, data: bytes) -> bool:
         """Write the object unless there is one; whether it was written (If-None-Match: 412, 409)."""
@@ -106,12 +100,11 @@ class ObjectFolder:
         return self._put_if(key, data, {"e_tag": tag})
 
     def _put_if(self, key: str, data: bytes, mode: "Literal['create'] | UpdateVersion") -> bool:
-        import obstore
         from obstore.exceptions import AlreadyExistsError, PreconditionError
 
         def write() -> bool:
             try:
-                obstore.put(self._store, key, data, mode=mode, use_multipart=False)
+                self._store.put(key, data, mode=mode, use_multipart=False)
             except (AlreadyExistsError, PreconditionError):
                 return False
             return True
@@ -120,28 +113,23 @@ class ObjectFolder:
 
     def delete(self, keys: Iterable[str]) -> None:
         """Delete the objects; those that are not there do not matter."""
-        import obstore
-
         for key in keys:
-            self._find(partial(obstore.delete, self._store, key))
+            self._find(partial(self._store.delete, key))
 
     def keys(self, folder: str) -> list[str]:
         """Keys of all objects below ``folder``, at any depth."""
-        import obstore
-
-        return self._do(lambda: [found["path"] for found in obstore.list(self._store, folder).collect()])
+        return self._do(lambda: [found["path"] for found in self._store.list(folder).collect()])
 
     def each_object(self) -> Iterator[tuple[str, int]]:
         """Key and size of all objects, as the server lists them, page by page.
 
         A slash at the end of a key is not always there: `is_marker` tells.
         """
-        import obstore
         from obstore.exceptions import InvalidPathError
 
         last = ""
         try:
-            for page in self._each(iter(obstore.list(self._store))):
+            for page in self._each(iter(self._store.list())):
                 for found in page:
                     last = found["path"]
                     yield last, found["size"]
@@ -154,31 +142,25 @@ class ObjectFolder:
 
     def is_marker(self, key: str) -> bool:
         """Whether an object of no bytes only says that there is a folder, as consoles and tools leave them."""
-        import obstore
-
         if key == "" or key.endswith(("/", HADOOP_FOLDER)):
             return True
         if not is_path(key):
             return False
-        kind = self._find(lambda: obstore.get(self._store, key).attributes.get("Content-Type", ""))
+        kind = self._find(lambda: self._store.get(key).attributes.get("Content-Type", ""))
         return kind is None or kind in FOLDER_TYPES  # where there is none, there is a slash behind its name
 
     def tag(self, key: str) -> str | None:
         """The tag of the object as it is now; None where there is none."""
-        import obstore
-
         def look() -> str:
             if not is_path(key):
                 return self._signed.tag(self._folder + key)
-            return str(obstore.head(self._store, key)["e_tag"])
+            return str(self._store.head(key)["e_tag"])
 
         return self._find(look)
 
     def folders(self, folder: str = "") -> list[str]:
         """Names of the folders directly in ``folder``."""
-        import obstore
-
-        found = self._do(lambda: obstore.list_with_delimiter(self._store, folder or None))
+        found = self._do(lambda: self._store.list_with_delimiter(folder or None))
         return [prefix.rstrip("/").rpartition("/")[2] for prefix in found["common_prefixes"]]
 
     def _each(self, items: Iterator[T]) -> Iterator[T]:

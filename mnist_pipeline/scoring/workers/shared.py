@@ -13,9 +13,6 @@ from mnist_pipeline.scoring.workers.pool import Pool
 
 IDLE_SECONDS = 30.0
 
-_Kind = tuple[ScoringJob, int]
-"""Pools of one kind do the same."""
-
 
 class SharedPools:
     """Lends pools to tasks, which may run in several threads.
@@ -27,8 +24,8 @@ class SharedPools:
     def __init__(self, idle_seconds: float = IDLE_SECONDS) -> None:
         self._idle_seconds = idle_seconds
         self._lock = threading.Lock()
-        self._idle: list[tuple[_Kind, Pool]] = []
-        self._timer: threading.Timer | None = None
+        self._idle: list[tuple[ScoringJob, int, Pool]] = []
+        self._timer = threading.Timer(idle_seconds, self.close)
 
     @contextmanager
     def pool(self, job: ScoringJob, workers: int) -> Iterator[Pool]:
@@ -38,40 +35,30 @@ class SharedPools:
             job: whose shards it scores.
             workers: how many processes at most.
         """
-        kind = (job, workers)
-        pool = self._take(kind)
+        with self._lock:
+            same = next((one for one in self._idle if one[:2] == (job, workers)), None)
+            if same is not None:
+                self._idle.remove(same)
+        pool = same[2] if same is not None else Pool(job, workers)
         try:
             yield pool
         except BaseException:
             pool.close()
             raise
-        self._give_back(kind, pool)
+        with self._lock:
+            self._idle.append((job, workers, pool))
+            self._timer.cancel()
+            self._timer = threading.Timer(self._idle_seconds, self.close)
+            self._timer.daemon = True
+            self._timer.start()
 
     def close(self) -> None:
         """End all that nobody uses."""
         with self._lock:
             idle, self._idle = self._idle, []
-            if self._timer is not None:
-                self._timer.cancel()
-        for _, pool in idle:
+            self._timer.cancel()
+        for *_, pool in idle:
             pool.close()
-
-    def _take(self, kind: _Kind) -> Pool:
-        with self._lock:
-            for place, (other, pool) in enumerate(self._idle):
-                if other == kind:
-                    del self._idle[place]
-                    return pool
-        return Pool(*kind)
-
-    def _give_back(self, kind: _Kind, pool: Pool) -> None:
-        with self._lock:
-            self._idle.append((kind, pool))
-            if self._timer is not None:
-                self._timer.cancel()
-            self._timer = threading.Timer(self._idle_seconds, self.close)
-            self._timer.daemon = True
-            self._timer.start()
 
 
 SHARED_POOLS = SharedPools()
