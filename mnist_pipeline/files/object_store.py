@@ -70,6 +70,7 @@ class ObjectFolder:
 
     def get(self, key: str, *, most: int = NO_LIMIT) -> StoredObject | None:
         """The object, without its bytes where they are more than ``most``; None where there is none."""
+
         def read() -> StoredObject:
             if not is_path(key):
                 data, tag, size = self._signed.get(self._folder + key, most)
@@ -151,6 +152,7 @@ class ObjectFolder:
 
     def tag(self, key: str) -> str | None:
         """The tag of the object as it is now; None where there is none."""
+
         def look() -> str:
             if not is_path(key):
                 return self._signed.tag(self._folder + key)
