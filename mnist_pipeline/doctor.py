@@ -8,7 +8,7 @@ from typing import Literal
 from mnist_pipeline.config import FetchConfig, PipelineConfig
 from mnist_pipeline.data.description import DatasetDescription, load_description
 from mnist_pipeline.data.locations import show_source
-from mnist_pipeline.data.reachability import unreachable
+from mnist_pipeline.data.sources import unreachable
 from mnist_pipeline.errors import DeviceError, PipelineError, UsageError
 from mnist_pipeline.export.backend import load_tf2onnx
 from mnist_pipeline.files.writing import check_writable, refusal

@@ -9,12 +9,13 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import Field, StringConstraints, ValidationError, model_validator
 
 from mnist_pipeline import CLASSES, SIDE
 from mnist_pipeline.config import Name
 from mnist_pipeline.errors import UsageError
 from mnist_pipeline.files import canonical_json, decode_text, sha256_bytes
+from mnist_pipeline.schema import Record
 
 EMBEDDED_SOURCE = "embedded:scikit-learn"
 """``source`` of the dataset that is installed with scikit-learn and never downloaded."""
@@ -24,13 +25,7 @@ FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]
 ClassName = Annotated[str, StringConstraints(min_length=1, max_length=40, strip_whitespace=True)]
 
 
-class _Part(BaseModel):
-    """A frozen table of a description; unknown keys are refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class SplitRows(_Part):
+class SplitRows(Record):
     """How many rows of the sprite train a model, from the top, and how many below them test it."""
 
     train: int = Field(ge=1, le=10_000_000)
@@ -41,7 +36,7 @@ class SplitRows(_Part):
         return self.train + self.test
 
 
-class SpriteFiles(_Part):
+class SpriteFiles(Record):
     """The two files in the source's folder."""
 
     images: FileName
@@ -52,7 +47,7 @@ class SpriteFiles(_Part):
     """Largest accepted size of the PNG; None means that of uncompressed RGBA pixels."""
 
 
-class PinnedDigests(_Part):
+class PinnedDigests(Record):
     """Hex SHA-256 that the content must have; where absent, it is computed and recorded."""
 
     pixels: Sha256 | None = None
@@ -61,7 +56,7 @@ class PinnedDigests(_Part):
     """Of the one-hot label bytes, uint8 [rows, 10]."""
 
 
-class DatasetDescription(_Part):
+class DatasetDescription(Record):
     """What a dataset is called, where it comes from, and what must be true of it."""
 
     name: Name
@@ -78,10 +73,6 @@ class DatasetDescription(_Part):
     digests: PinnedDigests = PinnedDigests()
 
     @property
-    def is_embedded(self) -> bool:
-        return self.source == EMBEDDED_SOURCE
-
-    @property
     def digest(self) -> str | None:
         """The dataset's digest, where both of its parts are pinned."""
         if self.digests.pixels is None or self.digests.labels is None:
@@ -92,7 +83,7 @@ class DatasetDescription(_Part):
     def _parts_fit_together(self) -> Self:
         if len(set(self.class_names)) != len(self.class_names):
             raise ValueError(f"class_names must differ from each other, found {list(self.class_names)}")
-        if self.is_embedded != (self.files is None):
+        if (self.source == EMBEDDED_SOURCE) != (self.files is None):
             raise ValueError("[files] must name images and labels, and is left out only for an embedded source")
         if self.source.startswith("http://"):
             raise ValueError("source must be https: plain http is taken only where you name it with --source")

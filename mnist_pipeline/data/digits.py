@@ -22,7 +22,6 @@ from mnist_pipeline import INK_SIDE, SIDE
 from mnist_pipeline.data.order import stable_permutation
 from mnist_pipeline.errors import MissingExtraError
 
-"""Pixels of the longer edge of a digit's ink (LeCun)."""
 SOURCE_MAXIMUM = 16
 """Value of full ink in the source."""
 ORDER_SEED = 0

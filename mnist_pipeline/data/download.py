@@ -1,19 +1,21 @@
-"""Source files from a server, by HTTP.
+"""Source files from a server, by HTTP, or from a bucket, below ``s3://bucket/prefix``.
 
 Only what can pass by itself is tried again: timeouts, lost connections, bodies that are cut short,
 and the answers 408, 429 and 5xx. A missing file or wrong bytes stay what they are.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
+from mnist_pipeline.config import FetchConfig
 from mnist_pipeline.data.card import SourceFile
 from mnist_pipeline.data.inspection import ExpectedFile, IncompleteError, Inspection
 from mnist_pipeline.data.locations import file_url
-from mnist_pipeline.data.retries import Deadline, Timeouts, TransientError, retry_after, with_retries
-from mnist_pipeline.errors import DownloadError, NetworkError
+from mnist_pipeline.data.retries import ANSWER_SECONDS, Deadline, TransientError, retry_after, with_retries
+from mnist_pipeline.errors import DownloadError, NetworkError, StorageError
 from mnist_pipeline.network import certificates, open_client, proxy_for, public_url, wait_for
 from mnist_pipeline.progress import Progress, ReportProgress
 
@@ -21,81 +23,134 @@ if TYPE_CHECKING:
     import httpx
 
 
-def download_file(
+def download(
     base: str,
     expected: ExpectedFile,
     folder: Path,
-    *,
-    timeouts: Timeouts,
+    config: FetchConfig,
     deadline: Deadline,
     report_progress: ReportProgress,
 ) -> SourceFile:
     """Stream a file of the folder ``base`` into ``folder``, checking it on the way.
 
     Raises:
+        UsageError: ``base`` names a bucket, and is malformed.
+        MissingExtraError: likewise, and the 's3' extra is not installed.
         DownloadError: it could not be had within the attempts and the time.
         DataError: what came is not what is expected; never tried again.
         OSError: it could not be written.
     """
     url = file_url(base, expected.name)
+    if urlsplit(base).scheme == "s3":
+        return _download_object(base, url, expected, folder, deadline, report_progress)
     try:
-        with _open(timeouts) as client:
+        with _open(config) as client:
             return with_retries(
                 expected.name,
-                lambda: _stream(client, url, expected, folder / expected.name, deadline, report_progress),
-                timeouts.attempts,
+                lambda: _stream(client, url, expected, folder, deadline, report_progress),
+                config.attempts,
                 deadline,
             )
     except TransientError as error:
         raise DownloadError(
-            f"cannot download {public_url(url)}: {error} (attempt {error.attempt} of {timeouts.attempts}); "
+            f"cannot download {public_url(url)}: {error} (attempt {error.attempt} of {config.attempts}); "
             "name a mirror with --source, or try later"
         ) from error
 
 
-def probe_file(base: str, name: str, timeouts: Timeouts, seconds: float) -> None:
-    """Ask for a file of the folder ``base`` once, and read no more than the head of the answer.
+def probe(base: str, name: str, config: FetchConfig) -> None:
+    """Ask for a file of the folder ``base`` once, for a few seconds, and read no more than the head of the answer.
 
     Raises:
-        DownloadError: it cannot be had within so many seconds.
+        UsageError, MissingExtraError: as `download`.
+        DownloadError: it cannot be had.
     """
-    url = file_url(base, name)
+    url, seconds = file_url(base, name), min(config.deadline, ANSWER_SECONDS)
+    if urlsplit(base).scheme == "s3":
+        return _probe_object(base, url, name, seconds)
     try:
-        with _open(timeouts) as client, _response(client, url, Deadline(seconds)):
-            pass
+        with _open(config) as client, _response(client, url, Deadline(seconds)):
+            return None
     except TransientError as error:
         raise _failed(url, str(error)) from error
 
 
-def _open(timeouts: Timeouts) -> "httpx.Client":
-    return open_client(connect_timeout=timeouts.connect_timeout, read_timeout=timeouts.read_timeout)
+def _download_object(
+    base: str, url: str, expected: ExpectedFile, folder: Path, deadline: Deadline, report_progress: ReportProgress
+) -> SourceFile:
+    """As `download`; the client tries again what can pass."""
+    from mnist_pipeline.files.object_store import ObjectFolder
+
+    try:
+        found = ObjectFolder(base).stream(expected.name)
+        if found is None:
+            raise DownloadError(f"{url}: there is no such object; --source names what holds images and labels")
+        inspection = Inspection(expected, url)
+        return _copy(found.chunks, inspection, folder / expected.name, found.size, deadline, report_progress)
+    except TransientError as error:
+        raise DownloadError(f"{url}: {error}; try later") from error
+    except StorageError as error:
+        raise DownloadError(f"cannot download {expected.name} from {error}") from error
+
+
+def _probe_object(base: str, url: str, name: str, seconds: float) -> None:
+    from mnist_pipeline.files.object_store import ObjectFolder
+
+    try:
+        found = wait_for(lambda: ObjectFolder(base).tag(name), seconds)
+    except (StorageError, TimeoutError) as error:
+        raise DownloadError(f"cannot read {url}: {error}") from error
+    if found is None:
+        raise DownloadError(f"{url}: there is no such object, or no such bucket")
+
+
+def _copy(
+    chunks: Iterable[bytes],
+    inspection: Inspection,
+    destination: Path,
+    total: int | None,
+    deadline: Deadline,
+    report_progress: ReportProgress,
+) -> SourceFile:
+    """Write the bytes of a file as they come, checked.
+
+    Raises:
+        TransientError: the deadline passed.
+    """
+    activity = f"download {destination.name}"
+    report_progress(Progress(activity, 0, total, "bytes"))
+    with destination.open("wb") as file:
+        for chunk in chunks:
+            inspection.update(chunk)
+            file.write(chunk)
+            report_progress(Progress(activity, inspection.bytes, total, "bytes"))
+            if deadline.remaining() <= 0:
+                raise TransientError(f"the deadline passed after {inspection.bytes:,} bytes")
+    return inspection.finish()
+
+
+def _open(config: FetchConfig) -> "httpx.Client":
+    return open_client(connect_timeout=config.connect_timeout, read_timeout=config.read_timeout)
 
 
 def _stream(
     client: "httpx.Client",
     url: str,
     expected: ExpectedFile,
-    destination: Path,
+    folder: Path,
     deadline: Deadline,
     report_progress: ReportProgress,
 ) -> SourceFile:
     """One attempt."""
-    activity = f"download {expected.name}"
     inspection = Inspection(expected, public_url(url))
-    with _response(client, url, deadline) as response, destination.open("wb") as file:
+    with _response(client, url, deadline) as response:
         total = _announced_bytes(response) or expected.exact_bytes
-        report_progress(Progress(activity, 0, total, "bytes"))
         # Chunks as they come: gathered into larger ones, a trickle would outlive the deadline.
-        for chunk in response.iter_bytes():
-            inspection.update(chunk)
-            file.write(chunk)
-            report_progress(Progress(activity, inspection.bytes, total, "bytes"))
-            if deadline.remaining() <= 0:
-                raise TransientError(f"the deadline passed after {inspection.bytes:,} bytes")
-    try:
-        return inspection.finish()
-    except IncompleteError as error:
-        raise TransientError(str(error)) from error
+        chunks = response.iter_bytes()
+        try:
+            return _copy(chunks, inspection, folder / expected.name, total, deadline, report_progress)
+        except IncompleteError as error:
+            raise TransientError(str(error)) from error
 
 
 @contextmanager
@@ -145,7 +200,7 @@ def _send(client: "httpx.Client", url: str, deadline: Deadline) -> "httpx.Respon
     """Send the request and wait for the head of the answer, no longer than the deadline allows."""
     import httpx
 
-    seconds = max(min(deadline.remaining(), _head_seconds(client)), 0.001)
+    seconds = max(min(deadline.remaining(), (client.timeout.connect or 0) + (client.timeout.read or 0)), 0.001)
     try:
         return wait_for(lambda: client.send(client.build_request("GET", url), stream=True), seconds)
     except TimeoutError as error:
@@ -155,10 +210,6 @@ def _send(client: "httpx.Client", url: str, deadline: Deadline) -> "httpx.Respon
 def _way(url: str) -> str:
     proxy = proxy_for(url)
     return f", through {proxy}" if proxy else ""
-
-
-def _head_seconds(client: "httpx.Client") -> float:
-    return (client.timeout.connect or 0) + (client.timeout.read or 0)
 
 
 def _refuse_status(response: "httpx.Response") -> None:

@@ -10,10 +10,9 @@ from contextlib import ExitStack, contextmanager
 from mnist_pipeline.config import FetchConfig
 from mnist_pipeline.data.description import DatasetDescription, load_description
 from mnist_pipeline.data.digits import load_embedded_digits
-from mnist_pipeline.data.inspection import expected_files
 from mnist_pipeline.data.locations import show_source
 from mnist_pipeline.data.retries import ANSWER_SECONDS
-from mnist_pipeline.data.sources import Sprite, open_sprite
+from mnist_pipeline.data.sources import open_sprite
 from mnist_pipeline.data.sprite import decode_labels, decode_sprite
 from mnist_pipeline.data.store import (
     dataset_folder,
@@ -141,37 +140,30 @@ def _make(
     if description.files is None:
         return _make_embedded(description, workspace, report_progress)
     answer_within = ANSWER_SECONDS if _may_fall_back(config) else None
-    expected = expected_files(description, description.files)
-    with open_sprite(description, expected, config, workspace.downloads, report_progress, answer_within) as sprite:
+    files, downloads = description.files, workspace.downloads
+    with open_sprite(description, files, config, downloads, report_progress, answer_within) as (folder, sprite):
         # Where nothing is pinned, only the bytes of the source can tell whether they were decoded before.
         if decoded := find_decoded(workspace.datasets, description, sprite.files):
             return decoded.model_copy(update={"reused": True})
-        return _decode(sprite, description, workspace, report_progress)
-
-
-def _decode(
-    sprite: Sprite, description: DatasetDescription, workspace: Workspace, report_progress: ReportProgress
-) -> FetchedDataset:
-    rows = description.rows.total
-    labels = decode_labels((sprite.folder / sprite.labels.name).read_bytes(), rows, sprite.origin(sprite.labels))
-    with (sprite.folder / sprite.images.name).open("rb") as file:
-        folder = store_dataset(
-            workspace.datasets,
-            description,
-            decode_sprite(file, rows, sprite.origin(sprite.images)),
-            labels,
-            source=sprite.source,
-            source_files=sprite.files,
-            report_progress=report_progress,
-        )
-    return open_stored(folder)
+        rows = description.rows.total
+        labels = decode_labels((folder / sprite.labels.name).read_bytes(), rows, sprite.origin(sprite.labels))
+        with (folder / sprite.images.name).open("rb") as file:
+            return store_dataset(
+                workspace.datasets,
+                description,
+                decode_sprite(file, rows, sprite.origin(sprite.images)),
+                labels,
+                source=sprite.source,
+                source_files=sprite.files,
+                report_progress=report_progress,
+            )
 
 
 def _make_embedded(
     description: DatasetDescription, workspace: Workspace, report_progress: ReportProgress
 ) -> FetchedDataset:
     images, labels = load_embedded_digits()
-    folder = store_dataset(
+    return store_dataset(
         workspace.datasets,
         description,
         [images],
@@ -180,4 +172,3 @@ def _make_embedded(
         source_files=[],
         report_progress=report_progress,
     )
-    return open_stored(folder)

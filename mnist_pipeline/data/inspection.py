@@ -13,7 +13,7 @@ _HEAD = 64
 """Bytes from the start that are kept for the first look."""
 
 
-class IncompleteError(Exception):
+class IncompleteError(DataError):
     """The bytes end too early. Of a download this can pass; of a file on disk it cannot."""
 
 
@@ -23,27 +23,29 @@ class ExpectedFile:
 
     Attributes:
         name: in the source's folder.
-        max_bytes: a longer one is refused as soon as that is seen.
-        exact_bytes: its size, where that is known.
-        sha256: its hex digest, where that is pinned.
+        max_bytes: a longer one is refused as soon as that is seen; labels have exactly so many.
         is_png: it must begin and end as a PNG does.
+        sha256: its hex digest, where that is pinned.
     """
 
     name: str
     max_bytes: int
-    exact_bytes: int | None = None
+    is_png: bool
     sha256: str | None = None
-    is_png: bool = False
+
+    @property
+    def exact_bytes(self) -> int | None:
+        """Its size, where that is known."""
+        return None if self.is_png else self.max_bytes
 
 
 def expected_files(description: DatasetDescription, files: SpriteFiles) -> tuple[ExpectedFile, ExpectedFile]:
     """Labels and images of a sprite: the small file, whose digest is pinned, comes first."""
     rows = description.rows.total
-    label_bytes = rows * CLASSES
     # Nothing that compresses at all is larger than its RGBA pixels with a filter byte a row.
     image_bytes = files.max_image_bytes or rows * (4 * SPRITE_WIDTH + 1) + 2**20
     return (
-        ExpectedFile(files.labels, label_bytes, exact_bytes=label_bytes, sha256=description.digests.labels),
+        ExpectedFile(files.labels, rows * CLASSES, is_png=False, sha256=description.digests.labels),
         ExpectedFile(files.images, image_bytes, is_png=True),
     )
 
@@ -76,7 +78,7 @@ class Inspection:
             self._look_at_head()
         expected = self._expected
         if self.bytes > expected.max_bytes:
-            limit = "expected" if expected.exact_bytes is not None else "accepted are at most"
+            limit = "accepted are at most" if expected.is_png else "expected"
             raise DataError(f"{self._where} has more than {expected.max_bytes:,} bytes, {limit} {expected.max_bytes:,}")
         self._tail = (self._tail + chunk[-len(PNG_END) :])[-len(PNG_END) :]
         self._digest.update(chunk)
@@ -89,8 +91,8 @@ class Inspection:
             DataError: the digest is not the pinned one.
         """
         expected = self._expected
-        if expected.exact_bytes is not None and self.bytes < expected.exact_bytes:
-            raise IncompleteError(f"{self._where} has {self.bytes:,} bytes, expected {expected.exact_bytes:,}")
+        if not expected.is_png and self.bytes < expected.max_bytes:
+            raise IncompleteError(f"{self._where} has {self.bytes:,} bytes, expected {expected.max_bytes:,}")
         if expected.is_png and self._tail != PNG_END:
             raise IncompleteError(f"{self._where} ends after {self.bytes:,} bytes, before the end of the PNG")
         found = self._digest.hexdigest()
@@ -101,13 +103,11 @@ class Inspection:
     def _look_at_head(self) -> None:
         if self._head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
             start = self._head[:40].decode(errors="replace").splitlines()[0]
+            kind = "a PNG" if self._expected.is_png else "label bytes"
             raise DataError(
-                f"{self._where} is a web page (it starts with {start!r}), expected {self._kind()}; "
+                f"{self._where} is a web page (it starts with {start!r}), expected {kind}; "
                 "is there a login or proxy page in between?"
             )
         magic = PNG_MAGIC[: len(self._head)]
         if self._expected.is_png and not self._head.startswith(magic):
             raise DataError(f"{self._where} starts with {self._head[:8]!r}, expected a PNG ({PNG_MAGIC!r})")
-
-    def _kind(self) -> str:
-        return "a PNG" if self._expected.is_png else "label bytes"

@@ -3,12 +3,9 @@
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TypeVar
-
-from mnist_pipeline.config import FetchConfig
 
 T = TypeVar("T")
 ANSWER_SECONDS = 6.0
@@ -18,6 +15,8 @@ _FIRST_WAIT, _LONGEST_WAIT, _JITTER = 0.5, 10.0, 0.5
 _LONGEST_WAIT_FOR_ANSWER = 1.0
 """The same, while it is still open whether there is any answer."""
 _logger = logging.getLogger(__name__)
+# Stamina logs every retry, which Python prints bare where nobody set up logging; ours says the same with the reason.
+logging.getLogger("stamina").addHandler(logging.NullHandler())
 
 
 class TransientError(Exception):
@@ -55,19 +54,6 @@ class Deadline:
         return _LONGEST_WAIT if self._answer_end is None else _LONGEST_WAIT_FOR_ANSWER
 
 
-@dataclass(frozen=True, slots=True)
-class Timeouts:
-    """How long to wait, in seconds, and how often to try a file."""
-
-    connect_timeout: float
-    read_timeout: float
-    attempts: int
-
-    @classmethod
-    def of(cls, config: FetchConfig) -> "Timeouts":
-        return cls(config.connect_timeout, config.read_timeout, config.attempts)
-
-
 def with_retries(name: str, work: Callable[[], T], most: int, deadline: Deadline) -> T:
     """What ``work``, the download of ``name``, returns; at most ``most`` attempts, none after the deadline."""
     import stamina
@@ -78,7 +64,6 @@ def with_retries(name: str, work: Callable[[], T], most: int, deadline: Deadline
             return False
         return True if error.retry_after is None else error.retry_after
 
-    _keep_stamina_off_the_terminal()
     problem: TransientError | None = None
     for attempt in stamina.retry_context(
         on=can_pass,
@@ -98,17 +83,6 @@ def with_retries(name: str, work: Callable[[], T], most: int, deadline: Deadline
                 problem = error
                 raise
     raise AssertionError("stamina ends by the last attempt's result or error")
-
-
-def _keep_stamina_off_the_terminal() -> None:
-    """Give stamina's logger a handler, if only one that does nothing.
-
-    It logs "stamina.retry_scheduled" for every retry, which Python prints bare where nobody set up
-    logging. Ours says the same with the reason; whoever configures logging still gets both.
-    """
-    logger = logging.getLogger("stamina")
-    if not logger.handlers:
-        logger.addHandler(logging.NullHandler())
 
 
 def retry_after(value: str | None) -> float | None:

@@ -3,45 +3,34 @@
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
 from mnist_pipeline.config import FetchConfig
-from mnist_pipeline.data.bucket import download_object
 from mnist_pipeline.data.card import SourceFile
-from mnist_pipeline.data.description import DatasetDescription
-from mnist_pipeline.data.download import download_file
-from mnist_pipeline.data.inspection import ExpectedFile
-from mnist_pipeline.data.local import read_local
+from mnist_pipeline.data.description import DatasetDescription, SpriteFiles
+from mnist_pipeline.data.download import download, probe
+from mnist_pipeline.data.inspection import ExpectedFile, Inspection, expected_files
 from mnist_pipeline.data.locations import file_url, local_folder, show_source
-from mnist_pipeline.data.retries import Deadline, Timeouts
-from mnist_pipeline.errors import DownloadError, UsageError
+from mnist_pipeline.data.retries import Deadline
+from mnist_pipeline.errors import DownloadError, PipelineError, UsageError
 from mnist_pipeline.files import replace_folder, scratch_folder, sha256_bytes, sha256_file, write_json
 from mnist_pipeline.network import public_url
 from mnist_pipeline.progress import ReportProgress
 from mnist_pipeline.schema import Record
 
 _RECEIPT = "source.json"
+_CHUNK = 2**20
 _logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Sprite:
-    """The two files of a sprite, inspected.
+class Sprite(Record):
+    """The two files of a sprite, inspected; ``source.json`` beside files that are kept."""
 
-    Attributes:
-        folder: where they lie on this machine.
-        source: the folder that they come from, as a URL without credentials or a path.
-        labels: size and digest of the label file.
-        images: size and digest of the PNG.
-    """
-
-    folder: Path
     source: str
+    """The folder that they come from, as a URL without credentials or a path."""
     labels: SourceFile
     images: SourceFile
 
@@ -51,27 +40,19 @@ class Sprite:
 
     def origin(self, file: SourceFile) -> str:
         """What to call the file in messages."""
-        return file_url(self.source, file.name) if "://" in self.source else str(self.folder / file.name)
-
-
-class _Receipt(Record):
-    """``source.json`` beside kept files: what they were when a dataset was decoded from them."""
-
-    source: str
-    labels: SourceFile
-    images: SourceFile
+        return file_url(self.source, file.name) if "://" in self.source else str(Path(self.source) / file.name)
 
 
 @contextmanager
 def open_sprite(
     description: DatasetDescription,
-    expected: tuple[ExpectedFile, ExpectedFile],
+    files: SpriteFiles,
     config: FetchConfig,
     downloads: Path,
     report_progress: ReportProgress,
     answer_within: float | None,
-) -> Iterator[Sprite]:
-    """The sprite's files for the length of a block.
+) -> Iterator[tuple[Path, Sprite]]:
+    """The folder of this machine that holds the sprite's files, for the length of a block, and what they are.
 
     A folder is read where it lies. A download is kept if the block, which decodes it, ends without
     an error. A kept copy is used without asking the server where the description pins the content,
@@ -79,7 +60,7 @@ def open_sprite(
 
     Args:
         description: whose sprite.
-        expected: labels and images, as the description has them.
+        files: of the description.
         config: where to read, how patiently.
         downloads: holds the kept copies.
         report_progress: told of the bytes that come in.
@@ -91,28 +72,79 @@ def open_sprite(
         DataError: what came is not what is expected.
     """
     source = config.source if config.source is not None else description.source
+    expected = expected_files(description, files)
     _refuse_file(source, expected)
     if (folder := local_folder(source)) is not None:
-        labels, images = (read_local(folder, file) for file in expected)
-        yield Sprite(folder, str(folder), labels, images)
+        labels, images = (_read_local(folder, file) for file in expected)
+        yield folder, Sprite(source=str(folder), labels=labels, images=images)
         return
     kept = downloads / f"{description.name}-{_key(description, source)}"
-    if description.digest is not None and (copy := _kept_copy(kept)) is not None:
-        yield copy
+    if description.digest is not None and (copy := _kept_copy(kept)):
+        yield kept, copy
         return
     with scratch_folder(downloads, description.name) as scratch:
+        deadline = Deadline(config.deadline, answer_within)
         try:
-            sprite = _download(source, expected, scratch, config, report_progress, answer_within)
+            labels, images = (download(source, file, scratch, config, deadline, report_progress) for file in expected)
         except DownloadError as error:
             if (copy := _kept_copy(kept)) is None:
                 raise
             _logger.warning("%s; using the verified copy of an earlier fetch", error)
-            sprite = copy
-        yield sprite
-        if sprite.folder == scratch:
-            receipt = _Receipt(source=sprite.source, labels=sprite.labels, images=sprite.images)
-            write_json(scratch / _RECEIPT, receipt.model_dump(mode="json"))
+        else:
+            sprite = Sprite(source=public_url(source), labels=labels, images=images)
+            yield scratch, sprite
+            write_json(scratch / _RECEIPT, sprite.model_dump(mode="json"))
             replace_folder(scratch, kept)
+            return
+    yield kept, copy
+
+
+def unreachable(description: DatasetDescription, config: FetchConfig) -> str | None:
+    """Why the dataset's source cannot be read right now, in one line; None where it can.
+
+    Asks once, for a few seconds at most, and reads no more than the head of an answer.
+    """
+    if description.files is None:
+        absent = find_spec("sklearn") is None
+        return "the embedded digits need scikit-learn; install 'mnist-pipeline[train]'" if absent else None
+    source = config.source or description.source
+    try:
+        folder = local_folder(source)
+        for expected in expected_files(description, description.files):
+            if folder is not None:
+                _read_local(folder, expected)
+            else:
+                probe(source, expected.name, config)
+    except PipelineError as error:
+        return str(error)
+    return None
+
+
+def _read_local(folder: Path, expected: ExpectedFile) -> SourceFile:
+    """Look at a file where it lies.
+
+    Raises:
+        DownloadError: there is no such file, or it cannot be read.
+        DataError: it is not what is expected.
+    """
+    path = folder / expected.name
+    inspection = Inspection(expected, str(path))
+    try:
+        if not path.is_file():
+            raise DownloadError(f"{_why_missing(path)}; --source names the folder that holds images and labels")
+        with path.open("rb") as file:
+            while chunk := file.read(_CHUNK):
+                inspection.update(chunk)
+        return inspection.finish()
+    except OSError as error:
+        raise DownloadError(f"cannot read {path}: {error.strerror}") from error
+
+
+def _why_missing(path: Path) -> str:
+    folder = path.parent
+    if folder.is_dir():
+        return f"{path} is not a regular file" if path.exists() else f"{path} is missing"
+    return f"{folder} is a file" if folder.exists() else f"there is no folder {folder}"
 
 
 def _refuse_file(source: str, expected: tuple[ExpectedFile, ExpectedFile]) -> None:
@@ -130,31 +162,12 @@ def _key(description: DatasetDescription, source: str) -> str:
 def _kept_copy(kept: Path) -> Sprite | None:
     """The copy in the folder ``kept``, if its bytes are those that its receipt records."""
     try:
-        receipt = _Receipt.model_validate_json((kept / _RECEIPT).read_bytes())
-        files = (receipt.labels, receipt.images)
-        sound = all(sha256_file(kept / file.name) == file.sha256 for file in files)
+        sprite = Sprite.model_validate_json((kept / _RECEIPT).read_bytes())
+        if all(sha256_file(kept / file.name) == file.sha256 for file in sprite.files):
+            return sprite
     except FileNotFoundError:
         return None
     except ValidationError:
-        sound = False
-    if not sound:
-        _logger.warning("the kept copy %s is damaged; it is not used", kept)
-        return None
-    return Sprite(kept, receipt.source, receipt.labels, receipt.images)
-
-
-def _download(
-    source: str,
-    expected: tuple[ExpectedFile, ExpectedFile],
-    folder: Path,
-    config: FetchConfig,
-    report_progress: ReportProgress,
-    answer_within: float | None,
-) -> Sprite:
-    deadline = Deadline(config.deadline, answer_within)
-    if urlsplit(source).scheme == "s3":
-        download = partial(download_object, source)
-    else:
-        download = partial(download_file, source, timeouts=Timeouts.of(config))
-    labels, images = (download(file, folder, deadline=deadline, report_progress=report_progress) for file in expected)
-    return Sprite(folder, public_url(source), labels, images)
+        pass
+    _logger.warning("the kept copy %s is damaged; it is not used", kept)
+    return None

@@ -64,18 +64,11 @@ def _open_png(file: BinaryIO, rows: int, where: str) -> PngImagePlugin.PngImageF
             f"{where} has {width}x{height} pixels, expected {SPRITE_WIDTH}x{rows} "
             f"({rows:,} images of {SIDE}x{SIDE}, one a row)"
         )
-    if image.mode not in _MODES or _has_16_bits(image):
-        raise DataError(f"{where} has mode {_mode(image)}, expected 8-bit L, RGB, RGBA or P with equal channels")
+    # Pillow cuts 16-bit colour to 8 bits without a word; only the raw mode of its tiles tells.
+    mode = f"{image.mode} (16-bit)" if any("16" in str(tile.args) for tile in image.tile) else image.mode
+    if mode not in _MODES:
+        raise DataError(f"{where} has mode {mode}, expected 8-bit L, RGB, RGBA or P with equal channels")
     return image
-
-
-def _has_16_bits(image: PngImagePlugin.PngImageFile) -> bool:
-    """Pillow cuts 16-bit colour to 8 bits without a word; only the raw mode of its tiles tells."""
-    return any("16" in str(tile.args) for tile in image.tile)
-
-
-def _mode(image: PngImagePlugin.PngImageFile) -> str:
-    return f"{image.mode} (16-bit)" if _has_16_bits(image) else image.mode
 
 
 def _load(image: PngImagePlugin.PngImageFile, where: str) -> None:

@@ -17,14 +17,11 @@ from numpy.typing import NDArray
 from mnist_pipeline import SIDE
 from mnist_pipeline.data.card import CARD, DatasetCard, SourceFile, read_card, warn_about
 from mnist_pipeline.data.checks import check_rows
-from mnist_pipeline.data.description import (
-    DatasetDescription,
-    dataset_digest,
-)
+from mnist_pipeline.data.description import DatasetDescription, dataset_digest
 from mnist_pipeline.data.sprite import encode_labels
 from mnist_pipeline.errors import DataError, IntegrityError
-from mnist_pipeline.files import replace_folder, scratch_folder, sha256_bytes, sha256_file, write_json
-from mnist_pipeline.progress import Progress, ReportProgress
+from mnist_pipeline.files import replace_folder, scratch_folder, sha256_bytes, write_json
+from mnist_pipeline.progress import Progress, ReportProgress, no_progress
 from mnist_pipeline.runs.artifacts import FetchedDataset
 
 IMAGES, LABELS = "images.npy", "labels.npy"
@@ -42,14 +39,17 @@ def open_stored(directory: Path) -> FetchedDataset:
     Raises:
         IntegrityError: a file is missing, or its bytes are not those that the card records.
     """
-    card, card_digest = read_card(directory), _digest_of(directory / CARD)
-    found = {name: _digest_of(directory / name) for name in (IMAGES, LABELS)}
-    for name, digest in found.items():
-        if digest != card.files.get(name):
-            raise IntegrityError(f"{directory / name} has SHA-256 {digest}, recorded was {card.files.get(name)}")
+    card = read_card(directory)
+    try:
+        files = FetchedDataset.digests(*(directory / name for name in (IMAGES, LABELS, CARD)))
+    except FileNotFoundError as error:
+        raise IntegrityError(f"{error.filename} is missing; fetch the dataset again") from error
+    for name in (IMAGES, LABELS):
+        if files[name] != card.files.get(name):
+            raise IntegrityError(f"{directory / name} has SHA-256 {files[name]}, recorded was {card.files.get(name)}")
     return FetchedDataset(
         directory=directory,
-        files={**found, CARD: card_digest},
+        files=files,
         name=card.name,
         digest=card.digest,
         train_rows=card.rows.train,
@@ -81,13 +81,6 @@ def _agrees(card: DatasetCard, description: DatasetDescription) -> bool:
     )
 
 
-def _digest_of(path: Path) -> str:
-    try:
-        return sha256_file(path)
-    except FileNotFoundError as error:
-        raise IntegrityError(f"{path} is missing; fetch the dataset again") from error
-
-
 def store_dataset(
     datasets: Path,
     description: DatasetDescription,
@@ -97,8 +90,8 @@ def store_dataset(
     source: str,
     source_files: list[SourceFile],
     report_progress: ReportProgress,
-) -> Path:
-    """Write a dataset and return its folder. Whole or not at all; an equal, sound folder is left as it is.
+) -> FetchedDataset:
+    """Write a dataset, verified. Whole or not at all; an equal, sound folder is left as it is.
 
     Args:
         datasets: the folder of all datasets.
@@ -113,11 +106,12 @@ def store_dataset(
         DataError: a digest is not the pinned one. ``blocks`` may raise it too.
     """
     with scratch_folder(datasets, description.name) as scratch:
-        pixels, images_file = _write_images(scratch / IMAGES, blocks, description.rows.total, report_progress)
+        shape = (description.rows.total, SIDE, SIDE)
+        pixels, images_file = _write_array(scratch / IMAGES, shape, blocks, report_progress)
         labels_digest = sha256_bytes(encode_labels(labels))
         _refuse_other("pixels", description.digests.pixels, pixels, source)
         _refuse_other("labels", description.digests.labels, labels_digest, source)
-        _write_labels(scratch / LABELS, labels)
+        _, labels_file = _write_array(scratch / LABELS, labels.shape, [labels], no_progress)
         card = DatasetCard(
             name=description.name,
             title=description.title,
@@ -130,54 +124,40 @@ def store_dataset(
             class_names=description.class_names,
             pixels_sha256=pixels,
             labels_sha256=labels_digest,
-            files={IMAGES: images_file, LABELS: sha256_file(scratch / LABELS)},
-            checks=check_rows(_map(scratch / IMAGES), labels, description.rows.train),
+            files={IMAGES: images_file, LABELS: labels_file},
+            checks=check_rows(np.load(scratch / IMAGES, mmap_mode="r"), labels, description.rows.train),
         )
         warn_about(card)
         write_json(scratch / CARD, card.model_dump(mode="json"))
         return _put_in_place(scratch, dataset_folder(datasets, card.name, card.digest), card.digest)
 
 
-def _write_images(
-    path: Path, blocks: Iterable[NDArray[np.uint8]], rows: int, report_progress: ReportProgress
+def _write_array(
+    path: Path, shape: tuple[int, ...], blocks: Iterable[NDArray[np.uint8]], report_progress: ReportProgress
 ) -> tuple[str, str]:
-    """Write the .npy file block by block; the digests of the pixels alone and of the whole file.
+    """Write a .npy file block by block; the digests of the values alone and of the whole file.
 
     Written rather than memory-mapped: a full disk then is an error and not a signal that kills the process.
     """
-    pixels, whole = hashlib.sha256(), hashlib.sha256()
+    values, whole = hashlib.sha256(), hashlib.sha256()
     done = 0
     with path.open("xb") as file:
-        header = {"descr": "|u1", "fortran_order": False, "shape": (rows, SIDE, SIDE)}
+        header = {"descr": "|u1", "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(file, header)
         file.flush()
         whole.update(path.read_bytes())
         for block in blocks:
             data = np.ascontiguousarray(block).data
-            pixels.update(data)
+            values.update(data)
             whole.update(data)
             file.write(data)
             done += len(block)
-            report_progress(Progress("decode images", done, rows, "images"))
+            report_progress(Progress("decode images", done, shape[0], "images"))
         file.flush()
         os.fsync(file.fileno())
-    if done != rows:
-        raise DataError(f"found {done:,} images, expected {rows:,}")
-    return pixels.hexdigest(), whole.hexdigest()
-
-
-def _map(path: Path) -> NDArray[np.uint8]:
-    images: NDArray[np.uint8] = np.load(path, mmap_mode="r", allow_pickle=False)
-    return images
-
-
-def _write_labels(path: Path, labels: NDArray[np.uint8]) -> None:
-    header = {"descr": "|u1", "fortran_order": False, "shape": labels.shape}
-    with path.open("xb") as file:
-        np.lib.format.write_array_header_1_0(file, header)
-        file.write(labels.tobytes())
-        file.flush()
-        os.fsync(file.fileno())
+    if done != shape[0]:
+        raise DataError(f"found {done:,} images, expected {shape[0]:,}")
+    return values.hexdigest(), whole.hexdigest()
 
 
 def _refuse_other(what: str, expected: str | None, found: str, source: str) -> None:
@@ -185,13 +165,13 @@ def _refuse_other(what: str, expected: str | None, found: str, source: str) -> N
         raise DataError(f"the {what} from {source} have SHA-256 {found}, expected {expected}")
 
 
-def _put_in_place(scratch: Path, final: Path, digest: str) -> Path:
+def _put_in_place(scratch: Path, final: Path, digest: str) -> FetchedDataset:
     """Give the finished folder its name. An equal, sound folder that bears it is kept, any other replaced."""
     if final.exists():
         try:
-            if open_stored(final).digest == digest:
-                return final
+            if (stored := open_stored(final)).digest == digest:
+                return stored
         except IntegrityError as error:
             _logger.warning("replacing the damaged dataset %s: %s", final, error)
     replace_folder(scratch, final)
-    return final
+    return open_stored(final)

@@ -28,7 +28,7 @@ def test_built_in_descriptions():
     assert mnist.class_names[0] == "Zero"
     assert mnist.class_names[9] == "Nine"
     assert mnist.source == "https://storage.googleapis.com/learnjs-data/model-builder/"
-    assert digits.is_embedded
+    assert (digits.source, digits.files) == ("embedded:scikit-learn", None)
     assert (digits.rows.train, digits.rows.test) == (1_437, 360)
     assert mnist.digest is not None
     assert digits.digest is not None

@@ -20,7 +20,7 @@ from mnist_pipeline.data.card import read_card
 from mnist_pipeline.data.dataset import Dataset
 from mnist_pipeline.data.description import load_description
 from mnist_pipeline.data.fetch import fetch_dataset
-from mnist_pipeline.data.reachability import unreachable
+from mnist_pipeline.data.sources import unreachable
 from mnist_pipeline.errors import DownloadError, PipelineError, UsageError
 from mnist_pipeline.progress import Progress
 from mnist_pipeline.workspace import Workspace

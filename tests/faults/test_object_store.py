@@ -20,7 +20,7 @@ from mnist_pipeline.config import FetchConfig
 from mnist_pipeline.data.dataset import Dataset
 from mnist_pipeline.data.description import load_description
 from mnist_pipeline.data.fetch import fetch_dataset
-from mnist_pipeline.data.reachability import unreachable
+from mnist_pipeline.data.sources import unreachable
 from mnist_pipeline.errors import DataError, DownloadError, StorageError, UsageError
 from mnist_pipeline.files.object_store import ObjectFolder
 from mnist_pipeline.progress import Progress
