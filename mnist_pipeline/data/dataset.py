@@ -120,8 +120,14 @@ class Dataset:
     @cached_property
     def train(self) -> Split:
         """The rows to fit, in a seeded order, and the extra images behind them; copied into memory on first use."""
-        own = self._split(self.train_rows)
-        return own if self.extra is None else _join(own, self.extra)
+        own, extra = self._split(self.train_rows), self.extra
+        if extra is None:
+            return own
+        return Split(
+            np.concatenate([own.images, extra.images]),
+            np.concatenate([own.labels, extra.labels]),
+            np.concatenate([own.rows, extra.rows]),
+        )
 
     @cached_property
     def validation(self) -> Split:
@@ -151,14 +157,6 @@ def _extra(directory: Path, card: DatasetCard, repeats: int, rows: int) -> Split
     times = max(1, min(repeats, rows // max(1, len(labels))))
     places = np.tile(np.arange(len(labels)), times)
     return Split(images[places], labels[places], card.rows.total + places)
-
-
-def _join(first: Split, second: Split) -> Split:
-    return Split(
-        np.concatenate([first.images, second.images]),
-        np.concatenate([first.labels, second.labels]),
-        np.concatenate([first.rows, second.rows]),
-    )
 
 
 def _array(path: Path, shape: tuple[int, ...] | None) -> NDArray[np.uint8]:
@@ -220,25 +218,13 @@ class MnistData:
         """Batches of the dataset in ``directory``; arguments and errors are those of `Dataset.open`."""
         return cls(Dataset.open(directory, train_rows=train_rows, validation_rows=validation_rows), seed)
 
-    @property
-    def train(self) -> Split:
-        return self.dataset.train
-
-    @property
-    def validation(self) -> Split:
-        return self.dataset.validation
-
-    @property
-    def test(self) -> Split:
-        return self.dataset.test
-
     def next_train_batch(self, batch_size: int) -> Batch:
         """The next ``batch_size`` train images.
 
         Raises:
             UsageError: ``batch_size`` is less than 1.
         """
-        return _next_batch(self.train, self._train_order, batch_size)
+        return _next_batch(self.dataset.train, self._train_order, batch_size)
 
     def next_test_batch(self, batch_size: int) -> Batch:
         """The next ``batch_size`` test images.
@@ -246,7 +232,7 @@ class MnistData:
         Raises:
             UsageError: ``batch_size`` is less than 1.
         """
-        return _next_batch(self.test, self._test_order, batch_size)
+        return _next_batch(self.dataset.test, self._test_order, batch_size)
 
 
 def _shuffles(n: int, seed: tuple[int, int]) -> Iterator[int]:

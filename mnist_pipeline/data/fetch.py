@@ -5,24 +5,19 @@ Whoever holds the dataset's lock downloads and decodes it; the others wait and f
 
 import logging
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 
 from mnist_pipeline.config import FetchConfig
 from mnist_pipeline.data.description import DatasetDescription, load_description
 from mnist_pipeline.data.digits import load_embedded_digits
 from mnist_pipeline.data.locations import show_source
-from mnist_pipeline.data.retries import ANSWER_SECONDS
+from mnist_pipeline.data.retries import ANSWER_SECONDS, Deadline
 from mnist_pipeline.data.sources import open_sprite
 from mnist_pipeline.data.sprite import decode_labels, decode_sprite
-from mnist_pipeline.data.store import (
-    dataset_folder,
-    find_decoded,
-    open_stored,
-    store_dataset,
-)
+from mnist_pipeline.data.store import dataset_folder, find_decoded, open_stored, store_dataset
 from mnist_pipeline.errors import DownloadError, IntegrityError, MissingExtraError, PipelineError
 from mnist_pipeline.files import remove_leftovers
-from mnist_pipeline.files.locks import HeldElsewhereError, ProcessLock
+from mnist_pipeline.files.locks import HeldElsewhereError, ProcessLock, is_held
 from mnist_pipeline.files.writing import check_writable, refusal
 from mnist_pipeline.progress import ReportProgress, no_progress
 from mnist_pipeline.runs.artifacts import FetchedDataset
@@ -97,20 +92,14 @@ def _fetch(
 def _only_writer(name: str, workspace: Workspace, deadline: float) -> Iterator[None]:
     """Hold the dataset's lock, which the system frees when its holder dies, however that happens."""
     lock = ProcessLock(workspace.locks / f"fetch-{name}.lock")
-    with ExitStack() as held:
-        try:
-            held.enter_context(lock.hold())
-        except HeldElsewhereError:
-            _logger.info("another process is fetching %s; waiting for it", name)
-            _wait(lock, name, deadline + _DECODING_SECONDS, held)
-        for folder in (workspace.datasets, workspace.downloads):
-            remove_leftovers(folder, name)
-        yield
-
-
-def _wait(lock: ProcessLock, name: str, seconds: float, held: ExitStack) -> None:
+    if is_held(lock.path):
+        _logger.info("another process is fetching %s; waiting for it", name)
+    seconds = deadline + _DECODING_SECONDS
     try:
-        held.enter_context(lock.hold(seconds))
+        with lock.hold(seconds):
+            for folder in (workspace.datasets, workspace.downloads):
+                remove_leftovers(folder, name)
+            yield
     except HeldElsewhereError:
         raise PipelineError(
             f"another process has been fetching {name} for more than {seconds:.0f} s; "
@@ -139,9 +128,9 @@ def _make(
     """Fetch the dataset from its source."""
     if description.files is None:
         return _make_embedded(description, workspace, report_progress)
-    answer_within = ANSWER_SECONDS if _may_fall_back(config) else None
+    deadline = Deadline(config.deadline, ANSWER_SECONDS if _may_fall_back(config) else None)
     files, downloads = description.files, workspace.downloads
-    with open_sprite(description, files, config, downloads, report_progress, answer_within) as (folder, sprite):
+    with open_sprite(description, files, config, downloads, deadline, report_progress) as (folder, sprite):
         # Where nothing is pinned, only the bytes of the source can tell whether they were decoded before.
         if decoded := find_decoded(workspace.datasets, description, sprite.files):
             return decoded.model_copy(update={"reused": True})

@@ -49,8 +49,8 @@ def open_sprite(
     files: SpriteFiles,
     config: FetchConfig,
     downloads: Path,
+    deadline: Deadline,
     report_progress: ReportProgress,
-    answer_within: float | None,
 ) -> Iterator[tuple[Path, Sprite]]:
     """The folder of this machine that holds the sprite's files, for the length of a block, and what they are.
 
@@ -63,8 +63,8 @@ def open_sprite(
         files: of the description.
         config: where to read, how patiently.
         downloads: holds the kept copies.
+        deadline: of all downloads.
         report_progress: told of the bytes that come in.
-        answer_within: give up where no server answers within so many seconds; None means as ``config`` says.
 
     Raises:
         UsageError: the source is of no kind that can be read.
@@ -83,7 +83,6 @@ def open_sprite(
         yield kept, copy
         return
     with scratch_folder(downloads, description.name) as scratch:
-        deadline = Deadline(config.deadline, answer_within)
         try:
             labels, images = (download(source, file, scratch, config, deadline, report_progress) for file in expected)
         except DownloadError as error:

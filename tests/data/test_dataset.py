@@ -141,11 +141,11 @@ def test_batches_depend_on_the_seed_alone(digits: Dataset, seed: int):
 def test_each_pass_has_a_new_order_and_never_meets_validation_rows(digits_dataset: FetchedDataset):
     data = MnistData.open(digits_dataset.directory, seed=4, train_rows=300)
     first, second = data.next_train_batch(300), data.next_train_batch(300)
-    expected = {image.tobytes() for image in to_model_input(data.train.images)}
+    expected = {image.tobytes() for image in to_model_input(data.dataset.train.images)}
     assert {image.tobytes() for image in first.images} == expected
     assert {image.tobytes() for image in second.images} == expected
     assert not np.array_equal(first.images, second.images)
-    assert expected.isdisjoint({image.tobytes() for image in to_model_input(data.validation.images)})
+    assert expected.isdisjoint({image.tobytes() for image in to_model_input(data.dataset.validation.images)})
 
 
 @pytest.mark.parametrize("size", [0, -3])
