@@ -23,9 +23,9 @@ from PIL import Image, ImageFilter
 from mnist_pipeline.config import PRESETS, FetchConfig
 from mnist_pipeline.data.dataset import Dataset, to_model_input
 from mnist_pipeline.data.fetch import fetch_dataset
+from mnist_pipeline.keras_backend import load_keras
 from mnist_pipeline.runs.artifacts import FetchedDataset
 from mnist_pipeline.training.augmentation import warp
-from mnist_pipeline.training.backend import load_keras
 from mnist_pipeline.training.fit import train_model
 from mnist_pipeline.workspace import Workspace
 

@@ -114,7 +114,7 @@ def card() -> str:
 
 def training(dataset: FetchedDataset, arguments: argparse.Namespace) -> dict[str, object]:
     """Both presets, ours and bare Keras."""
-    from mnist_pipeline.training.backend import import_seconds, load_keras
+    from mnist_pipeline.keras_backend import import_seconds, load_keras
     from mnist_pipeline.training.devices import require_device, training_scope
 
     device = require_device("cpu" if arguments.quick else "gpu")

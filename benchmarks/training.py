@@ -26,10 +26,10 @@ import numpy as np
 from mnist_pipeline.config import PRESETS, FetchConfig, TrainConfig
 from mnist_pipeline.data.dataset import Dataset, to_model_input, to_one_hot
 from mnist_pipeline.data.fetch import fetch_dataset
+from mnist_pipeline.keras_backend import import_seconds, load_keras
 from mnist_pipeline.runs.artifacts import FetchedDataset
 from mnist_pipeline.runs.training_history import TrainingHistory
 from mnist_pipeline.training.architectures import build_model
-from mnist_pipeline.training.backend import import_seconds, load_keras
 from mnist_pipeline.training.batching import Batching
 from mnist_pipeline.training.devices import require_device, training_scope
 from mnist_pipeline.training.fit import train_model

@@ -54,12 +54,13 @@ from mnist_pipeline.workspace import Workspace
 
 # What each step's files depend on, besides its config and its inputs.
 TRAINING = Sources(
-    ("data", "imaging", "rejection", "training"),
+    ("data", "imaging", "keras_backend.py", "rejection", "training"),
     ("tensorflow", "keras", "numpy", "opencv-python-headless", "Hershey-Fonts"),
 )
 NOVELTY = TRAINING
 EXPORT = Sources(
-    ("data", "export", "inference", "rejection"), ("tensorflow", "keras", "tf2onnx", "onnx", "numpy", *ONNXRUNTIME)
+    ("data", "export", "inference", "keras_backend.py", "rejection"),
+    ("tensorflow", "keras", "tf2onnx", "onnx", "numpy", *ONNXRUNTIME),
 )
 EVALUATION = Sources(
     ("data", "evaluation", "imaging", "inference", "rejection", "scoring"),

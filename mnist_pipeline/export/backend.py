@@ -1,64 +1,42 @@
-"""TensorFlow, Keras and tf2onnx, imported without their messages on the user's terminal."""
+"""TensorFlow and tf2onnx, imported without their messages on the user's terminal."""
 
 import logging
-import os
-import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from mnist_pipeline.errors import ExportError, MissingExtraError
+from mnist_pipeline.keras_backend import load_keras
 from mnist_pipeline.stderr import quiet_stderr
 
 logger = logging.getLogger(__name__)
 
 
 def load_tensorflow() -> Any:
-    """The ``tensorflow`` module.
-
-    Raises:
-        MissingExtraError: it is not installed.
-    """
-    if "tensorflow" not in sys.modules:
-        # Read once, by TensorFlow's C++ code, when it is loaded: 2 leaves errors.
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-        with quiet_stderr(), quiet_python():
-            tf = _import_tensorflow()
-            tf.config.list_physical_devices()  # where there is no driver, the first look at the devices complains
-            return tf
-    return _import_tensorflow()
-
-
-def _import_tensorflow() -> Any:
-    try:
-        import tensorflow as tf
-    except ImportError as error:
-        raise MissingExtraError("export", "train") from error
-    return tf
-
-
-def load_keras() -> Any:
-    """The ``keras`` module, on TensorFlow.
+    """The ``tensorflow`` module, on which Keras runs.
 
     Raises:
         MissingExtraError: it is not installed.
         ExportError: this process uses Keras with another backend, which tf2onnx cannot follow.
     """
-    load_tensorflow()
-    with quiet_python():
-        import keras
-
+    try:
+        keras = load_keras()
+        import tensorflow as tf
+    except (ImportError, MissingExtraError) as error:
+        raise MissingExtraError("export", "train") from error
     if (found := keras.backend.backend()) != "tensorflow":
         raise ExportError(f"Keras runs on {found} here, export needs tensorflow: run it with KERAS_BACKEND=tensorflow")
-    return keras
+    with quiet_stderr():
+        tf.config.list_physical_devices()  # where there is no driver, the first look at the devices complains
+    return tf
 
 
 def load_tf2onnx() -> Any:
     """The ``tf2onnx`` module.
 
     Raises:
-        MissingExtraError: it is not installed.
+        MissingExtraError, ExportError: as `load_tensorflow`.
     """
     load_tensorflow()
     try:
@@ -77,13 +55,6 @@ def framework_versions() -> dict[str, str]:
     return {module.__name__: module.__version__ for module in modules}
 
 
-class _ToDebug(logging.Handler):
-    """Passes a library's messages on as debug messages of ours."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        logger.debug("%s: %s", record.name, record.getMessage())
-
-
 @contextmanager
 def quiet_python() -> Iterator[None]:
     """No Python warnings, and messages of tf2onnx and TensorFlow at debug level only, inside the block."""
@@ -98,3 +69,10 @@ def quiet_python() -> Iterator[None]:
         finally:
             for each, (propagate, handlers) in zip(loggers, before, strict=True):
                 each.propagate, each.handlers = propagate, handlers
+
+
+class _ToDebug(logging.Handler):
+    """Passes a library's messages on as debug messages of ours."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        logger.debug("%s: %s", record.name, record.getMessage())

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from mnist_pipeline import CLASSES, SIDE
 from mnist_pipeline.data.dataset import to_model_input
 from mnist_pipeline.errors import ExportError, IntegrityError
-from mnist_pipeline.export.backend import load_keras, load_tensorflow, load_tf2onnx, quiet_python
+from mnist_pipeline.export.backend import load_tensorflow, load_tf2onnx, quiet_python
 from mnist_pipeline.inference.contract import INPUT, NOVELTY, PROBABILITIES
+from mnist_pipeline.keras_backend import load_keras
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -47,7 +48,7 @@ def load_keras_model(path: Path, output: tuple[int | None, ...] = KERAS_OUTPUT) 
             Keras refuses it.
         ExportError: the model's input or output is not what every architecture here has.
     """
-    keras, tf = load_keras(), load_tensorflow()
+    tf, keras = load_tensorflow(), load_keras()
     if path.suffix != ".keras" or not zipfile.is_zipfile(path):
         raise IntegrityError(f"{path} is not a .keras archive; other formats, .h5 among them, are never loaded")
     try:

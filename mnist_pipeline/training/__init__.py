@@ -1,1 +1,1 @@
-"""The only room that imports Keras."""
+"""Networks in Keras, and their training."""

@@ -5,7 +5,7 @@ from itertools import count
 from typing import Any
 
 from mnist_pipeline import CLASSES, SIDE
-from mnist_pipeline.training.backend import load_keras
+from mnist_pipeline.keras_backend import load_keras
 from mnist_pipeline.training.batching import derived_seed
 
 # Standard deviation of a standard normal variable that is cut off at two standard deviations. Keras divides by it, so

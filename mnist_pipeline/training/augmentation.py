@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from mnist_pipeline import SIDE
 from mnist_pipeline.config import AugmentationConfig
-from mnist_pipeline.training.backend import load_keras
+from mnist_pipeline.keras_backend import load_keras
 
 MIDDLE = (SIDE - 1) / 2
 ELASTIC_KNOTS = 5

@@ -17,8 +17,8 @@ from pydantic import ValidationError
 
 from mnist_pipeline.files import canonical_json, open_atomic
 from mnist_pipeline.schema import Record
+from mnist_pipeline.training.saving import Arrays
 from mnist_pipeline.training.training_log import TrainingLog
-from mnist_pipeline.training.weights import Arrays
 
 logger = logging.getLogger(__name__)
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from mnist_pipeline import Device, UsedDevice
 from mnist_pipeline.errors import DeviceError, UsageError
+from mnist_pipeline.keras_backend import load_keras
 from mnist_pipeline.stderr import quiet_stderr
-from mnist_pipeline.training.backend import load_keras
 
 logger = logging.getLogger(__name__)
 

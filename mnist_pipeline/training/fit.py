@@ -12,19 +12,18 @@ from mnist_pipeline.config import TrainConfig
 from mnist_pipeline.data.dataset import Dataset
 from mnist_pipeline.errors import DeviceError, TrainingError
 from mnist_pipeline.files import canonical_json, sha256_bytes, write_json
+from mnist_pipeline.keras_backend import import_seconds, load_keras
 from mnist_pipeline.progress import ReportProgress, no_progress
 from mnist_pipeline.runs.artifacts import ExtraImages, FetchedDataset, Output, TrainedModel
 from mnist_pipeline.runs.live import LiveCurve
 from mnist_pipeline.runs.training_history import TrainingHistory, TrainingSeconds
-from mnist_pipeline.training.backend import import_seconds, load_keras
 from mnist_pipeline.training.checkpoint import CheckpointStore
 from mnist_pipeline.training.devices import require_device, training_scope
 from mnist_pipeline.training.guards import check_learned
 from mnist_pipeline.training.loop import Training
 from mnist_pipeline.training.network import TrainingData
-from mnist_pipeline.training.saving import combine, save_model
+from mnist_pipeline.training.saving import combine, save_model, weights_digest
 from mnist_pipeline.training.summary import rows_of, summarise, total_of
-from mnist_pipeline.training.weights import weights_digest
 from mnist_pipeline.workspace import RunDirectory
 
 logger = logging.getLogger(__name__)

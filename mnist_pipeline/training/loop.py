@@ -18,9 +18,9 @@ from mnist_pipeline.training.batching import Batching, derived_seed
 from mnist_pipeline.training.checkpoint import Checkpoint, CheckpointStore
 from mnist_pipeline.training.network import Network, TrainingData
 from mnist_pipeline.training.progress import ProgressReporter
+from mnist_pipeline.training.saving import Arrays
 from mnist_pipeline.training.summary import summarise
 from mnist_pipeline.training.training_log import LossAndAccuracy, TrainingLog, best_epoch
-from mnist_pipeline.training.weights import Arrays
 
 logger = logging.getLogger(__name__)
 

@@ -12,14 +12,14 @@ from mnist_pipeline import DIGIT_NAMES, UsedDevice
 from mnist_pipeline.config import TrainConfig
 from mnist_pipeline.data.dataset import Dataset, to_model_input, to_one_hot
 from mnist_pipeline.errors import TrainingError
+from mnist_pipeline.keras_backend import load_keras
 from mnist_pipeline.rejection.hands import other_hands
 from mnist_pipeline.training.architectures import build_model
-from mnist_pipeline.training.backend import load_keras
 from mnist_pipeline.training.batching import Batching, Rows, derived_seed
 from mnist_pipeline.training.optimizers import build_optimizer, learning_rate
 from mnist_pipeline.training.progress import BatchReport
+from mnist_pipeline.training.saving import Arrays
 from mnist_pipeline.training.training_log import LossAndAccuracy
-from mnist_pipeline.training.weights import Arrays
 
 # Batches that run without Python in between; more than a few gain nothing on the CPU and make the progress jerky.
 STEPS_PER_EXECUTION = {"cpu": 8, "gpu": 64}

@@ -21,16 +21,15 @@ from mnist_pipeline.data.dataset import Dataset, to_model_input
 from mnist_pipeline.data.order import stable_permutation
 from mnist_pipeline.errors import TrainingError
 from mnist_pipeline.files import open_atomic, write_json
+from mnist_pipeline.keras_backend import load_keras
 from mnist_pipeline.progress import Progress, ReportProgress, no_progress
 from mnist_pipeline.rejection.blocks import draw_blocks
 from mnist_pipeline.rejection.classes import NONE, Samples
 from mnist_pipeline.runs.artifacts import FetchedDataset, NoveltyModel
 from mnist_pipeline.training.architectures import INPUT_SHAPE, compact_features
 from mnist_pipeline.training.augmentation import augment
-from mnist_pipeline.training.backend import load_keras
 from mnist_pipeline.training.batching import derived_seed
-from mnist_pipeline.training.saving import save_model
-from mnist_pipeline.training.weights import weights_digest
+from mnist_pipeline.training.saving import save_model, weights_digest
 from mnist_pipeline.workspace import RunDirectory
 
 logger = logging.getLogger(__name__)

@@ -4,8 +4,8 @@ import math
 from typing import Any
 
 from mnist_pipeline.config import TrainConfig
+from mnist_pipeline.keras_backend import load_keras
 from mnist_pipeline.training.architectures import OUTPUT_LAYER
-from mnist_pipeline.training.backend import load_keras
 
 WARMUP_START = 0.04
 """Share of the peak at which a warm-up begins."""

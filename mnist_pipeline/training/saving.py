@@ -1,15 +1,20 @@
 """From kept weights to the one model that is saved."""
 
+import hashlib
 import tempfile
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mnist_pipeline.files import write_bytes
-from mnist_pipeline.training.architectures import INPUT_SHAPE, OUTPUT_LAYER, build_model
-from mnist_pipeline.training.backend import ignore_array_copy_warning, load_keras
-from mnist_pipeline.training.weights import Arrays
+import numpy as np
+from numpy.typing import NDArray
 
+from mnist_pipeline.files import canonical_json, write_bytes
+from mnist_pipeline.keras_backend import load_keras
+from mnist_pipeline.training.architectures import INPUT_SHAPE, OUTPUT_LAYER, build_model
+
+Arrays = list[NDArray[Any]]
 DOWN, RIGHT = 1, 2
 SHIFTS = ((DOWN, 0), (DOWN, 1), (DOWN, -1), (RIGHT, 1), (RIGHT, -1))
 """The views of an image: where to, and by how many pixels."""
@@ -58,6 +63,17 @@ def save_model(model: Any, path: Path) -> None:
     # Keras insists on the suffix and writes where it is told to, so it writes elsewhere first.
     with tempfile.TemporaryDirectory() as folder:
         archive = Path(folder) / "model.keras"
-        with ignore_array_copy_warning():
+        with warnings.catch_warnings():
+            # What NumPy 2 says of TensorFlow 2.21 when Keras saves a model; values are not affected.
+            warnings.filterwarnings("ignore", "__array__ implementation doesn't accept a copy", DeprecationWarning)
             model.save(archive)
         write_bytes(path, archive.read_bytes())
+
+
+def weights_digest(weights: Sequence[NDArray[Any]]) -> str:
+    """Hex SHA-256 over dtype, shape and little-endian bytes of each array, in order."""
+    digest = hashlib.sha256()
+    for array in weights:
+        digest.update(canonical_json([array.dtype.name, list(array.shape)]))
+        digest.update(np.ascontiguousarray(array.astype(array.dtype.newbyteorder("<"), copy=False)).tobytes())
+    return digest.hexdigest()

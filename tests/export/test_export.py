@@ -23,13 +23,13 @@ from mnist_pipeline.config import ExportConfig
 from mnist_pipeline.data.dataset import Dataset
 from mnist_pipeline.errors import ExportError, MissingExtraError
 from mnist_pipeline.export import export_model
-from mnist_pipeline.export.backend import load_keras
 from mnist_pipeline.export.canonical import canonical_bytes
 from mnist_pipeline.export.conversion import convert, predict
 from mnist_pipeline.export.step import to_bytes
 from mnist_pipeline.files import sha256_file
 from mnist_pipeline.inference import Classifier, ModelMetadata, check_model_is_safe
 from mnist_pipeline.inference.contract import compare
+from mnist_pipeline.keras_backend import load_keras
 from mnist_pipeline.runs.artifacts import ExportedModel, FetchedDataset, NoveltyModel, TrainedModel
 from mnist_pipeline.runs.parity import Parity
 from mnist_pipeline.training.saving import average

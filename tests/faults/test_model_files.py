@@ -22,10 +22,10 @@ import mnist_pipeline.export.step
 from mnist_pipeline.config import ExportConfig
 from mnist_pipeline.errors import DeviceError, ExportError, IntegrityError
 from mnist_pipeline.export import export_model
-from mnist_pipeline.export.backend import load_keras
 from mnist_pipeline.export.conversion import convert
 from mnist_pipeline.files import sha256_bytes
 from mnist_pipeline.inference import MAX_BATCH, MAX_BYTES, Classifier, ModelMetadata, check_model_is_safe
+from mnist_pipeline.keras_backend import load_keras
 from mnist_pipeline.runs.artifacts import FetchedDataset, NoveltyModel, TrainedModel
 from mnist_pipeline.workspace import RunDirectory
 from tests.support import linear_models

@@ -21,7 +21,7 @@ import matplotlib.backends.backend_agg, matplotlib.backends.backend_svg, matplot
 import mnist_pipeline.registry, mnist_pipeline.steps
 from mnist_pipeline.__main__ import main
 from mnist_pipeline.export.backend import load_tf2onnx
-from mnist_pipeline.training.backend import load_keras
+from mnist_pipeline.keras_backend import load_keras
 from prefect.context import refresh_global_settings_context
 load_keras(), load_tf2onnx()
 gc.freeze()

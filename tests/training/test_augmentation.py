@@ -5,9 +5,9 @@ import pytest
 
 from mnist_pipeline.config import AugmentationConfig
 from mnist_pipeline.data.dataset import Dataset, to_model_input
+from mnist_pipeline.keras_backend import load_keras
 from mnist_pipeline.training.architectures import build_model
 from mnist_pipeline.training.augmentation import augment, sample, smooth, sources, warp
-from mnist_pipeline.training.backend import load_keras
 
 
 @pytest.fixture(scope="module")

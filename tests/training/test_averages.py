@@ -5,8 +5,8 @@ import pytest
 
 from mnist_pipeline.config import AugmentationConfig
 from mnist_pipeline.data.dataset import Dataset, to_model_input
+from mnist_pipeline.keras_backend import load_keras
 from mnist_pipeline.training.architectures import build_model
-from mnist_pipeline.training.backend import load_keras
 
 
 def test_each_step_adds_its_share_and_the_first_ones_more():

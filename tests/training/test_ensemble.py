@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mnist_pipeline.data.dataset import Dataset, to_model_input
-from mnist_pipeline.training.backend import load_keras
+from mnist_pipeline.keras_backend import load_keras
 from mnist_pipeline.training.saving import average
 
 

@@ -5,10 +5,10 @@ import pytest
 
 from mnist_pipeline.data.dataset import Dataset, to_model_input
 from mnist_pipeline.errors import MissingExtraError
+from mnist_pipeline.keras_backend import load_keras
 from mnist_pipeline.runs.live import Begin, read_live
 from mnist_pipeline.runs.training_history import Epoch
-from mnist_pipeline.training.backend import load_keras
-from mnist_pipeline.training.weights import weights_digest
+from mnist_pipeline.training.saving import weights_digest
 
 
 def test_the_saved_model_reaches_the_recorded_accuracy(small, digits_dataset):
@@ -153,8 +153,8 @@ def test_mixed_precision_saves_a_float32_model(train):
 
 
 def test_a_backend_that_is_not_installed_is_named(monkeypatch):
-    from mnist_pipeline.training import backend
+    from mnist_pipeline import keras_backend
 
     monkeypatch.setitem(__import__("sys").modules, "keras", None)
     with pytest.raises(MissingExtraError, match=r"mnist-pipeline\[train\]"):
-        backend._load.__wrapped__()
+        keras_backend._load.__wrapped__()

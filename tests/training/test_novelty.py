@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from mnist_pipeline.data.dataset import Dataset, to_model_input
+from mnist_pipeline.keras_backend import load_keras
 from mnist_pipeline.rejection import negatives
 from mnist_pipeline.rejection.samples import NONE, draw_samples
 from mnist_pipeline.training import novelty
-from mnist_pipeline.training.backend import load_keras
 from mnist_pipeline.workspace import RunDirectory
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")

@@ -4,19 +4,22 @@ import os
 import sys
 import threading
 import time
-import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder
+from importlib.util import LazyLoader
 from typing import Any
 
 from mnist_pipeline.errors import MissingExtraError
 from mnist_pipeline.stderr import quiet_stderr
 
-UNUSED = frozenset({"jax", "matplotlib", "sklearn"})
-"""What TensorFlow and Keras import where it is installed, for parts of them that nothing here uses. That would be more
-than a third of the time of the whole import."""
+ABSENT = frozenset({"jax", "matplotlib"})
+"""What TensorFlow and Keras import where it is installed, for parts of them that nothing here uses."""
+LATER = frozenset({"keras.wrappers"})
+"""What is loaded when it is first used: it imports scikit-learn, which with `ABSENT` would be more than a third of the
+time of the whole import."""
 
 
 def load_keras() -> Any:
@@ -40,7 +43,7 @@ def _load() -> tuple[Any, float]:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # jax: grow, as TensorFlow is told to
     try:
-        with quiet_stderr(), _without(UNUSED - {os.environ["KERAS_BACKEND"]}):
+        with quiet_stderr(), _without(ABSENT - {os.environ["KERAS_BACKEND"]}):
             import keras
     except ImportError as error:
         raise MissingExtraError(f"training with KERAS_BACKEND={os.environ['KERAS_BACKEND']}", "train") from error
@@ -50,32 +53,28 @@ def _load() -> tuple[Any, float]:
     return keras, time.perf_counter() - started
 
 
-class _Absent(MetaPathFinder):
-    """Tells one thread that some packages are not installed; no other thread."""
+class _Reluctant(MetaPathFinder):
+    """Tells one thread, and no other, that some packages are not installed; loads modules of `LATER` when used."""
 
-    def __init__(self, names: frozenset[str]) -> None:
-        self._names = names
+    def __init__(self, absent: frozenset[str]) -> None:
+        self._absent = absent
         self._thread = threading.get_ident()
 
-    def find_spec(self, fullname: str, *_: object) -> None:
-        if fullname in self._names and threading.get_ident() == self._thread:
+    def find_spec(self, fullname: str, path: Sequence[str] | None, *_: object) -> ModuleSpec | None:
+        if fullname in self._absent and threading.get_ident() == self._thread:
             raise ModuleNotFoundError(f"No module named {fullname!r}", name=fullname)
+        spec = PathFinder.find_spec(fullname, path) if fullname in LATER else None
+        if spec and spec.loader:
+            spec.loader = LazyLoader(spec.loader)
+        return spec
 
 
 @contextmanager
-def _without(names: frozenset[str]) -> Iterator[None]:
+def _without(absent: frozenset[str]) -> Iterator[None]:
     """Import as if these packages were not installed; what has been imported already, or is later, is as it is."""
-    absent = _Absent(names)
-    sys.meta_path.insert(0, absent)
+    finder = _Reluctant(absent)
+    sys.meta_path.insert(0, finder)
     try:
         yield
     finally:
-        sys.meta_path.remove(absent)
-
-
-@contextmanager
-def ignore_array_copy_warning() -> Iterator[None]:
-    """Silence what NumPy 2 says of TensorFlow 2.21 when Keras saves a model; values are not affected."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "__array__ implementation doesn't accept a copy keyword", DeprecationWarning)
-        yield
+        sys.meta_path.remove(finder)
