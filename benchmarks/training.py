@@ -11,7 +11,6 @@ compilation are told apart. The test rows are only measured here; nothing is cho
 
 import argparse
 import json
-import math
 import os
 import statistics
 import sys
@@ -77,9 +76,8 @@ def throughput(dataset: FetchedDataset, rounds: int) -> dict[str, object]:
         for number in range(1, rounds + 1):
             rows = batching.order(1 + number % batching.epochs)[:PART]
             part = images[rows], labels[rows]
-            callback = ours.callback(0, lambda *_: None, math.inf)
             loops = {
-                "ours": partial(ours.fit, rows, callback),
+                "ours": partial(ours.fit, rows, 0, lambda *_: None),
                 "keras.Model.fit": partial(bare.fit, *part, config.batch_size, verbose=0),
             }
             for name in sorted(loops, reverse=bool(number % 2)):  # neither is always the first
@@ -118,8 +116,7 @@ def seconds_to(config: TrainConfig, dataset: FetchedDataset, target: float) -> d
         network = Network(config, TrainingData.of(data), batching, device)
         compiled, fitted, accuracy = network.compile(), 0.0, 0.0
         for epoch in range(1, batching.epochs + 1):
-            callback = network.callback(batching.batches_before(epoch), lambda *_: None, math.inf)
-            fitted += seconds(network.fit, batching.order(epoch), callback)
+            fitted += seconds(network.fit, batching.order(epoch), batching.batches_before(epoch), lambda *_: None)
             answers = [np.asarray(network.core(test[i : i + 1_000])).argmax(axis=1) for i in range(0, len(test), 1_000)]
             accuracy = float((np.concatenate(answers) == truth).mean())
             if accuracy >= target:

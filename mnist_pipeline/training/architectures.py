@@ -31,45 +31,45 @@ def build_model(architecture: str, seed: int, precision: str = "float32") -> Any
 def codelab(seed: int, precision: str) -> Any:
     """The codelab's CNN, 5,994 parameters: two 5x5 convolutions with 8 and 16 filters, each pooled 2x2; dense 10."""
     layers = load_keras().layers
-    kernel = _Kernels(seed, "fan_in")  # what the codelab asks for: tf.js' varianceScaling with its defaults
+    kernels = _kernels(seed, "fan_in")  # what the codelab asks for: tf.js' varianceScaling with its defaults
     return _sequential(
         "codelab",
-        layers.Conv2D(8, 5, activation="relu", kernel_initializer=kernel(), dtype=precision, name="conv2d_1"),
+        layers.Conv2D(8, 5, activation="relu", kernel_initializer=next(kernels), dtype=precision, name="conv2d_1"),
         layers.MaxPooling2D(2, strides=2, dtype=precision, name="max_pooling2d_1"),
-        layers.Conv2D(16, 5, activation="relu", kernel_initializer=kernel(), dtype=precision, name="conv2d_2"),
+        layers.Conv2D(16, 5, activation="relu", kernel_initializer=next(kernels), dtype=precision, name="conv2d_2"),
         layers.MaxPooling2D(2, strides=2, dtype=precision, name="max_pooling2d_2"),
         layers.Flatten(dtype=precision, name="flatten"),
-        _probabilities(kernel()),
+        _probabilities(next(kernels)),
     )
 
 
 def convnet(seed: int, precision: str) -> Any:
     """The ConvNet of the TensorFlow.js example ``mnist``, 33,194 parameters."""
     layers = load_keras().layers
-    kernel = _Kernels(seed, "fan_avg")  # glorotNormal, the default of tf.js' layers
+    kernels = _kernels(seed, "fan_avg")  # glorotNormal, the default of tf.js' layers
     options = {"activation": "relu", "dtype": precision}
     return _sequential(
         "convnet",
-        layers.Conv2D(16, 3, kernel_initializer=kernel(), name="conv2d_1", **options),
+        layers.Conv2D(16, 3, kernel_initializer=next(kernels), name="conv2d_1", **options),
         layers.MaxPooling2D(2, strides=2, dtype=precision, name="max_pooling2d_1"),
-        layers.Conv2D(32, 3, kernel_initializer=kernel(), name="conv2d_2", **options),
+        layers.Conv2D(32, 3, kernel_initializer=next(kernels), name="conv2d_2", **options),
         layers.MaxPooling2D(2, strides=2, dtype=precision, name="max_pooling2d_2"),
-        layers.Conv2D(32, 3, kernel_initializer=kernel(), name="conv2d_3", **options),
+        layers.Conv2D(32, 3, kernel_initializer=next(kernels), name="conv2d_3", **options),
         layers.Flatten(dtype=precision, name="flatten"),
-        layers.Dense(64, kernel_initializer=kernel(), name="dense", **options),
-        _probabilities(kernel()),
+        layers.Dense(64, kernel_initializer=next(kernels), name="dense", **options),
+        _probabilities(next(kernels)),
     )
 
 
 def dense(seed: int, precision: str) -> Any:
     """The dense network of the TensorFlow.js example ``mnist``, 33,400 parameters: about as many as its ConvNet."""
     layers = load_keras().layers
-    kernel = _Kernels(seed, "fan_avg")
+    kernels = _kernels(seed, "fan_avg")
     return _sequential(
         "dense",
         layers.Flatten(dtype=precision, name="flatten"),
-        layers.Dense(42, activation="relu", kernel_initializer=kernel(), dtype=precision, name="dense"),
-        _probabilities(kernel()),
+        layers.Dense(42, activation="relu", kernel_initializer=next(kernels), dtype=precision, name="dense"),
+        _probabilities(next(kernels)),
     )
 
 
@@ -121,16 +121,11 @@ def compact_features(images: Any, filters: int, seeds: Iterator[int], precision:
 ARCHITECTURES = {"codelab": codelab, "convnet": convnet, "dense": dense, "compact": compact}
 
 
-class _Kernels:
+def _kernels(seed: int, mode: str) -> Iterator[Any]:
     """Initializers of a network's kernels, one after the other: TensorFlow.js' VarianceScaling, each with its seed."""
-
-    def __init__(self, seed: int, mode: str) -> None:
-        self._seeds = (derived_seed(seed, layer) for layer in count())
-        self._mode = mode
-
-    def __call__(self) -> Any:
-        scaling = load_keras().initializers.VarianceScaling
-        return scaling(TFJS_SCALE, mode=self._mode, distribution="truncated_normal", seed=next(self._seeds))
+    scaling = load_keras().initializers.VarianceScaling
+    for layer in count():
+        yield scaling(TFJS_SCALE, mode=mode, distribution="truncated_normal", seed=derived_seed(seed, layer))
 
 
 def _probabilities(kernel_initializer: Any) -> Any:

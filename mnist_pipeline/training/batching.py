@@ -62,10 +62,14 @@ class Batching:
         """Batches trained before the 1-based ``epoch``."""
         return (epoch - 1) * self.batches_per_epoch
 
+    def batches_in(self, epoch: int) -> int:
+        """Batches of the 1-based ``epoch``."""
+        return min(self.batches_per_epoch, self.batches - self.batches_before(epoch))
+
     def order(self, epoch: int) -> Rows:
         """int64: positions of the train rows in the order of the 1-based ``epoch``; a function of seed and epoch."""
-        batches = min(self.batches_per_epoch, self.batches - self.batches_before(epoch))
-        return stable_permutation(self.population, (self.seed, epoch))[: min(batches * self.batch_size, self.rows)]
+        rows = min(self.batches_in(epoch) * self.batch_size, self.rows)
+        return stable_permutation(self.population, (self.seed, epoch))[:rows]
 
     def segments(self, epoch: int) -> list[Rows]:
         """The epoch's order, cut where the validation rows are measured."""

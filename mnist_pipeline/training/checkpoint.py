@@ -4,15 +4,14 @@ import logging
 import shutil
 import time
 import zipfile
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from mnist_pipeline.files import canonical_json, open_atomic
@@ -93,14 +92,11 @@ class CheckpointStore:
         if stored.fingerprint != self.fingerprint:
             logger.warning("%s is of another training; training starts anew", self.path)
             return None
-        members = 1 + max((int(name.split("/")[0][6:]) for name in arrays if name.startswith("member")), default=-1)
-        return Checkpoint(
-            log=stored.log,
-            finished=[_group(arrays, f"member{i}") for i in range(members)],
-            best=_group(arrays, "best"),
-            state=_group(arrays, "state"),
-            optimizer=_group(arrays, "optimizer"),
-        )
+        groups: defaultdict[str, Arrays] = defaultdict(list)
+        for name, array in arrays.items():  # in the order in which they were written
+            groups[name.partition("/")[0]].append(array)
+        finished = [group for name, group in groups.items() if name.startswith("member")]
+        return Checkpoint(stored.log, finished, groups["best"], groups["state"], groups["optimizer"])
 
 
 @contextmanager
@@ -127,8 +123,3 @@ def remove_abandoned(folder: Path, wanted: Path) -> None:
             if path != wanted and max(entry.stat().st_mtime for entry in (path, *path.rglob("*"))) < oldest:
                 logger.info("removing the checkpoint of a training that was abandoned: %s", path)
                 shutil.rmtree(path)
-
-
-def _group(arrays: dict[str, NDArray[Any]], name: str) -> Arrays:
-    places = sorted(int(key.split("/")[1]) for key in arrays if key.startswith(f"{name}/"))
-    return [arrays[f"{name}/{place}"] for place in places]

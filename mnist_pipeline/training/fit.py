@@ -77,8 +77,9 @@ def _train(
     with training_scope(device, config.strategy) as devices:
         identity = fingerprint(config, dataset, extra, device, devices)
         with closing(LiveCurve(run.live)) as live:
-            training = Training(config, rows, device, devices, CheckpointStore(checkpoints, identity), live)
-            kept = training.run(report_progress)
+            store = CheckpointStore(checkpoints, identity)
+            training = Training(config, rows, device, devices, store, live, report_progress)
+            kept = training.run()
     model = combine(config.architecture, kept, config.views)
     accuracy = training.validation_accuracy(model)
     notes = [*training.notes(), *check_learned(accuracy, data.validation.labels)]

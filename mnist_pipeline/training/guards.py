@@ -1,7 +1,5 @@
 """Has the training learned anything? Pure."""
 
-import math
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -41,15 +39,8 @@ def chance_bound(labels: NDArray[np.uint8]) -> int:
     share = float(np.bincount(labels).max() / rows)
     if share == 1:
         return rows
-    below = 0.0
-    for right in range(rows + 1):
-        below += math.exp(_log_binomial(rows, right, share))
-        if below >= CONFIDENCE:
-            return right
-    return rows
-
-
-def _log_binomial(rows: int, right: int, share: float) -> float:
-    """Natural logarithm of the binomial probability."""
-    choices = math.lgamma(rows + 1) - math.lgamma(right + 1) - math.lgamma(rows - right + 1)
-    return choices + right * math.log(share) + (rows - right) * math.log1p(-share)
+    right = np.arange(rows)
+    # Each probability is the one before it times this; logarithms, because the first ones are too small for a float.
+    steps = np.log((rows - right) / (right + 1) * share / (1 - share))
+    probabilities = np.exp(rows * np.log1p(-share) + np.concatenate([[0], np.cumsum(steps)]))
+    return min(int(np.searchsorted(np.cumsum(probabilities), CONFIDENCE)), rows)

@@ -3,15 +3,14 @@
 import logging
 import math
 import time
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from mnist_pipeline import UsedDevice
 from mnist_pipeline.config import TrainConfig
 from mnist_pipeline.data.dataset import to_model_input
-from mnist_pipeline.progress import ReportProgress, no_progress
+from mnist_pipeline.progress import ReportProgress
 from mnist_pipeline.runs.live import Begin, LiveCurve
 from mnist_pipeline.runs.training_history import Epoch, Stopped
 from mnist_pipeline.training.batching import Batching, derived_seed
@@ -41,6 +40,7 @@ class Training:
         devices: int,
         store: CheckpointStore,
         live: LiveCurve,
+        report_progress: ReportProgress,
     ) -> None:
         self.config = config
         self.data = data
@@ -52,19 +52,18 @@ class Training:
         self._begun = False
         self._checkpoint = store.load() or Checkpoint(TrainingLog())
         self._resumed = len(self.log.epochs)
-        self._report_progress: ReportProgress = no_progress
+        self._report_progress = report_progress
 
     @property
     def log(self) -> TrainingLog:
         return self._checkpoint.log
 
-    def run(self, report_progress: ReportProgress = no_progress) -> list[Arrays]:
+    def run(self) -> list[Arrays]:
         """Train what is still to be trained; the kept weights of each member.
 
         Raises:
             TrainingError: a loss became infinite.
         """
-        self._report_progress = report_progress
         if self._resumed:
             logger.info("going on after epoch %d, from %s", self._resumed, self._store.path)
         while len(self._checkpoint.finished) < self.config.members:
@@ -129,49 +128,55 @@ class Training:
         self._live.begin(begin, self.log.epochs)
 
     def _train_epoch(self, network: Network, member: int, reporter: ProgressReporter) -> None:
-        """One epoch, its validation and its checkpoint."""
-        started = time.perf_counter()
+        """One epoch and its checkpoint."""
         epoch = len(self.log.of_member(member)) + 1
-        result = self._fit_epoch(network, member, epoch, reporter)
-        measured = Epoch(
-            epoch=len(self.log.epochs) + 1,
-            member=member,
-            loss=result.mean("loss"),
-            accuracy=result.mean("accuracy"),
-            val_loss=result.validation.loss if result.validation else None,
-            val_accuracy=result.validation.accuracy if result.validation else None,
-            learning_rate=network.learning_rate(network.batching.batches_before(epoch) + len(result.batches) - 1),
-            seconds=time.perf_counter() - started,
-        )
-        log = result.log.with_epoch(measured)
+        log, out_of_time = self._fit_epoch(network, member, epoch, reporter)
+        measured = log.epochs[-1]
         is_best = best_epoch(log.of_member(member)) == measured
         best = network.weights() if is_best else self._checkpoint.best
         finished = self._checkpoint.finished
-        if result.out_of_time or epoch == network.batching.epochs:
-            self._keep(Checkpoint(log.with_stopped(self._reason(result)), [*finished, best]))
+        if out_of_time or epoch == network.batching.epochs:
+            stopped = log.model_copy(update={"stopped": self._reason(out_of_time)})
+            reached = Checkpoint(stopped, [*finished, best])
         else:
-            self._keep(Checkpoint(log, finished, best, *network.snapshot()))
+            reached = Checkpoint(log, finished, best, *network.snapshot())
+        self._store.save(reached)
+        self._checkpoint = reached
         reporter.epoch(measured, epoch)  # after it is safe on disk
 
-    def _fit_epoch(self, network: Network, member: int, epoch: int, reporter: ProgressReporter) -> "EpochResult":
-        """Train on the rows of the member's 1-based ``epoch``, with the validations inside and after it."""
+    def _fit_epoch(
+        self, network: Network, member: int, epoch: int, reporter: ProgressReporter
+    ) -> tuple[TrainingLog, bool]:
+        """Train on the rows of the member's 1-based ``epoch``, with the validations inside and after it.
+
+        Returns the log with the epoch, and whether the time was up before the member's last batch.
+        """
+        started, deadline = time.perf_counter(), self._deadline(member)
         batching, log = network.batching, self.log
         batches: list[LossAndAccuracy] = []
-        validation: LossAndAccuracy | None = None
-        deadline = self._deadline(member)
         for rows in batching.segments(epoch):
-            callback = network.callback(batching.batches_before(epoch) + len(batches), reporter.batches, deadline)
-            fitted = network.fit(rows, callback)
+            trained = batching.batches_before(epoch) + len(batches)
+            fitted, timed_out = network.fit(rows, trained, reporter.batches, deadline)
             batches += fitted
             log = log.with_batches(fitted)
             validation = network.validate()
             if validation and batching.validate_every:
                 log = log.with_validation(validation)
-            if callback.timed_out:
+            if timed_out:
                 break
+        trained = batching.batches_before(epoch) + len(batches)
         sizes = [min(batching.batch_size, batching.rows - i * batching.batch_size) for i in range(len(batches))]
-        out_of_time = callback.timed_out and batching.batches_before(epoch) + len(batches) < batching.batches
-        return EpochResult(log, batches, sizes, validation, out_of_time)
+        measured = Epoch(
+            epoch=len(log.epochs) + 1,
+            member=member,
+            loss=float(np.average([batch.loss for batch in batches], weights=sizes)),
+            accuracy=float(np.average([batch.accuracy for batch in batches], weights=sizes)),
+            val_loss=validation.loss if validation else None,
+            val_accuracy=validation.accuracy if validation else None,
+            learning_rate=network.learning_rate(trained - 1),
+            seconds=time.perf_counter() - started,
+        )
+        return log.with_epoch(measured), timed_out and trained < batching.batches
 
     def _deadline(self, member: int) -> float:
         """When the 1-based member must stop, of ``time.monotonic``: members share the time equally."""
@@ -180,35 +185,8 @@ class Training:
         allowed = self.config.max_minutes * 60 * member / self.config.members
         return time.monotonic() + allowed - self.log.fit_seconds
 
-    def _reason(self, result: "EpochResult") -> Stopped:
-        if result.out_of_time or self.log.stopped == "max_minutes":
+    def _reason(self, out_of_time: bool) -> Stopped:
+        if out_of_time or self.log.stopped == "max_minutes":
             return "max_minutes"
         unlimited = Batching.of(self.config.model_copy(update={"max_batches": None}), self.data.train, 0, self._devices)
         return "max_batches" if self.batching(1).batches < unlimited.batches else "finished"
-
-    def _keep(self, reached: Checkpoint) -> None:
-        self._store.save(reached)
-        self._checkpoint = reached
-
-
-@dataclass(frozen=True, slots=True)
-class EpochResult:
-    """What one pass of the train rows gave.
-
-    Attributes:
-        log: with the batches and validations of the pass.
-        batches: metrics of each batch.
-        sizes: rows of each batch.
-        validation: metrics of the validation rows after the last batch; None where there are none.
-        out_of_time: the time was up before the member's last batch.
-    """
-
-    log: TrainingLog
-    batches: list[LossAndAccuracy]
-    sizes: list[int]
-    validation: LossAndAccuracy | None
-    out_of_time: bool
-
-    def mean(self, name: Literal["loss", "accuracy"]) -> float:
-        """Over all rows of the pass."""
-        return float(np.average([getattr(batch, name) for batch in self.batches], weights=self.sizes))

@@ -118,25 +118,41 @@ class Network:
         self.restore(state, optimizer)
         return time.perf_counter() - started
 
-    def callback(self, first_batch: int, report: BatchReport, deadline: float) -> Any:
-        """A `training_model.FitCallback` for one call of `fit`."""
-        from mnist_pipeline.training.training_model import FitCallback
-
-        return FitCallback(first_batch, report, self.batch_metrics, self.learning_rate, deadline)
-
     def learning_rate(self, step: int) -> float:
         """Of the 0-based ``step``."""
         return learning_rate(self.config, self.batching.batches, step)
 
-    def fit(self, rows: Rows, callback: Any) -> list[LossAndAccuracy]:
-        """Train on the train rows in this order; metrics of each batch.
+    def fit(
+        self, rows: Rows, first_batch: int, report: BatchReport, deadline: float = math.inf
+    ) -> tuple[list[LossAndAccuracy], bool]:
+        """Train on the train rows in this order.
+
+        Args:
+            rows: numbers of the rows.
+            first_batch: batches that were trained before.
+            report: told of batches while they are trained.
+            deadline: when to stop, of ``time.monotonic``.
+
+        Returns:
+            The metrics of each batch, and whether the deadline passed.
 
         Raises:
             TrainingError: the loss became infinite or not a number.
         """
+        from mnist_pipeline.training.training_model import FitCallback
+
+        callback = FitCallback(first_batch, report, deadline)
         self._fit(rows, [callback])
-        callback.raise_if_diverged()
-        return self.batch_metrics.per_batch(callback.trained)
+        batches = self.batch_metrics.per_batch(callback.trained)  # only now does each backend let it be read
+        if callback.diverged:
+            losses = [batch.loss for batch in batches]
+            place = next((i for i, loss in enumerate(losses) if not math.isfinite(loss)), len(losses) - 1)
+            step = first_batch + place
+            raise TrainingError(
+                f"the loss became {losses[place]:g} in step {step + 1} at learning rate {self.learning_rate(step):g}; "
+                "lower the learning rate"
+            )
+        return batches, callback.timed_out
 
     def validate(self) -> LossAndAccuracy | None:
         """Means over the validation rows; None where there are none.

@@ -18,12 +18,7 @@ class ProgressReporter:
     """Reports one member's training: its batches, throttled, and each of its epochs."""
 
     def __init__(
-        self,
-        report_progress: ReportProgress,
-        batching: Batching,
-        member: int,
-        members: int,
-        live: LiveCurve | None = None,
+        self, report_progress: ReportProgress, batching: Batching, member: int, members: int, live: LiveCurve
     ) -> None:
         self._report_progress = report_progress
         self._batching = batching
@@ -31,7 +26,7 @@ class ProgressReporter:
         self._name = f"member {member}/{members}, " if members > 1 else ""
         self._last = -INTERVAL
         self._started: tuple[float, int] | None = None
-        self._live = live or LiveCurve(None)
+        self._live = live
 
     def batches(self, start: int, done: int, metrics: Mapping[str, float]) -> None:
         """``done`` batches after the first ``start`` are done; ``metrics`` are the running means over them."""
@@ -52,7 +47,7 @@ class ProgressReporter:
         metrics = {"loss": measured.loss, "accuracy": measured.accuracy}
         if measured.val_loss is not None and measured.val_accuracy is not None:
             metrics |= {"val_loss": measured.val_loss, "val_accuracy": measured.val_accuracy}
-        self._send(place, self._size(place), metrics)
+        self._send(place, self._batching.batches_in(place), metrics)
 
     def _left(self, now: float, trained: int) -> dict[str, float]:
         """Seconds until the member is done, at the speed so far; validations count as they happened."""
@@ -65,7 +60,5 @@ class ProgressReporter:
         activity = f"{self._name}epoch {epoch}/{self._batching.epochs}"
         trained = self._earlier * self._batching.batches + self._batching.batches_before(epoch) + done
         overall = trained / (self._members * self._batching.batches)
-        self._report_progress(Progress(activity, done, self._size(epoch), "batches", metrics, overall))
-
-    def _size(self, epoch: int) -> int:
-        return min(self._batching.batches_per_epoch, self._batching.batches - self._batching.batches_before(epoch))
+        total = self._batching.batches_in(epoch)
+        self._report_progress(Progress(activity, done, total, "batches", metrics, overall))

@@ -40,9 +40,6 @@ class TrainingLog(Record):
             update={"epochs": [*self.epochs, epoch], "fit_seconds": self.fit_seconds + epoch.seconds}
         )
 
-    def with_stopped(self, reason: Stopped) -> Self:
-        return self.model_copy(update={"stopped": reason})
-
     def of_member(self, member: int) -> list[Epoch]:
         return [epoch for epoch in self.epochs if epoch.member == member]
 

@@ -6,7 +6,6 @@ Only the Keras 3 API is used, so that each of its backends trains.
 
 import math
 import time
-from collections.abc import Callable
 from typing import Any
 
 import keras  # noqa: TID253 - the classes below derive from Keras'; see the module's docstring
@@ -14,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_pipeline.config import AugmentationConfig
-from mnist_pipeline.errors import TrainingError
 from mnist_pipeline.training.augmentation import augment
 from mnist_pipeline.training.progress import BatchReport
 from mnist_pipeline.training.training_log import LossAndAccuracy
@@ -98,8 +96,10 @@ class BatchMetrics(keras.metrics.Metric):  # type: ignore[misc]  # Keras comes w
     shows only the last of them.
     """
 
+    NAME = "batch"
+
     def __init__(self, capacity: int, label_smoothing: float) -> None:
-        super().__init__(name="batch")
+        super().__init__(name=self.NAME)
         self.capacity = capacity
         self.label_smoothing = label_smoothing
         # Sums, so that the replicas of a distributed training add up to the whole batch.
@@ -130,54 +130,27 @@ class FitCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras come
     """Looks after one call of ``fit``: reports it, stops it at its deadline, and at the first infinite loss.
 
     Attributes:
-        first_batch: batches trained before.
         trained: batches trained in this call.
         timed_out: the deadline has passed, and training was stopped.
+        diverged: the loss became infinite or not a number, and training was stopped.
     """
 
-    def __init__(
-        self,
-        first_batch: int,
-        report: BatchReport,
-        batch_metrics: BatchMetrics,
-        learning_rate: Callable[[int], float],
-        deadline: float,
-    ) -> None:
-        """``learning_rate`` is that of a 0-based step; ``deadline`` is a time of ``time.monotonic``."""
+    def __init__(self, first_batch: int, report: BatchReport, deadline: float) -> None:
+        """``first_batch`` batches were trained before; ``deadline`` is a time of ``time.monotonic``."""
         super().__init__()
-        self.first_batch = first_batch
         self.trained = 0
-        self.timed_out = self._diverged = False
+        self.timed_out = self.diverged = False
+        self._first_batch = first_batch
         self._report = report
-        self._batch_metrics = batch_metrics
-        self._learning_rate = learning_rate
         self._deadline = deadline
 
-    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
-        found = logs or {}
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any]) -> None:  # noqa: ARG002
         # Not ``batch``: with several steps an execution, Keras counts steps that the data did not fill.
-        self.trained = int(found[self._batch_metrics.name])
-        running = {name: float(found[name]) for name in ("loss", "accuracy")}
+        self.trained = int(logs[BatchMetrics.NAME])
+        running = {name: float(logs[name]) for name in ("loss", "accuracy")}
         if not math.isfinite(running["loss"]):
-            self._diverged = self.model.stop_training = True
+            self.diverged = self.model.stop_training = True
             return
-        self._report(self.first_batch, self.trained, running)
+        self._report(self._first_batch, self.trained, running)
         if time.monotonic() >= self._deadline:
-            self.timed_out = True
-            self.model.stop_training = True
-
-    def raise_if_diverged(self) -> None:
-        """After the call of ``fit``: only then does each backend let the metric be read.
-
-        Raises:
-            TrainingError: the loss became infinite or not a number.
-        """
-        if not self._diverged:
-            return
-        losses = [batch.loss for batch in self._batch_metrics.per_batch(self.trained)]
-        place = next((i for i, loss in enumerate(losses) if not math.isfinite(loss)), len(losses) - 1)
-        step = self.first_batch + place
-        raise TrainingError(
-            f"the loss became {losses[place]:g} in step {step + 1} at learning rate {self._learning_rate(step):g}; "
-            "lower the learning rate"
-        )
+            self.timed_out = self.model.stop_training = True

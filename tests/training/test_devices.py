@@ -6,6 +6,7 @@ import os
 import pytest
 
 from mnist_pipeline.errors import DeviceError
+from mnist_pipeline.runs.live import LiveCurve
 from mnist_pipeline.stderr import quiet_stderr
 from mnist_pipeline.training import devices
 from mnist_pipeline.training.progress import ProgressReporter
@@ -57,7 +58,8 @@ def test_progress_is_throttled_and_tells_what_is_left(monkeypatch):
     now = 100.0
     monkeypatch.setattr(progress.time, "monotonic", lambda: now)
     seen = []
-    reporter = ProgressReporter(seen.append, Batching.of(TrainConfig(batch_size=10, epochs=2), 100, seed=0), 1, 1)
+    batching = Batching.of(TrainConfig(batch_size=10, epochs=2), 100, seed=0)
+    reporter = ProgressReporter(seen.append, batching, 1, 1, LiveCurve(None))
     for trained in range(1, 15):
         reporter.batches(0, trained, {"loss": 1.0, "accuracy": 0.5})
         now += 0.0625
