@@ -4,8 +4,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import cache
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
@@ -42,11 +41,16 @@ def _load() -> tuple[Any, float]:
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # jax: grow, as TensorFlow is told to
+    backend = os.environ["KERAS_BACKEND"]
+    finder = _Reluctant(ABSENT - {backend})
+    sys.meta_path.insert(0, finder)
     try:
-        with quiet_stderr(), _without(ABSENT - {os.environ["KERAS_BACKEND"]}):
+        with quiet_stderr():
             import keras
     except ImportError as error:
-        raise MissingExtraError(f"training with KERAS_BACKEND={os.environ['KERAS_BACKEND']}", "train") from error
+        raise MissingExtraError(f"training with KERAS_BACKEND={backend}", "train") from error
+    finally:
+        sys.meta_path.remove(finder)
     # A user's ~/.keras/keras.json must not change what a preset means.
     keras.config.set_floatx("float32")
     keras.config.set_image_data_format("channels_last")
@@ -54,7 +58,10 @@ def _load() -> tuple[Any, float]:
 
 
 class _Reluctant(MetaPathFinder):
-    """Tells one thread, and no other, that some packages are not installed; loads modules of `LATER` when used."""
+    """Tells one thread, and no other, that some packages are not installed; loads those of `LATER` when they are used.
+
+    What has been imported before is as it is.
+    """
 
     def __init__(self, absent: frozenset[str]) -> None:
         self._absent = absent
@@ -67,14 +74,3 @@ class _Reluctant(MetaPathFinder):
         if spec and spec.loader:
             spec.loader = LazyLoader(spec.loader)
         return spec
-
-
-@contextmanager
-def _without(absent: frozenset[str]) -> Iterator[None]:
-    """Import as if these packages were not installed; what has been imported already, or is later, is as it is."""
-    finder = _Reluctant(absent)
-    sys.meta_path.insert(0, finder)
-    try:
-        yield
-    finally:
-        sys.meta_path.remove(finder)

@@ -6,6 +6,7 @@ Whoever holds the dataset's lock downloads and decodes it; the others wait and f
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 from mnist_pipeline.config import FetchConfig
 from mnist_pipeline.data.description import DatasetDescription, load_description
@@ -126,10 +127,12 @@ def _make(
     description: DatasetDescription, config: FetchConfig, workspace: Workspace, report_progress: ReportProgress
 ) -> FetchedDataset:
     """Fetch the dataset from its source."""
-    if description.files is None:
-        return _make_embedded(description, workspace, report_progress)
-    deadline = Deadline(config.deadline, ANSWER_SECONDS if _may_fall_back(config) else None)
+    store = partial(store_dataset, workspace.datasets, description, report_progress=report_progress)
     files, downloads = description.files, workspace.downloads
+    if files is None:
+        images, classes = load_embedded_digits()
+        return store([images], classes, source=description.source, source_files=[])
+    deadline = Deadline(config.deadline, ANSWER_SECONDS if _may_fall_back(config) else None)
     with open_sprite(description, files, config, downloads, deadline, report_progress) as (folder, sprite):
         # Where nothing is pinned, only the bytes of the source can tell whether they were decoded before.
         if decoded := find_decoded(workspace.datasets, description, sprite.files):
@@ -137,27 +140,5 @@ def _make(
         rows = description.rows.total
         labels = decode_labels((folder / sprite.labels.name).read_bytes(), rows, sprite.origin(sprite.labels))
         with (folder / sprite.images.name).open("rb") as file:
-            return store_dataset(
-                workspace.datasets,
-                description,
-                decode_sprite(file, rows, sprite.origin(sprite.images)),
-                labels,
-                source=sprite.source,
-                source_files=sprite.files,
-                report_progress=report_progress,
-            )
-
-
-def _make_embedded(
-    description: DatasetDescription, workspace: Workspace, report_progress: ReportProgress
-) -> FetchedDataset:
-    images, labels = load_embedded_digits()
-    return store_dataset(
-        workspace.datasets,
-        description,
-        [images],
-        labels,
-        source=description.source,
-        source_files=[],
-        report_progress=report_progress,
-    )
+            blocks = decode_sprite(file, rows, sprite.origin(sprite.images))
+            return store(blocks, labels, source=sprite.source, source_files=sprite.files)

@@ -120,12 +120,7 @@ def unreachable(description: DatasetDescription, config: FetchConfig) -> str | N
 
 
 def _read_local(folder: Path, expected: ExpectedFile) -> SourceFile:
-    """Look at a file where it lies.
-
-    Raises:
-        DownloadError: there is no such file, or it cannot be read.
-        DataError: it is not what is expected.
-    """
+    """Look at a file where it lies."""
     path = folder / expected.name
     inspection = Inspection(expected, str(path))
     try:

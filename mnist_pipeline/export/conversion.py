@@ -56,10 +56,7 @@ def load_keras_model(path: Path, output: tuple[int | None, ...] = KERAS_OUTPUT) 
             model = keras.models.load_model(path, compile=False, safe_mode=True)
     except Exception as error:
         raise IntegrityError(f"{path} is refused: {_one_line(error)}") from error
-    for what, found, expected in (
-        ("takes", model.input_shape, KERAS_INPUT),
-        ("gives", model.output_shape, output),
-    ):
+    for what, found, expected in (("takes", model.input_shape, KERAS_INPUT), ("gives", model.output_shape, output)):
         if found != expected:
             raise ExportError(f"the Keras model {what} arrays of shape {found}, expected {expected}")
     return model

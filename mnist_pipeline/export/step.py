@@ -10,9 +10,8 @@ from mnist_pipeline.config import ExportConfig
 from mnist_pipeline.data.dataset import Dataset
 from mnist_pipeline.errors import ExportError, IntegrityError
 from mnist_pipeline.export.backend import framework_versions
-from mnist_pipeline.export.canonical import canonical_bytes
+from mnist_pipeline.export.canonical import canonical_bytes, fold_reshapes
 from mnist_pipeline.export.conversion import NOVELTY_OUTPUT, NetworkAnswers, convert, load_keras_model, predict
-from mnist_pipeline.export.folding import fold_reshapes
 from mnist_pipeline.files import write_bytes, write_json
 from mnist_pipeline.inference import Classifier, ModelMetadata, check_model_is_safe
 from mnist_pipeline.inference.contract import compare
@@ -85,13 +84,13 @@ def with_limits(config: ExportConfig, converted: "ModelProto", data: Dataset, me
     validation = data.validation
     if not len(validation):
         return without
-    answers = _ask(without, validation.images)
+    answers = _ask(Classifier.load(without, device="cpu"), validation.images)
     limits = choose_limits(validation.labels, answers.probabilities, answers.novelty, config.false_reject_rate)
     return to_bytes(converted, config.opset, metadata.model_copy(update={"limits": limits}))
 
 
-def _ask(onnx_bytes: bytes, images: NDArray[np.uint8]) -> NetworkAnswers:
-    probabilities, novelty = Classifier.load(onnx_bytes, device="cpu").answers(images)
+def _ask(classifier: Classifier, images: NDArray[np.uint8]) -> NetworkAnswers:
+    probabilities, novelty = classifier.answers(images)
     if novelty is None:
         raise ExportError("the converted model has no novelty output")
     return NetworkAnswers(probabilities, novelty)
@@ -126,6 +125,8 @@ def prove(
     Raises:
         ExportError: it says something else; by how much.
     """
+    from onnx import ModelProto
+
     classifier = Classifier.load(onnx_bytes, device="cpu")
     found = compare(expected.probabilities, classifier.probabilities(images))
     if found.max_abs_difference > config.parity_tolerance or found.argmax_differences:
@@ -134,7 +135,7 @@ def prove(
             f"{found.max_abs_difference:.3g} in a probability (accepted: {config.parity_tolerance:g}), "
             f"and in the digit of {found.argmax_differences}; no model was written"
         )
-    difference = float(np.abs(expected.novelty - _ask(onnx_bytes, images).novelty).max())
+    difference = float(np.abs(expected.novelty - _ask(classifier, images).novelty).max())
     if difference > NOVELTY_TOLERANCE:
         raise ExportError(
             f"the ONNX model's novelty differs from the Keras model's by up to {difference:.3g} "
@@ -146,15 +147,8 @@ def prove(
         passed=True,
         provider=classifier.provider,
         opset=config.opset,
-        nodes=node_count(onnx_bytes),
+        nodes=len(ModelProto.FromString(onnx_bytes).graph.node),
         bytes=len(onnx_bytes),
         model_sha256=classifier.sha256,
         keras_sha256=keras_sha256,
     )
-
-
-def node_count(onnx_bytes: bytes) -> int:
-    """Nodes of the graph."""
-    from onnx import ModelProto
-
-    return len(ModelProto.FromString(onnx_bytes).graph.node)

@@ -7,6 +7,9 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from mnist_pipeline import UsedDevice
 from mnist_pipeline.config import TrainConfig
 from mnist_pipeline.data.dataset import Dataset
@@ -54,54 +57,38 @@ def train_model(
         MissingExtraError: Keras is not installed.
     """
     with _clear_errors(config, checkpoints):
-        return _train(config, dataset, extra, run, checkpoints, report_progress)
-
-
-def _train(
-    config: TrainConfig,
-    dataset: FetchedDataset,
-    extra: ExtraImages | None,
-    run: RunDirectory,
-    checkpoints: Path,
-    report_progress: ReportProgress,
-) -> TrainedModel:
-    device = require_device(config.device)
-    data = Dataset.open(
-        dataset.directory,
-        train_rows=config.train_rows,
-        validation_rows=config.validation_rows,
-        extra_images=extra.directory if extra else None,
-        extra_repeats=config.own_repeats,
-    )
-    rows = TrainingData.of(data, config.drawn_share, config.seed)
-    with training_scope(device, config.strategy) as devices:
-        identity = fingerprint(config, dataset, extra, device, devices)
-        with closing(LiveCurve(run.live)) as live:
-            store = CheckpointStore(checkpoints, identity)
+        device = require_device(config.device)
+        data = Dataset.open(
+            dataset.directory,
+            train_rows=config.train_rows,
+            validation_rows=config.validation_rows,
+            extra_images=extra.directory if extra else None,
+            extra_repeats=config.own_repeats,
+        )
+        rows = TrainingData.of(data, config.drawn_share, config.seed)
+        with training_scope(device, config.strategy) as devices, closing(LiveCurve(run.live)) as live:
+            store = CheckpointStore(checkpoints, fingerprint(config, dataset, extra, device, devices))
             training = Training(config, rows, device, devices, store, live, report_progress)
             kept = training.run()
-    model = combine(config.architecture, kept, config.views)
-    accuracy = training.validation_accuracy(model)
-    notes = [*training.notes(), *check_learned(accuracy, data.validation.labels)]
-    history = _history(config, training, model, accuracy, device, notes)
-    for row in rows_of(history.layers):
-        logger.info("%s", "  ".join(row))
-    logger.info("%s", total_of(history.layers))
-    save_model(model, run.model_keras)
-    write_json(run.history, history.model_dump(mode="json"))
-    return TrainedModel(
-        directory=run.path,
-        files=Output.digests(run.model_keras, run.history),
-        preset=config.preset,
-        parameters=history.parameters,
-        device=device,
-        best_epochs=history.best_epochs,
-        epochs=len(history.epochs),
-        validation_accuracy=accuracy,
-        weights_sha256=weights_digest(model.get_weights()),
-        extra_images=extra.images if extra else 0,
-        extra_images_digest=extra.digest if extra else None,
-    )
+        model = combine(config.architecture, kept, config.views)
+        history = _history(training, model, data.validation.labels)
+        for line in (*map("  ".join, rows_of(history.layers)), total_of(history.layers)):
+            logger.info("%s", line)
+        save_model(model, run.model_keras)
+        write_json(run.history, history.model_dump(mode="json"))
+        return TrainedModel(
+            directory=run.path,
+            files=Output.digests(run.model_keras, run.history),
+            preset=config.preset,
+            parameters=history.parameters,
+            device=device,
+            best_epochs=history.best_epochs,
+            epochs=len(history.epochs),
+            validation_accuracy=history.validation_accuracy,
+            weights_sha256=weights_digest(model.get_weights()),
+            extra_images=extra.images if extra else 0,
+            extra_images_digest=extra.digest if extra else None,
+        )
 
 
 def fingerprint(
@@ -136,22 +123,16 @@ def _clear_errors(config: TrainConfig, checkpoints: Path) -> Iterator[None]:
         ) from error
 
 
-def _history(
-    config: TrainConfig,
-    training: Training,
-    model: Any,
-    accuracy: float | None,
-    device: UsedDevice,
-    notes: list[str],
-) -> TrainingHistory:
-    log = training.log
+def _history(training: Training, model: Any, held_out: NDArray[np.uint8]) -> TrainingHistory:
+    """Of the model as it is saved; ``held_out`` are the labels of the validation rows."""
+    log, accuracy = training.log, training.validation_accuracy(model)
     return TrainingHistory(
-        config=config.model_dump(mode="json"),
+        config=training.config.model_dump(mode="json"),
         layers=summarise(model),
         parameters=model.count_params(),
         train_rows=training.data.train,
         validation_rows=training.data.validation,
-        device=device,
+        device=training.device,
         best_epochs=training.best_epochs(),
         validation_accuracy=accuracy,
         stopped=log.stopped or "finished",
@@ -159,5 +140,5 @@ def _history(
         batches=log.batches,
         validations=log.validations,
         seconds=TrainingSeconds(imports=import_seconds(), compile=training.compile_seconds, fit=log.fit_seconds),
-        notes=notes,
+        notes=[*training.notes(), *check_learned(accuracy, held_out)],
     )
