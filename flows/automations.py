@@ -7,6 +7,7 @@ taken, for ever. The server misses its heartbeats, marks it Crashed and thereby 
 
 from collections.abc import Iterable
 from datetime import timedelta
+from functools import partial
 from typing import cast
 from uuid import UUID
 
@@ -25,7 +26,12 @@ SILENCE = timedelta(seconds=90)
 """Three heartbeats (PREFECT_FLOWS_HEARTBEAT_FREQUENCY in prefect.yaml)."""
 HEARTBEAT = "prefect.flow-run.heartbeat"
 ENDS = {f"prefect.flow-run.{state}" for state in ("Completed", "Failed", "Cancelled", "Crashed")}
-FLOW_RUNS = ResourceSpecification({"prefect.resource.id": ["prefect.flow-run.*"]})
+_trigger = partial(
+    EventTrigger,
+    match=ResourceSpecification({"prefect.resource.id": ["prefect.flow-run.*"]}),
+    for_each={"prefect.resource.id"},
+    threshold=1,
+)
 
 
 def ensure_automations(flow_names: Iterable[str], notify_url: str | None) -> list[str]:
@@ -61,20 +67,16 @@ def find_dead_runs(runs: ResourceSpecification) -> Automation:
     return Automation(
         name="mnist-pipeline: crash runs without a heartbeat",
         description="A run whose process or machine is gone ends as Crashed, and its place in the queue is free.",
-        trigger=EventTrigger(
+        trigger=_trigger(
             after={HEARTBEAT},
             expect={HEARTBEAT, *ENDS},
-            match=FLOW_RUNS,
             match_related=runs,
-            for_each={"prefect.resource.id"},
             posture=Posture.Proactive,
-            threshold=1,
             within=SILENCE,
         ),
         actions=[
             ChangeFlowRunState(
-                state=StateType.CRASHED,
-                message="No heartbeat: the process was killed or its machine is gone.",
+                state=StateType.CRASHED, message="No heartbeat: the process was killed or its machine is gone."
             )
         ],
     )
@@ -84,14 +86,7 @@ def tell_of_crashes(runs: ResourceSpecification, receiver: UUID) -> Automation:
     """Send word of every run that crashed, which it could not do itself, to the notification block."""
     return Automation(
         name="mnist-pipeline: tell of crashed runs",
-        trigger=EventTrigger(
-            expect={"prefect.flow-run.Crashed"},
-            match=FLOW_RUNS,
-            match_related=runs,
-            for_each={"prefect.resource.id"},
-            posture=Posture.Reactive,
-            threshold=1,
-        ),
+        trigger=_trigger(expect={"prefect.flow-run.Crashed"}, match_related=runs, posture=Posture.Reactive),
         actions=[
             SendNotification(
                 block_document_id=receiver,

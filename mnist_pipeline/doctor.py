@@ -19,19 +19,19 @@ from mnist_pipeline.schema import Record
 from mnist_pipeline.training.devices import require_device
 from mnist_pipeline.workspace import Workspace
 
-PACKAGES = (
-    "numpy",
-    "opencv-python-headless",
-    "pillow",
-    "onnx",
-    "onnxruntime-gpu",
-    "onnxruntime",
-    "tensorflow",
-    "keras",
-    "tf2onnx",
-    "prefect",
-)
-NEEDED = {"tensorflow": "train", "keras": "train", "tf2onnx": "train", "prefect": "flows"}
+PACKAGES = {
+    "numpy": None,
+    "opencv-python-headless": None,
+    "pillow": None,
+    "onnx": None,
+    "onnxruntime-gpu": None,
+    "onnxruntime": None,
+    "tensorflow": "train",
+    "keras": "train",
+    "tf2onnx": "train",
+    "prefect": "flows",
+}
+"""Package -> the extra without which run-all could not run; one of the two onnxruntimes is always there."""
 
 
 class Diagnosis(Record):
@@ -51,7 +51,7 @@ def diagnose(config: FetchConfig, workspace: Workspace) -> Iterator[Diagnosis]:
     """
     description = load_description(config.dataset)
     yield Diagnosis(name="python", state="ok", detail=sys.version.split()[0])
-    yield from (_package(name) for name in PACKAGES)
+    yield from (_package(*one) for one in PACKAGES.items())
     yield tried("tensorflow devices", lambda: f"{require_device('auto')} (training takes this one)")
     yield tried("onnx export", lambda: f"{load_tf2onnx().__name__} loads")
     yield tried("onnxruntime", _onnxruntime_provider)
@@ -59,13 +59,13 @@ def diagnose(config: FetchConfig, workspace: Workspace) -> Iterator[Diagnosis]:
     yield tried("workspace", lambda: _writable(workspace.root))
 
 
-def _package(name: str) -> Diagnosis:
+def _package(name: str, extra: str | None) -> Diagnosis:
     version = installed_version(name)
     if version != "absent":
         return Diagnosis(name=name, state="ok", detail=version)
-    if name in NEEDED:
-        return Diagnosis(name=name, state="broken", detail=f"absent; pip install 'mnist-pipeline[{NEEDED[name]}]'")
-    return Diagnosis(name=name, state="note", detail="absent")
+    if extra is None:
+        return Diagnosis(name=name, state="note", detail="absent")
+    return Diagnosis(name=name, state="broken", detail=f"absent; pip install 'mnist-pipeline[{extra}]'")
 
 
 def tried(name: str, attempt: Callable[[], str]) -> Diagnosis:

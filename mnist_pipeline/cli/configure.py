@@ -94,9 +94,6 @@ class ConfigOptions:
         return _given({"registry": self.registry, "sign_key": self.sign_key})
 
 
-DatasetOptions = Annotated[ConfigOptions, "dataset source"]
-
-
 def _read(file: Path | None) -> dict[str, Any]:
     if file is None:
         return {}

@@ -54,9 +54,9 @@ def deploy(
         deployments.serve_here(found)
         return
     rows = [(one.name, one.schedule or "", one.pool or "", one.queue or "") for one in registered]
-    terminal.table(
+    terminal.result(
         {"deployments": [one.model_dump(mode="json") for one in registered], "automations": automations},
-        Table(["name", "schedule", "pool", "queue"], rows),
+        table=Table(["name", "schedule", "pool", "queue"], rows),
     )
     terminal.say(f"start a worker: prefect worker start --pool {pool}")
     terminal.say("start a run:    prefect deployment run run-all/manual --watch")

@@ -1,7 +1,9 @@
 """What works on this machine."""
 
+from typing import Annotated
+
 from mnist_pipeline.cli import options
-from mnist_pipeline.cli.configure import DatasetOptions
+from mnist_pipeline.cli.configure import ConfigOptions
 from mnist_pipeline.cli.tables import Table
 from mnist_pipeline.cli.terminal import Terminal
 from mnist_pipeline.workspace import Workspace
@@ -13,7 +15,7 @@ def doctor(
     terminal: Terminal,
     *,
     workspace: options.Workspace = options.WORKSPACE,
-    said: DatasetOptions,
+    said: Annotated[ConfigOptions, "dataset source"],
 ) -> None:
     """Try everything that run-all needs; exit 1 if it could not run."""
     from mnist_pipeline.doctor import diagnose, tried
@@ -25,7 +27,7 @@ def doctor(
     broken = [finding.name for finding in findings if finding.state == "broken"]
     if broken:
         terminal.failed_table(f"run-all could not run here: {', '.join(broken)}; mend what is marked XX", value, table)
-    terminal.table(value, table)
+    terminal.result(value, table=table)
 
 
 def _prefect_server() -> str:

@@ -1,5 +1,6 @@
 """Own labelled images: add them, list them, settle what is said of them."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,19 +18,32 @@ if TYPE_CHECKING:
     from mnist_pipeline.labels.store import LabelStore
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelOptions:
+    """Where the own labelled images are."""
+
+    labels: options.Labels = None
+    workspace: options.Workspace = options.WORKSPACE
+
+    def open(self) -> "LabelStore":
+        """As `labels.store.open_labels`."""
+        from mnist_pipeline.labels.store import open_labels
+
+        return open_labels(self.labels or Workspace(self.workspace).labels)
+
+
 def add(
     terminal: Terminal,
     source: Annotated[Path, typer.Argument(help="Folder with a folder per class, or a table path,label.")],
     by: Annotated[str, typer.Option("--by", help="Who labelled them.")],
-    labels: options.Labels = None,
-    workspace: options.Workspace = options.WORKSPACE,
+    where: LabelOptions,
 ) -> None:
     """Keep labelled images (0 to 9, or none for no digit); each is for training or for the own test, for ever."""
     from mnist_pipeline.files.writing import writing
     from mnist_pipeline.labels.sources import find_images
 
-    with writing(workspace):
-        store = _open(labels, workspace)
+    with writing(where.workspace):
+        store = where.open()
         found = store.add(find_images(source), by=by)
         summary = store.catalogue().summarise()
     terminal.result(
@@ -40,41 +54,37 @@ def add(
     )
 
 
-def list_(
-    terminal: Terminal,
-    labels: options.Labels = None,
-    workspace: options.Workspace = options.WORKSPACE,
-) -> None:
+def list_(terminal: Terminal, where: LabelOptions) -> None:
     """How many images there are, by class, side and person."""
-    summary = _open(labels, workspace).catalogue().summarise()
+    summary = where.open().catalogue().summarise()
     names = sorted({name for counts in summary.classes.values() for name in counts})
     rows = [(name, *(f"{summary.classes[side].get(name, 0):,}" for side in ("train", "own-test"))) for name in names]
-    terminal.table(
+    terminal.result(
         summary.model_dump(mode="json"),
-        Table(["label", "train", "own-test"], rows, needed=3),
         _counts(summary),
         *(f"{person}: {quantity(count, 'answer')}" for person, count in summary.people.items()),
+        table=Table(["label", "train", "own-test"], rows, needed=3),
     )
 
 
 def conflicts(
     terminal: Terminal,
+    *,
     settle: Annotated[str | None, typer.Option("--settle", help="Digest of an image, or the beginning of it.")] = None,
     label: Annotated[str | None, typer.Option("--label", help="What it is: 0 to 9, or none; with --settle.")] = None,
     by: Annotated[str | None, typer.Option("--by", help="Who decides; with --settle.")] = None,
-    labels: options.Labels = None,
-    workspace: options.Workspace = options.WORKSPACE,
+    where: LabelOptions,
 ) -> None:
     """Images of which people say different things; they are left out until one answer is settled on."""
     from mnist_pipeline.files.writing import writing
     from mnist_pipeline.labels.sources import parse_label
 
-    store = _open(labels, workspace)
+    store = where.open()
     if settle is not None:
         chosen = parse_label(label or "")
         if chosen is None or not (by or "").strip():
             raise UsageError("--settle needs --label (0 to 9, or none) and --by NAME")
-        with writing(workspace):
+        with writing(where.workspace):
             store.settle(settle, chosen, by=by or "")
     found = store.catalogue().conflicts
     if not found:
@@ -84,17 +94,11 @@ def conflicts(
         for image in found
         for answer in image.standing
     ]
-    terminal.table(
+    terminal.result(
         {"conflicts": [image.model_dump(mode="json") for image in found]},
-        Table(["image", "label", "by", "when", "source"], rows, needed=3),
+        table=Table(["image", "label", "by", "when", "source"], rows, needed=3),
     )
 
 
 def _counts(summary: "Summary") -> str:
     return f"{summary.train:,} for training, {summary.own_test:,} own-test, {quantity(summary.conflicts, 'conflict')}"
-
-
-def _open(labels: str | None, workspace: Path) -> "LabelStore":
-    from mnist_pipeline.labels.store import open_labels
-
-    return open_labels(labels or Workspace(workspace).labels)

@@ -34,9 +34,9 @@ def list_(terminal: Terminal, where: RegistryOptions) -> None:
         (model, row.version, plain_percent(row.accuracy), ", ".join(row.aliases), moment(row.created), row.preset)
         for model, row in found
     ]
-    terminal.table(
+    terminal.result(
         {"versions": [{"model": model, **row.model_dump(mode="json")} for model, row in found]},
-        Table(["model", "version", "accuracy", "aliases", "created", "preset"], rows, needed=3),
+        table=Table(["model", "version", "accuracy", "aliases", "created", "preset"], rows, needed=3),
     )
 
 
@@ -102,9 +102,9 @@ def history(terminal: Terminal, where: RegistryOptions) -> None:
         (moment(one.time), one.action, one.after or "", one.before or "", one.alias or "", one.who, one.reason)
         for one in changes
     ]
-    terminal.table(
+    terminal.result(
         {"changes": [change.model_dump(mode="json") for change in changes]},
-        Table(["time", "action", "to", "from", "alias", "who"], rows, needed=3, prose="reason"),
+        table=Table(["time", "action", "to", "from", "alias", "who"], rows, needed=3, prose="reason"),
     )
 
 

@@ -35,7 +35,6 @@ WORKSPACE = Path("artifacts")
 Device = Annotated[mnist_pipeline.Device | None, setting("--device", "Where to compute; gpu fails without one.")]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Do every step again, reuse nothing.")]
 Watch = Annotated[bool, typer.Option("--watch", help="Show the run in the browser while it goes on, and after it.")]
-RunId = Annotated[str | None, typer.Argument(metavar="[RUN]", help="Run id; by default the latest run.")]
 Model = Annotated[
     str, typer.Option("--model", help="champion, an alias, a version, the beginning of one, or FILE.onnx.")
 ]

@@ -1,17 +1,15 @@
 """The pipeline in single steps."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mnist_pipeline.cli import options
-from mnist_pipeline.cli.configure import ConfigOptions, DatasetOptions
+from mnist_pipeline.cli.configure import ConfigOptions
 from mnist_pipeline.cli.presets import show_presets
-from mnist_pipeline.cli.runs import show_summary
+from mnist_pipeline.cli.runs import RunOptions, show_summary
 from mnist_pipeline.cli.tables import Table
 from mnist_pipeline.cli.terminal import Terminal
 from mnist_pipeline.cli.watching import watching
@@ -27,7 +25,7 @@ def fetch(
     terminal: Terminal,
     *,
     workspace: options.Workspace = options.WORKSPACE,
-    said: DatasetOptions,
+    said: Annotated[ConfigOptions, "dataset source"],
 ) -> None:
     """Download, verify and decode the dataset into the workspace."""
     from mnist_pipeline.data.fetch import fetch_dataset
@@ -84,29 +82,25 @@ def _train(terminal: Terminal, config: "PipelineConfig", workspace: Path, *, fre
         run.finish("finished")
     history = TrainingHistory.model_validate(read_json(run.directory.history))
     accuracy = "not measured" if trained.validation_accuracy is None else plain_percent(trained.validation_accuracy)
-    terminal.table(
+    terminal.result(
         {"run_id": run.directory.id} | trained.model_dump(mode="json"),
-        Table(COLUMNS, rows_of(history.layers)),
         total_of(history.layers),
         *(f"note: {note}" for note in history.notes),
         f"run {run.directory.id}: preset {trained.preset}, trained on {trained.device}",
         f"validation accuracy {accuracy}, kept {history.kept} of {trained.epochs}",
         f"{run.directory.model_keras}",
+        table=Table(COLUMNS, rows_of(history.layers)),
     )
 
 
-def export(
-    terminal: Terminal,
-    run_id: options.RunId = None,
-    workspace: options.Workspace = options.WORKSPACE,
-    fresh: options.Fresh = False,
-) -> None:
+def export(terminal: Terminal, which: RunOptions) -> None:
     """Export a run's Keras model to ONNX, and prove that both say the same."""
     from mnist_pipeline import steps
     from mnist_pipeline.files.writing import writing
     from mnist_pipeline.runs.artifacts import FetchedDataset, NoveltyModel, TrainedModel
 
-    run, config = _open(workspace, run_id, fresh)
+    run = which.open()
+    config = _config_of(run)
     dataset, trained, novel = run.output(FetchedDataset), run.output(TrainedModel), run.output(NoveltyModel)
     with writing(run.workspace.root):
         exported = steps.export(config.export, dataset, trained, novel, run)
@@ -117,18 +111,14 @@ def export(
     )
 
 
-def evaluate(
-    terminal: Terminal,
-    run_id: options.RunId = None,
-    workspace: options.Workspace = options.WORKSPACE,
-    fresh: options.Fresh = False,
-) -> None:
+def evaluate(terminal: Terminal, which: RunOptions) -> None:
     """Measure a run's ONNX model on every test image; the model's history has an entry of it."""
     from mnist_pipeline import steps
     from mnist_pipeline.files.writing import writing
     from mnist_pipeline.runs.artifacts import ExportedModel, ExtraImages, FetchedDataset
 
-    run, config = _open(workspace, run_id, fresh)
+    run = which.open()
+    config = _config_of(run)
     dataset, exported = run.output(FetchedDataset), run.output(ExportedModel)
     with writing(run.workspace.root), terminal.progress() as report_progress:
         extra = run.output(ExtraImages) if run.peek(ExtraImages) else None
@@ -145,9 +135,7 @@ def evaluate(
 
 def publish(
     terminal: Terminal,
-    *,
-    run_id: options.RunId = None,
-    workspace: options.Workspace = options.WORKSPACE,
+    which: Annotated[RunOptions, "run_id workspace"],
     said: Annotated[ConfigOptions, "registry sign_key"],
 ) -> None:
     """Publish a run's model as a version; it becomes champion if the gate lets it."""
@@ -155,7 +143,8 @@ def publish(
     from mnist_pipeline.files.writing import writing
     from mnist_pipeline.runs.artifacts import EvaluatedModel, ExportedModel, FetchedDataset, TrainedModel
 
-    run, config = _open(workspace, run_id, False, {"publishing": said.publishing})
+    run = which.open()
+    config = _config_of(run, publishing=said.publishing)
     dataset, trained = run.output(FetchedDataset), run.output(TrainedModel)
     exported, evaluated = run.output(ExportedModel), run.output(EvaluatedModel)
     with writing(run.workspace.root):
@@ -163,14 +152,9 @@ def publish(
     show_summary(terminal, summary)
 
 
-def _open(
-    workspace: Path, run_id: str | None, fresh: bool, changes: Mapping[str, Any] = MappingProxyType({})
-) -> "tuple[Run, PipelineConfig]":
-    """A run, and its configuration with the changes."""
+def _config_of(run: "Run", **changes: Any) -> "PipelineConfig":
+    """What a run was started with, and the changes; what only an older version knew is left out."""
     from mnist_pipeline.config import PipelineConfig, parse_config
     from mnist_pipeline.files import read_json
-    from mnist_pipeline.runs.run import Run
 
-    run = Run.open(Workspace(workspace.resolve()), run_id)
-    config = parse_config(PipelineConfig, read_json(run.directory.config), changes, unknown="ignore")
-    return replace(run, fresh=fresh), config
+    return parse_config(PipelineConfig, read_json(run.directory.config), changes, unknown="ignore")

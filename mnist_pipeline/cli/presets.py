@@ -17,9 +17,9 @@ def show_presets(terminal: Terminal) -> None:
     from mnist_pipeline.config import DEFAULT_PRESET, MACHINE, MEASURED, PRESETS
 
     rows = [_describe(config, MEASURED[name], default=name == DEFAULT_PRESET) for name, config in PRESETS.items()]
-    terminal.table(
+    terminal.result(
         {"presets": [_as_json(config, MEASURED[name], MACHINE) for name, config in PRESETS.items()]},
-        Table(COLUMNS, rows, needed=len(COLUMNS)),
+        table=Table(COLUMNS, rows, needed=len(COLUMNS)),
     )
     terminal.say(f"expected is measured on {MACHINE}")
 

@@ -1,6 +1,7 @@
 """What ran, what was reused, how long, why it ended."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,9 +15,25 @@ from mnist_pipeline.workspace import Workspace
 
 if TYPE_CHECKING:
     from mnist_pipeline.runs.record import RunRecord, Summary
+    from mnist_pipeline.runs.run import Run
 
 REFUSED = 3
 """Exit code of a run whose candidate the gate refused."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    """Which run is meant, and whether it reuses what earlier ones made."""
+
+    run_id: Annotated[str | None, typer.Argument(metavar="[RUN]", help="Run id; by default the latest run.")] = None
+    workspace: options.Workspace = options.WORKSPACE
+    fresh: options.Fresh = False
+
+    def open(self) -> "Run":
+        """As `Run.open`."""
+        from mnist_pipeline.runs.run import Run
+
+        return replace(Run.open(Workspace(self.workspace.resolve()), self.run_id), fresh=self.fresh)
 
 
 def list_(
@@ -54,21 +71,15 @@ def list_(
         )
         for record in records
     ]
-    terminal.table({"runs": found}, Table(["run", "status", "started", "took", "reused"], rows, prose="reason"))
+    table = Table(["run", "status", "started", "took", "reused"], rows, prose="reason")
+    terminal.result({"runs": found}, table=table)
 
 
-def show(
-    terminal: Terminal,
-    run_id: options.RunId = None,
-    workspace: options.Workspace = options.WORKSPACE,
-) -> None:
+def show(terminal: Terminal, which: Annotated[RunOptions, "run_id workspace"]) -> None:
     """One run, step by step."""
-    from mnist_pipeline.runs.run import Run
-
-    place = Workspace(workspace.resolve())
-    run = Run.open(place, run_id)
+    run = which.open()
     record = run.record
-    status = _statuses(place, [record])[record.run_id]
+    status = _statuses(run.workspace, [record])[record.run_id]
     steps = [
         f"  {name:<9}{step.seconds:>9.1f} s  {f'reused from {step.reused_from}' if step.reused_from else 'done'}"
         for name, step in record.steps.items()

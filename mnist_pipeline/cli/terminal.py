@@ -88,25 +88,18 @@ class Terminal:
 
         self._err.print(Text.assemble((f"{kind}:", style), " ", escaped(line)))
 
-    def result(self, value: Mapping[str, Any], *lines: str) -> None:
-        """The command's result: one JSON object with ``--json``, else the lines for people."""
-        if self.as_json:
-            self._write_json(value)
-        else:
-            self._write(map(escaped, lines))
-
-    def table(self, value: Mapping[str, Any], table: Table, *lines: str) -> None:
-        """The command's result: one JSON object with ``--json``, else a table (`tables`) and the lines below it."""
+    def result(self, value: Mapping[str, Any], *lines: str, table: Table | None = None) -> None:
+        """The command's result: one JSON object with ``--json``, else a table and the lines for people below it."""
         if self.as_json:
             self._write_json(value)
         else:
             width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-            self._write([*render(table, width), *map(escaped, lines)])
+            self._write([*(render(table, width) if table else ()), *map(escaped, lines)])
 
     def failed_table(self, error: str, value: Mapping[str, Any], table: Table) -> NoReturn:
         """End the command: why, and the records that tell more."""
         if not self.as_json:
-            self.table(value, table)
+            self.result(value, table=table)
         self.fail(error, value)
         raise typer.Exit(1)
 

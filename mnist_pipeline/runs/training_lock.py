@@ -18,6 +18,7 @@ from mnist_pipeline.schema import Record
 from mnist_pipeline.workspace import Workspace
 
 LOCK, NOTE = "training.lock", "training.json"
+UNKNOWN = "it has not said which process it is"
 
 
 class Holder(Record):
@@ -42,9 +43,10 @@ def only_training(workspace: Workspace) -> Iterator[None]:
             holder = Holder(process=os.getpid(), host=socket.gethostname(), since=datetime.now(UTC))
             write_json(note, holder.model_dump(mode="json"))
         except HeldElsewhereError:
+            found = _read(note)
+            who = f"process {found.process} on {found.host}, since {moment(found.since)}" if found else UNKNOWN
             raise PipelineError(
-                f"another training runs in {workspace.root} ({_describe(_read(note))}); "
-                "wait until it ends, or name another --workspace"
+                f"another training runs in {workspace.root} ({who}); wait until it ends, or name another --workspace"
             ) from None
         except OSError as error:
             raise refusal(error, workspace.root) from error
@@ -54,12 +56,6 @@ def only_training(workspace: Workspace) -> Iterator[None]:
 def find_training(workspace: Workspace) -> Holder | None:
     """Who trains in the workspace now; None where nobody does."""
     return _read(workspace.locks / NOTE) if is_held(workspace.locks / LOCK) else None
-
-
-def _describe(found: Holder | None) -> str:
-    if found is None:
-        return "it has not said which process it is"
-    return f"process {found.process} on {found.host}, since {moment(found.since)}"
 
 
 def _read(note: Path) -> Holder | None:
