@@ -14,6 +14,7 @@ from mnist_pipeline.config import GateConfig
 from mnist_pipeline.evaluation.schema import Check, Comparison, Evaluation, OwnComparison, Verdict
 from mnist_pipeline.publishing.evidence import Pairs, corrected_accuracy, score_variance
 from mnist_pipeline.publishing.policies import POLICIES, is_significantly_worse
+from mnist_pipeline.registry import AgainstChampion
 from mnist_pipeline.runs.parity import Parity
 from mnist_pipeline.runs.wording import plain_percent as percent
 from mnist_pipeline.runs.wording import quantity
@@ -77,10 +78,18 @@ def judge(
     )
 
 
-def is_sound(config: GateConfig, verdict: Verdict, comparison: Comparison) -> bool:
-    """Whether the candidate is evidence for later ones: nothing was wrong with itself, and it was not clearly worse."""
+def against_champion(config: GateConfig, verdict: Verdict, comparison: Comparison) -> AgainstChampion:
+    """What later candidates are told of this one: it is evidence where nothing was wrong with itself, and it was not
+    clearly worse.
+    """
     of_itself = all(check.passed for check in verdict.checks if check.name != CHAMPION_CHECK)
-    return of_itself and not is_significantly_worse(config, pairs_of(comparison))
+    pairs = pairs_of(comparison)
+    return AgainstChampion(
+        champion=comparison.champion_version,
+        fixed=pairs.fixed,
+        broken=pairs.broken,
+        sound=of_itself and not is_significantly_worse(config, pairs),
+    )
 
 
 def pairs_of(comparison: Comparison) -> Pairs:

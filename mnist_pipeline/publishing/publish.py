@@ -38,13 +38,12 @@ from mnist_pipeline.evaluation.metrics import golden_rows
 from mnist_pipeline.evaluation.schema import Check, Comparison, Evaluation, Verdict
 from mnist_pipeline.files import write_json
 from mnist_pipeline.publishing.compare import compare_with_champion
-from mnist_pipeline.publishing.gate import Past, is_sound, judge
+from mnist_pipeline.publishing.gate import Past, against_champion, judge
 from mnist_pipeline.publishing.lineage import describe_lineage, find_past, find_withdrawal
 from mnist_pipeline.publishing.validate import validate_in_fresh_process
 from mnist_pipeline.registry import (
     CHAMPION,
     PENDING,
-    AgainstChampion,
     Facts,
     GateSummary,
     Lineage,
@@ -242,14 +241,17 @@ class _Trial:
 
     def facts(self, verdict: Verdict) -> Facts:
         """What the manifest states."""
-        found = self.candidate.evaluated
+        found, against = self.candidate.evaluated, None
+        if self.champion:
+            comparison = Comparison.model_validate_json(self.run.directory.comparison.read_bytes())
+            against = against_champion(self.config.gate, verdict, comparison)
         return Facts(
             lineage=self.lineage,
             metrics=Metrics(accuracy=found.accuracy, samples=found.samples, provider=found.provider),
             gate=GateSummary(
                 promoted=verdict.promoted,
                 reasons=verdict.reasons,
-                against=self._against(verdict),
+                against=against,
                 compared=verdict.compared,
                 corrected_accuracy=verdict.corrected_accuracy,
             ),
@@ -283,17 +285,6 @@ class _Trial:
             champion.version,
             champion.sha256,
             own_test=self.own_test.verify().own_test_archive if self.own_test else None,
-        )
-
-    def _against(self, verdict: Verdict) -> AgainstChampion | None:
-        if self.champion is None:
-            return None
-        comparison = Comparison.model_validate_json(self.run.directory.comparison.read_bytes())
-        return AgainstChampion(
-            champion=comparison.champion_version,
-            fixed=len(comparison.fixed),
-            broken=len(comparison.broken),
-            sound=is_sound(self.config.gate, verdict, comparison),
         )
 
     def _validate(self, path: Path) -> Check:

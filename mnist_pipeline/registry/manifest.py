@@ -135,17 +135,8 @@ class Lineage(Record):
 
     def made_alike(self, other: "Lineage") -> bool:
         """Whether both were made of the same data, configuration, code and packages."""
-        return _ingredients(self) == _ingredients(other)
-
-
-def _ingredients(lineage: Lineage) -> tuple[object, ...]:
-    return (
-        lineage.dataset_digest,
-        lineage.extra_images_digest,
-        lineage.config_digest,
-        lineage.code_digest,
-        lineage.frameworks,
-    )
+        ingredients = {"dataset_digest", "extra_images_digest", "config_digest", "code_digest", "frameworks"}
+        return self.model_dump(include=ingredients) == other.model_dump(include=ingredients)
 
 
 class Metrics(Record):
@@ -243,11 +234,6 @@ def parse_manifest(data: bytes, model: str, version: str) -> Manifest:
             ) from None
         place = ".".join(str(part) for part in first["loc"])
         raise IntegrityError(f"{where} is damaged ({place}: {first['msg']}); restore it from a copy") from None
-    _check_identity(manifest, model, version, where)
-    return manifest
-
-
-def _check_identity(manifest: Manifest, model: str, version: str, where: str) -> None:
     if MODEL_FILE not in manifest.files:
         raise IntegrityError(f"{where} names no {MODEL_FILE}; restore it from a copy")
     stated = (manifest.model, manifest.version, content_version(manifest.sha256))
@@ -256,6 +242,7 @@ def _check_identity(manifest: Manifest, model: str, version: str, where: str) ->
             f"{where} belongs to {manifest.model} {manifest.version} with model digest {manifest.sha256}; "
             "restore it from a copy"
         )
+    return manifest
 
 
 def compare_files(expected: Mapping[str, FileEntry], found: Mapping[str, FileEntry | None]) -> dict[str, str]:

@@ -18,7 +18,6 @@ import random
 import shutil
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from pathlib import Path
 
 from mnist_pipeline.errors import RegistryError, StorageError
@@ -37,15 +36,17 @@ from mnist_pipeline.registry.manifest import (
     is_version_name,
     parse_manifest,
 )
-from mnist_pipeline.registry.storage import ModelLocks, check_bytes
+from mnist_pipeline.registry.storage import Storage, check_bytes
 from mnist_pipeline.registry.store import Registry
 
 ATTEMPTS = 100
 LONGEST_WAIT = 0.5
 
 
-class RemoteStorage:
+class RemoteStorage(Storage):
     """A registry below ``s3://bucket/prefix``.
+
+    Its locks keep out the writers that share the cache folder; those elsewhere meet the conditional writes.
 
     Args:
         objects: where it is.
@@ -56,7 +57,7 @@ class RemoteStorage:
         self.location = objects.url
         self._objects = objects
         self._cache = cache
-        self._locks = ModelLocks(self.staging)
+        self._locks = {}
 
     def models(self) -> list[str]:
         return sorted(name for name in self._objects.folders() if is_model_name(name))
@@ -113,10 +114,6 @@ class RemoteStorage:
         self._objects.delete([_manifest_key(model, version)])
         self._objects.delete(self._objects.keys(f"{model}/{version}"))
         shutil.rmtree(self._cache / model / version, ignore_errors=True)
-
-    def locked(self, model: str) -> AbstractContextManager[None]:
-        """Keep out the writers that share the cache folder; those elsewhere meet the conditional writes."""
-        return self._locks.hold(model)
 
     def read_history(self, model: str) -> bytes:
         return whole_lines(self._read(f"{model}/{HISTORY_FILE}") or b"")

@@ -14,7 +14,7 @@ import secrets
 import shutil
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -43,6 +43,8 @@ class Storage(Protocol):
 
     location: str
     """For messages: a folder or a URL."""
+    _locks: dict[str, ProcessLock]
+    """By model, as they are first held."""
 
     def models(self) -> list[str]:
         """Names of the models, sorted."""
@@ -78,9 +80,6 @@ class Storage(Protocol):
     def remove(self, model: str, version: str) -> None:
         """Delete a version; readers see it whole or not at all."""
 
-    def locked(self, model: str) -> AbstractContextManager[None]:
-        """Keep other writers of this model out, where the storage can; re-entrant."""
-
     def read_history(self, model: str) -> bytes:
         """history.jsonl; empty where there is none."""
 
@@ -97,28 +96,16 @@ class Storage(Protocol):
     def write_aliases(self, model: str, data: bytes) -> None:
         """Replace aliases.json."""
 
-
-class ModelLocks:
-    """One re-entrant lock a model, in a folder of its own.
-
-    Args:
-        folder_of: model -> folder; made where it is missing.
-    """
-
-    def __init__(self, folder_of: Callable[[str], Path]) -> None:
-        self._folder_of = folder_of
-        self._locks: dict[str, ProcessLock] = {}
-
     @contextmanager
-    def hold(self, model: str) -> Iterator[None]:
-        """Keep the other holders out while the block runs.
+    def locked(self, model: str) -> Iterator[None]:
+        """Keep other writers of this model out, as far as they share the folder of its stages; re-entrant.
 
         Raises:
             RegistryError: another process does not let go.
             PipelineError: the file system has no locks.
             OSError: the folder cannot be written.
         """
-        folder = self._folder_of(model)
+        folder = self.staging(model)
         lock = self._locks.setdefault(model, ProcessLock(folder / _LOCK))
         with ExitStack() as held:
             try:
@@ -131,13 +118,13 @@ class ModelLocks:
             yield
 
 
-class LocalStorage:
+class LocalStorage(Storage):
     """A registry in a folder."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self.location = str(root)
-        self._locks = ModelLocks(self._inside)
+        self._locks = {}
 
     def models(self) -> list[str]:
         if not self.root.is_dir():
@@ -194,9 +181,6 @@ class LocalStorage:
         folder.rename(hidden)
         sync_directory(folder.parent)
         shutil.rmtree(hidden)
-
-    def locked(self, model: str) -> AbstractContextManager[None]:
-        return self._locks.hold(model)
 
     def read_history(self, model: str) -> bytes:
         return whole_lines(_read(self._inside(model) / HISTORY_FILE) or b"")
