@@ -1,1 +1,1 @@
-"""What a model is worth: metrics, the gate, and the reports."""
+"""What a model is worth: its answers to the test images, measured."""

@@ -5,25 +5,11 @@ import hashlib
 from functools import cache
 from typing import TYPE_CHECKING
 
-from mnist_pipeline.reporting import format as report_format
+from mnist_pipeline.reporting.format import FORMATS
 from mnist_pipeline.runs.wording import moment, quantity
 
 if TYPE_CHECKING:
     from jinja2 import Environment
-
-FORMATS = (
-    "percent",
-    "points",
-    "count",
-    "plain",
-    "decimal",
-    "scientific",
-    "probability",
-    "milliseconds",
-    "seconds",
-    "size",
-    "shape",
-)
 
 
 @cache
@@ -38,8 +24,7 @@ def environment(*, html: bool) -> "Environment":
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    found.filters |= {name: getattr(report_format, name) for name in FORMATS}
-    found.filters |= {"moment": moment, "quantity": quantity}
+    found.filters |= {written.__name__: written for written in (*FORMATS, moment, quantity)}
     return found
 
 

@@ -83,3 +83,7 @@ def size(number: float) -> str:
 def shape(dimensions: Sequence[int | None]) -> str:
     """(None, 24, 24, 8) -> "N", 24, 24 and 8 with multiplication signs between them."""
     return f" {TIMES} ".join("N" if dimension is None else str(dimension) for dimension in dimensions)
+
+
+FORMATS = (percent, points, count, plain, decimal, scientific, probability, milliseconds, seconds, size, shape)
+"""What templates call by name."""

@@ -25,10 +25,14 @@ def inline_svg(drawn: str, *, label: str, colours: Mapping[str, str]) -> str:
     """
     # The text is matplotlib's own, drawn a moment ago in this process.
     root = ET.fromstring(drawn)  # noqa: S314
-    _drop_style_elements(root)
+    for parent in root.iter():
+        for child in list(parent):
+            if child.tag in (f"{{{SVG}}}style", f"{{{SVG}}}metadata"):
+                parent.remove(child)
     for element in root.iter():
         _style_to_attributes(element, colours)
-        _drop_group_id(element)
+        if element.tag == f"{{{SVG}}}g":  # groups are numbered from one in every drawing; a page holds no id twice
+            element.attrib.pop("id", None)
         if path := element.get("d"):
             element.set("d", _round(" ".join(path.split())))
     for name in ("width", "height", "version"):
@@ -37,13 +41,6 @@ def inline_svg(drawn: str, *, label: str, colours: Mapping[str, str]) -> str:
     root.set("aria-label", label)
     root.set("stroke-linejoin", "round")
     return _as_text(root)
-
-
-def _drop_style_elements(root: ET.Element) -> None:
-    for parent in root.iter():
-        for child in list(parent):
-            if child.tag in (f"{{{SVG}}}style", f"{{{SVG}}}metadata"):
-                parent.remove(child)
 
 
 def _style_to_attributes(element: ET.Element, colours: Mapping[str, str]) -> None:
@@ -55,12 +52,6 @@ def _style_to_attributes(element: ET.Element, colours: Mapping[str, str]) -> Non
                 element.set("font-size", found[1])
         elif name and name not in _DROPPED_PROPERTIES:
             element.set(name, f"var({colours[value]})" if value in colours else value)
-
-
-def _drop_group_id(element: ET.Element) -> None:
-    """Groups are numbered from one in every drawing; a page must not hold an id twice."""
-    if element.tag == f"{{{SVG}}}g":
-        element.attrib.pop("id", None)
 
 
 def _round(path: str) -> str:
