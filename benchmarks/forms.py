@@ -26,7 +26,7 @@ from drawn_forms import BY_MACHINE, FORMS, NO_DIGIT, Page, by_hand
 from numpy.typing import NDArray
 from PIL import Image
 
-from mnist_pipeline.config import FetchConfig, ScoreConfig
+from mnist_pipeline.config import FetchConfig
 from mnist_pipeline.data.dataset import Dataset
 from mnist_pipeline.data.fetch import fetch_dataset
 from mnist_pipeline.files import sha256_file
@@ -34,6 +34,7 @@ from mnist_pipeline.imaging import painting
 from mnist_pipeline.inference import Classifier
 from mnist_pipeline.rejection.model import ScoringModel
 from mnist_pipeline.rejection.rule import stated_threshold
+from mnist_pipeline.scoring.config import ScoreConfig
 from mnist_pipeline.scoring.job import ScoringJob
 from mnist_pipeline.scoring.score import score_job
 from mnist_pipeline.scoring.sources.reading import Location

@@ -20,11 +20,12 @@ from flows import scoring_artifacts, scoring_task
 from flows.dask import Runner, on_dask
 from flows.notification import notify
 from flows.progress import listener
-from mnist_pipeline.config import ScoreConfig, usable_cpus
+from mnist_pipeline import usable_cpus
 from mnist_pipeline.errors import PipelineError
 from mnist_pipeline.registry.lookup import find_scoring_model
 from mnist_pipeline.reporting.scoring import render_scoring_report
 from mnist_pipeline.scoring import engine
+from mnist_pipeline.scoring.config import ScoreConfig
 from mnist_pipeline.scoring.engine import Plan, Work, up_to_date
 from mnist_pipeline.scoring.job import ScoringJob
 from mnist_pipeline.scoring.outputs import claim

@@ -1,9 +1,10 @@
 """From a labelled image sprite to a proven, published ONNX classifier.
 
 Here is only what every room shares, and what costs nothing to import: the form that MNIST gives an image, which
-models take and tell nothing else, and the few words that options are made of.
+models take and tell nothing else, the few words that options are made of, and how many processes there may be.
 """
 
+import os
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final, Literal
@@ -43,3 +44,8 @@ LEAN_ENVIRONMENT: Final[Mapping[str, str]] = MappingProxyType(
 )
 """Variables of a process that is one for each core, or must start fast: threads of the numerical libraries would be in
 the way, and to look for plugins of pydantic is to read what every installed package says of itself."""
+
+
+def usable_cpus() -> int:
+    """CPUs that this process may run on: so many processes are worth having where nobody says."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

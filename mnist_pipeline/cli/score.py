@@ -17,7 +17,7 @@ from mnist_pipeline.errors import StoppedError, UsageError
 from mnist_pipeline.files import printable
 
 if TYPE_CHECKING:
-    from mnist_pipeline.config import ScoreConfig
+    from mnist_pipeline.scoring.config import ScoreConfig
     from mnist_pipeline.scoring.sources.reading import Location
     from mnist_pipeline.scoring.summary import ScoreSummary
 
@@ -92,7 +92,8 @@ class ScoreOptions:
         Raises:
             UsageError: a value is not allowed.
         """
-        from mnist_pipeline.config import ScoreConfig, parse_config
+        from mnist_pipeline.schema import parse_config
+        from mnist_pipeline.scoring.config import ScoreConfig
 
         values = {name: getattr(self, name) for name in CONFIGURED}
         return parse_config(ScoreConfig, values | {"device": self.device or "auto"})

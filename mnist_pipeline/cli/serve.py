@@ -70,7 +70,7 @@ def serve(
         if (error.name or "").partition(".")[0] not in PACKAGES:
             raise
         raise MissingExtraError("serve", "web") from None
-    from mnist_pipeline.config import usable_cpus
+    from mnist_pipeline import usable_cpus
     from mnist_pipeline.web.model import Wanted
     from mnist_pipeline.web.security import Access, own_names
 

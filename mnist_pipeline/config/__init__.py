@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from mnist_pipeline.config.layers import merge_layers, parse_assignment, parse_config
+from mnist_pipeline.config.layers import parse_assignment
 from mnist_pipeline.config.presets import DEFAULT_PRESET, MACHINE, MEASURED, PRESET_VALUES, Measured
 from mnist_pipeline.config.schema import (
     EvaluateConfig,
@@ -13,10 +13,9 @@ from mnist_pipeline.config.schema import (
     Name,
     PipelineConfig,
     PublishConfig,
-    ScoreConfig,
-    usable_cpus,
 )
 from mnist_pipeline.config.training import AugmentationConfig, TrainConfig
+from mnist_pipeline.schema import merge_layers, parse_config
 
 PRESETS: Mapping[str, TrainConfig] = MappingProxyType({name: TrainConfig(preset=name) for name in PRESET_VALUES})
 """Name -> the training that it stands for."""
@@ -36,10 +35,8 @@ __all__ = [
     "Name",
     "PipelineConfig",
     "PublishConfig",
-    "ScoreConfig",
     "TrainConfig",
     "merge_layers",
     "parse_assignment",
     "parse_config",
-    "usable_cpus",
 ]

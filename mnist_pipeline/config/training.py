@@ -8,9 +8,8 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from mnist_pipeline import Device
-from mnist_pipeline.config.layers import merge_layers
 from mnist_pipeline.config.presets import DEFAULT_PRESET, PRESET_VALUES
-from mnist_pipeline.schema import Config
+from mnist_pipeline.schema import Config, merge_layers
 
 
 class OfPreset(Config):

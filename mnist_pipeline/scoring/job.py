@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
-from mnist_pipeline.config import ScoreConfig
 from mnist_pipeline.files import canonical_json, printable, sha256_bytes
 from mnist_pipeline.rejection.answers import ConfidenceThreshold
 from mnist_pipeline.rejection.model import ScoringModel
 from mnist_pipeline.rejection.rule import choose_threshold
 from mnist_pipeline.runs.fingerprint import ONNXRUNTIME, Sources
+from mnist_pipeline.scoring.config import ScoreConfig
 from mnist_pipeline.scoring.outputs import Outputs
 from mnist_pipeline.scoring.sources.reading import Location
 

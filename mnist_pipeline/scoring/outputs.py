@@ -8,11 +8,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Self
 
-from mnist_pipeline.config import ScoreConfig
 from mnist_pipeline.errors import IntegrityError, PipelineError
 from mnist_pipeline.files import leftovers, printable, read_json, sibling
 from mnist_pipeline.files.locks import HeldElsewhereError, ProcessLock
 from mnist_pipeline.files.writing import Destination, Inputs, check_destinations, identity, require_folders
+from mnist_pipeline.scoring.config import ScoreConfig
 from mnist_pipeline.scoring.results import NO_ROOM
 from mnist_pipeline.scoring.writers import check_format
 

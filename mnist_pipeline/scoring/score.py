@@ -5,9 +5,10 @@ import time
 from pathlib import Path
 from typing import BinaryIO
 
-from mnist_pipeline.config import ScoreConfig, usable_cpus
+from mnist_pipeline import usable_cpus
 from mnist_pipeline.progress import Progress, ReportProgress, no_progress
 from mnist_pipeline.rejection.model import ScoringModel
+from mnist_pipeline.scoring.config import ScoreConfig
 from mnist_pipeline.scoring.engine import Count, RenderReport, finish, plan, score, up_to_date
 from mnist_pipeline.scoring.job import ScoringJob
 from mnist_pipeline.scoring.outputs import claim

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mnist_pipeline.config import AugmentationConfig, usable_cpus
+from mnist_pipeline import usable_cpus
+from mnist_pipeline.config import AugmentationConfig
 from mnist_pipeline.data.dataset import Dataset, to_model_input
 from mnist_pipeline.data.order import stable_permutation
 from mnist_pipeline.errors import TrainingError

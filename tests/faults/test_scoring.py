@@ -18,12 +18,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from mnist_pipeline.config import ScoreConfig
 from mnist_pipeline.errors import PipelineError, UsageError
 from mnist_pipeline.files import sha256_bytes
 from mnist_pipeline.imaging.decoding import decode
 from mnist_pipeline.imaging.errors import ImageError
 from mnist_pipeline.rejection.answers import ERROR
+from mnist_pipeline.scoring.config import ScoreConfig
 from mnist_pipeline.scoring.results import ROW, ShardResults
 from mnist_pipeline.scoring.score import score_folder
 from mnist_pipeline.scoring.sources.reading import FileReader
@@ -275,7 +275,7 @@ def test_a_file_that_changes_all_the_time_is_read_whole_or_not_at_all(tmp_path):
 HOOKED = """
 import sys
 from pathlib import Path
-from mnist_pipeline.config import ScoreConfig
+from mnist_pipeline.scoring.config import ScoreConfig
 from mnist_pipeline.scoring.score import score_folder
 from mnist_pipeline.scoring.workers import start
 start.METHOD, config, folder, output, model, sha256 = sys.argv[1:]

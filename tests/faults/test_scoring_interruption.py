@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mnist_pipeline.config import ScoreConfig
 from mnist_pipeline.errors import DataError, PipelineError, UsageError
 from mnist_pipeline.files import sha256_file
 from mnist_pipeline.rejection.model import ScoringModel
+from mnist_pipeline.scoring.config import ScoreConfig
 from mnist_pipeline.scoring.engine import Work, finish, plan, score
 from mnist_pipeline.scoring.job import ScoringJob
 from mnist_pipeline.scoring.outputs import Outputs
@@ -37,7 +37,7 @@ CONFIG = ScoreConfig(workers=2, shard_images=16, probabilities=True, min_confide
 JOB = """
 import sys
 from pathlib import Path
-from mnist_pipeline.config import ScoreConfig
+from mnist_pipeline.scoring.config import ScoreConfig
 from mnist_pipeline.scoring.score import score_folder
 config, folder, output, model, sha256 = sys.argv[1:]
 score_folder(ScoreConfig.model_validate_json(config), Path(folder), Path(output), Path(model), sha256)

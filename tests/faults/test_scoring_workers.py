@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from mnist_pipeline.config import ScoreConfig
 from mnist_pipeline.errors import MissingExtraError, PipelineError
 from mnist_pipeline.rejection.model import ScoringModel
+from mnist_pipeline.scoring.config import ScoreConfig
 from mnist_pipeline.scoring.engine import plan, score
 from mnist_pipeline.scoring.job import ScoringJob
 from mnist_pipeline.scoring.outputs import Outputs
@@ -36,7 +36,7 @@ ENOUGH = 120
 SCRIPT = """
 import os, sys
 from pathlib import Path
-from mnist_pipeline.config import ScoreConfig
+from mnist_pipeline.scoring.config import ScoreConfig
 from mnist_pipeline.scoring.score import score_folder
 from mnist_pipeline.scoring.workers import start
 start.METHOD, folder, output, model, sha256, runs = sys.argv[1:]
@@ -155,7 +155,7 @@ classify.decode = hang
 TASK = """
 import sys
 from pathlib import Path
-from mnist_pipeline.config import ScoreConfig
+from mnist_pipeline.scoring.config import ScoreConfig
 from mnist_pipeline.rejection.model import ScoringModel
 from mnist_pipeline.scoring.engine import plan, score
 from mnist_pipeline.scoring.job import ScoringJob
@@ -261,7 +261,7 @@ def test_where_there_is_no_place_for_the_forkservers_socket_workers_load_for_the
 IN_A_CHILD = """
 import multiprocessing, sys
 from pathlib import Path
-from mnist_pipeline.config import ScoreConfig
+from mnist_pipeline.scoring.config import ScoreConfig
 from mnist_pipeline.scoring.score import score_folder
 
 def job(output):

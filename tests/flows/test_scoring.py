@@ -17,11 +17,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mnist_pipeline.config import ScoreConfig
 from mnist_pipeline.data.digits import load_embedded_digits
 from mnist_pipeline.files import sha256_file, write_bytes
 from mnist_pipeline.inference import ModelMetadata
 from mnist_pipeline.rejection.model import ScoringModel
+from mnist_pipeline.scoring.config import ScoreConfig
 from mnist_pipeline.scoring.job import ScoringJob
 from mnist_pipeline.scoring.outputs import Outputs
 from mnist_pipeline.scoring.results import read_results

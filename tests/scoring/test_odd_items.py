@@ -14,9 +14,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mnist_pipeline.config import ScoreConfig
 from mnist_pipeline.files.object_store import ObjectFolder, parse_url
 from mnist_pipeline.imaging.errors import ImageError
+from mnist_pipeline.scoring.config import ScoreConfig
 from mnist_pipeline.scoring.score import score_folder
 from mnist_pipeline.scoring.sources.listing import Skipped
 from mnist_pipeline.scoring.sources.objects import ObjectReader, list_keys

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from mnist_pipeline.config import ScoreConfig
 from mnist_pipeline.errors import PipelineError, UsageError
 from mnist_pipeline.files import sha256_file
 from mnist_pipeline.rejection.model import ScoringModel
+from mnist_pipeline.scoring.config import ScoreConfig
 from mnist_pipeline.scoring.job import ScoringJob
 from mnist_pipeline.scoring.outputs import Outputs, claim
 from mnist_pipeline.scoring.sources.reading import Location

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from mnist_pipeline.config import ScoreConfig
 from mnist_pipeline.data.dataset import Dataset
 from mnist_pipeline.imaging.readings import read_flat
 from mnist_pipeline.inference import AnswerLimits
 from mnist_pipeline.rejection.answers import ConfidenceThreshold
 from mnist_pipeline.rejection.model import ScoringModel
+from mnist_pipeline.scoring.config import ScoreConfig
 from mnist_pipeline.scoring.job import ScoringJob
 from mnist_pipeline.scoring.score import score_job
 from mnist_pipeline.scoring.sources.reading import Location

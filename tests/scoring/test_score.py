@@ -7,10 +7,10 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from mnist_pipeline.config import ScoreConfig
 from mnist_pipeline.errors import IntegrityError, UsageError
 from mnist_pipeline.inference import Classifier
 from mnist_pipeline.progress import Progress
+from mnist_pipeline.scoring.config import ScoreConfig
 from mnist_pipeline.scoring.score import score_folder
 
 

@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mnist_pipeline.config import ScoreConfig
 from mnist_pipeline.errors import IntegrityError
 from mnist_pipeline.rejection.model import ScoringModel
+from mnist_pipeline.scoring.config import ScoreConfig
 from mnist_pipeline.scoring.job import ScoringJob
 from mnist_pipeline.scoring.results import ROW, ShardResults, read_results, write_results
 from mnist_pipeline.scoring.shards import cut, read_shards, shard_names, split

@@ -13,13 +13,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mnist_pipeline.config import FetchConfig, ScoreConfig
+from mnist_pipeline.config import FetchConfig
 from mnist_pipeline.data.fetch import fetch_dataset
 from mnist_pipeline.files.object_store import ObjectFolder
 from mnist_pipeline.imaging.errors import ImageError
 from mnist_pipeline.imaging.form import has_sprite_form
 from mnist_pipeline.rejection.model import ScoringModel
 from mnist_pipeline.reporting.scoring import render_scoring_report
+from mnist_pipeline.scoring.config import ScoreConfig
 from mnist_pipeline.scoring.items import Preprocessing, read_items
 from mnist_pipeline.scoring.job import ScoringJob
 from mnist_pipeline.scoring.score import score_job
@@ -154,7 +155,7 @@ def test_a_report_shows_the_first_images_of_each_reason_that_are_no_digit(model,
 FRESH = """
 import json, sys
 from pathlib import Path
-from mnist_pipeline.config import ScoreConfig
+from mnist_pipeline.scoring.config import ScoreConfig
 from mnist_pipeline.scoring.score import score_folder
 score_folder(ScoreConfig(workers=1), *map(Path, sys.argv[1:4]), sys.argv[4])
 import mnist_pipeline.scoring.workers.preload  # what the forkserver loads
