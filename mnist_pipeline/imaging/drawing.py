@@ -19,6 +19,8 @@ DRAWN = 80
 INK = 64
 """What is at least so dark belongs to the drawing."""
 SUBPIXEL_BITS = 3
+MOST_MOVED = (np.deg2rad(6), np.deg2rad(3), 0.06, 1, 1)
+"""Angle, slant, share of the size, pixels across and down."""
 
 Pixel = TypeVar("Pixel", np.uint8, np.float32)
 Canvas = NDArray[np.uint8]
@@ -111,6 +113,23 @@ def _slanted(canvas: Canvas, random: np.random.Generator) -> Canvas:
     middle = np.full(2, CANVAS / 2)
     matrix = np.column_stack([linear, middle - linear @ middle]).astype(np.float32)
     return np.asarray(cv2.warpAffine(canvas, matrix, (CANVAS, CANVAS), flags=cv2.INTER_LINEAR), np.uint8)
+
+
+def moved(images: NDArray[np.uint8], random: np.random.Generator) -> NDArray[np.uint8]:
+    """uint8 [n, 28, 28], each turned, slanted, enlarged and shifted in its own way; bilinear, zero outside.
+
+    By up to 6 degrees, 3 degrees, 6 % and a pixel either way, uniformly, about the middle.
+    """
+    turn, slant, size, *shift = (random.uniform(-1, 1, (5, len(images))).T * MOST_MOVED).T
+    cos, sin, tan = np.cos(turn) / (1 + size), np.sin(turn) / (1 + size), np.tan(slant)
+    linear = np.moveaxis(np.array([[cos, cos * tan - sin], [sin, sin * tan + cos]]), 2, 0)
+    middle = np.full(2, (SIDE - 1) / 2)
+    start = middle - (linear @ (middle + np.transpose(shift))[:, :, None])[:, :, 0]
+    found = np.empty_like(images)
+    for image, of_image, at, result in zip(images, linear, start, found, strict=True):
+        matrix = np.column_stack([of_image, at])
+        cv2.warpAffine(image, matrix, (SIDE, SIDE), dst=result, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+    return found
 
 
 def _thickened(canvas: Canvas, radius: int) -> Canvas:

@@ -3,13 +3,13 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from mnist_pipeline.imaging.likeness import correlation
 from mnist_pipeline.imaging.readings import read_flat, read_further
 from mnist_pipeline.rejection.classes import NONE, Samples
 from mnist_pipeline.rejection.scenes import Scene, scenes
 
 RIGHT, WRONG = 0.75, 0.5
 """A reading shows the digit where it correlates with it by more than the first, and nothing by less than the second."""
-SHIFTS = [(y, x) for y in (-1, 0, 1) for x in (-1, 0, 1)]
 
 
 def mine(images: NDArray[np.uint8], labels: NDArray[np.uint8], count: int, random: np.random.Generator) -> Samples:
@@ -30,14 +30,5 @@ def _judge(scene: Scene, shown: list[NDArray[np.uint8]]) -> list[int | None]:
     truth = None if scene.written is None else read_flat(scene.written)
     if truth is None or scene.label is None:
         return [NONE] * len(shown)
-    likenesses = [_likeness(image, truth.image) for image in shown]
+    likenesses = [correlation(image, truth.image) for image in shown]
     return [scene.label if like > RIGHT else NONE if like < WRONG else None for like in likenesses]
-
-
-def _likeness(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
-    """Correlation at the best shift by at most a pixel."""
-    shifted = np.stack([np.roll(one, shift, (0, 1)).ravel() for shift in SHIFTS]).astype(np.float32)
-    shifted -= shifted.mean(axis=1, keepdims=True)
-    still = other.ravel().astype(np.float32) - other.mean()
-    norms = np.linalg.norm(shifted, axis=1) * np.linalg.norm(still)
-    return float((shifted @ still / np.maximum(norms, 1e-6)).max())

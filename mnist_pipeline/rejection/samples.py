@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from mnist_pipeline.imaging import drawing
 from mnist_pipeline.imaging.drawing import CANVAS, Canvas
-from mnist_pipeline.rejection import negatives
+from mnist_pipeline.rejection import displays, negatives
 from mnist_pipeline.rejection.classes import NONE, Samples
 from mnist_pipeline.rejection.hands import other_hands
 from mnist_pipeline.rejection.mining import mine
@@ -37,7 +37,8 @@ def draw_samples(
         Samples(images[shown], labels[shown]),
         Samples(*other_hands(images, labels, rows, random, written_share=0)),
         Samples(*written),
-        _stacked([(_by_any_pen(*negatives.digit_glyph(random), random, 0.5)) for _ in range(rows // 4)]),
+        _stacked([_by_any_pen(*negatives.digit_glyph(random), random, 0.5) for _ in range(rows // 4)]),
+        _stacked([_by_any_pen(*displays.digit(random), random, OTHER_PEN_SHARE) for _ in range(rows // 16)]),
     ]
     mined = mine(
         np.concatenate([images[shown], written[0]]), np.concatenate([labels[shown], written[1]]), rows * 3 // 4, random
@@ -56,6 +57,7 @@ def _none(images: NDArray[np.uint8], labels: NDArray[np.uint8], rows: int, rando
                 return drawing.enlarge(images[row]), int(labels[row])
 
     drawn = [_by_any_pen(negatives.glyph(random), NONE, random, 0.5) for _ in range(rows * 6 // 5)]
+    drawn += [_by_any_pen(displays.sign(random), NONE, random, OTHER_PEN_SHARE) for _ in range(rows // 16)]
     for draw in negatives.KINDS.values():
         drawn += [_by_any_pen(draw(pick, random), NONE, random, OTHER_PEN_SHARE) for _ in range(rows // 8)]
     return _stacked(drawn)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mnist_pipeline.data.dataset import Dataset
-from mnist_pipeline.imaging.drawing import CANVAS, draw_strokes, in_form
+from mnist_pipeline.imaging.drawing import CANVAS, draw_strokes, in_form, moved
 from mnist_pipeline.rejection import negatives
 from mnist_pipeline.rejection.classes import NONE
 from mnist_pipeline.rejection.glyphs import LIKE_DIGITS_ROMAN, load_glyphs
@@ -98,3 +98,25 @@ def test_a_stroke_is_drawn_as_wide_as_asked_and_in_the_middle():
     assert columns.max() - columns.min() + 1 == pytest.approx(8, abs=1)
     assert (rows.max() + rows.min()) / 2 == pytest.approx(CANVAS / 2, abs=1)
     assert rows.max() - rows.min() + 1 == pytest.approx(88, abs=3)  # 80 long, and the pen's two round ends
+
+
+def test_images_are_moved_a_little_each_in_its_own_way(train):
+    images = np.repeat(train.images[:5], 20, axis=0)
+    moved_ones = moved(images, np.random.default_rng(1))
+    assert moved_ones.dtype == np.uint8
+    assert moved_ones.shape == images.shape
+    assert np.array_equal(moved_ones, moved(images, np.random.default_rng(1)))
+    assert len({image.tobytes() for image in moved_ones}) == len(images)
+    before, after = centres(images), centres(moved_ones)
+    assert np.abs(after - before).max() < 1.6
+    assert np.abs((after - before).mean(axis=0)).max() < 0.3
+    ink = moved_ones.sum(axis=(1, 2)) / images.sum(axis=(1, 2), dtype=float)
+    assert ink.min() > 0.8
+    assert ink.max() < 1.2
+    assert not moved(np.zeros((2, 28, 28), np.uint8), np.random.default_rng(2)).any()
+
+
+def centres(images):
+    """float [n, 2]: centres of mass, y and x."""
+    weights = images / images.sum(axis=(1, 2), keepdims=True, dtype=float)
+    return np.stack([(weights.sum(axis=3 - axis) * np.arange(28)).sum(axis=1) for axis in (1, 2)], axis=1)
