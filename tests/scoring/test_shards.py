@@ -128,3 +128,12 @@ def test_the_rows_of_some_images_are_not_the_rows_of_the_shard(shards, job):
     assert read_results(path, shards[0].images) is None
     write_results(path, ShardResults(names, np.zeros(len(names), ROW)))
     assert read_results(path, shards[0].images).names == names
+
+
+def test_a_configuration_that_was_stored_has_the_same_key_and_another_limit_has_another(job):
+    stored = replace(job, config=ScoreConfig.model_validate_json(job.config.model_dump_json()))
+    assert stored.key == job.key
+    for field, value in (("image_seconds", 121), ("max_megapixels", 1), ("max_megabytes", 1), ("device", "cpu")):
+        assert replace(job, config=job.config.model_copy(update={field: value})).key != job.key
+    more = job.config.model_copy(update={"workers": 3, "min_confidence": 0.5, "probabilities": True})
+    assert replace(job, config=more).key == job.key
