@@ -32,7 +32,7 @@ TRAINING = """
 import json, sys
 from pathlib import Path
 from mnist_pipeline import steps
-from mnist_pipeline.config import parse_config
+from mnist_pipeline.config import PipelineConfig, parse_config
 from mnist_pipeline.runs.run import Run
 from mnist_pipeline.workspace import Workspace
 

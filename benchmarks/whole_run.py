@@ -38,7 +38,7 @@ PARTS: Mapping[str, tuple[str, ...]] = {
         "training.checkpoint.CheckpointStore.save",
         "training.fit.save_model",
     ),
-    "novelty": ("training.novelty.draw_blocks", "training.novelty._changed", "training.novelty._compiled"),
+    "novelty": ("training.novelty.draw_blocks", "training.novelty.moved", "training.novelty._compiled"),
     "export": (
         "export.step.load_keras_model",
         "export.step.convert",
