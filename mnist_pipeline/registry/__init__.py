@@ -7,6 +7,7 @@ Everything that other rooms use is here; the files behind it: ``manifest``, ``hi
 from mnist_pipeline.registry.audit import Finding
 from mnist_pipeline.registry.catalogue import VersionSummary
 from mnist_pipeline.registry.history import Change, History, Measurement, parse_when
+from mnist_pipeline.registry.lookup import open_registry
 from mnist_pipeline.registry.manifest import (
     CHAMPION,
     PENDING,
@@ -21,7 +22,6 @@ from mnist_pipeline.registry.manifest import (
     digest_of,
 )
 from mnist_pipeline.registry.moves import ANY, current_user
-from mnist_pipeline.registry.remote import open_registry
 from mnist_pipeline.registry.staging import Stage
 from mnist_pipeline.registry.store import Registry
 

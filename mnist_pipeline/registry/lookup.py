@@ -1,30 +1,46 @@
-"""Which model is meant: a file, or a version of a registry as scoring uses it."""
+"""Which registry is meant, and which model: a file, or a version of a registry as scoring uses it."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mnist_pipeline.errors import RegistryError, UsageError
-from mnist_pipeline.workspace import EVALUATION_JSON
+from mnist_pipeline.files.object_store import ObjectFolder
+from mnist_pipeline.registry.remote import RemoteStorage
+from mnist_pipeline.registry.store import Registry
+from mnist_pipeline.workspace import EVALUATION_JSON, Workspace
 
 MODEL_TAKES = "--model takes champion, an alias, a version, the beginning of one, or FILE.onnx"
 NO_MODELS = {".keras", ".h5", ".pb", ".pt", ".tflite", ".json"}
 """Endings of files that people take for a model of this program."""
 
 if TYPE_CHECKING:
-    from mnist_pipeline.registry import Registry
     from mnist_pipeline.rejection.model import ScoringModel
 
 
-def find_registry(workspace: Path, location: str | None) -> "Registry":
-    """The registry at ``location``, or the workspace's own."""
-    from mnist_pipeline.registry import open_registry
-    from mnist_pipeline.workspace import Workspace
+def open_registry(location: str | Path, *, cache: Path) -> Registry:
+    """The registry in a folder, or below ``s3://bucket/prefix``.
 
+    Args:
+        location: the folder or the URL.
+        cache: local folder for what is downloaded from a URL; not used for a folder.
+
+    Raises:
+        UsageError: the URL is malformed or of another kind.
+        MissingExtraError: it is an URL and the 's3' extra is not installed.
+        StorageError: a variable that the object store needs cannot be used.
+    """
+    if isinstance(location, Path) or "://" not in location:
+        return Registry(Path(location))
+    return Registry(RemoteStorage(ObjectFolder(location), cache))
+
+
+def find_registry(workspace: Path, location: str | None) -> Registry:
+    """The registry at ``location``, or the workspace's own."""
     found = Workspace(workspace.resolve())
     return open_registry(location or found.models, cache=found.model_cache)
 
 
-def pick_model(registry: "Registry", name: str | None) -> str:
+def pick_model(registry: Registry, name: str | None) -> str:
     """The named model; the only one where none is named.
 
     Raises:

@@ -37,7 +37,6 @@ from mnist_pipeline.registry.manifest import (
     parse_manifest,
 )
 from mnist_pipeline.registry.storage import Storage, check_bytes
-from mnist_pipeline.registry.store import Registry
 
 ATTEMPTS = 100
 LONGEST_WAIT = 0.5
@@ -189,20 +188,3 @@ def _manifest_key(model: str, version: str) -> str:
 
 def _file_key(model: str, version: str, sha256: str, name: str) -> str:
     return f"{model}/{version}/files/{sha256}/{name}"
-
-
-def open_registry(location: str | Path, *, cache: Path) -> Registry:
-    """The registry in a folder, or below ``s3://bucket/prefix``.
-
-    Args:
-        location: the folder or the URL.
-        cache: local folder for what is downloaded from a URL; not used for a folder.
-
-    Raises:
-        UsageError: the URL is malformed or of another kind.
-        MissingExtraError: it is an URL and the 's3' extra is not installed.
-        StorageError: a variable that the object store needs cannot be used.
-    """
-    if isinstance(location, Path) or "://" not in location:
-        return Registry(Path(location))
-    return Registry(RemoteStorage(ObjectFolder(location), cache))
