@@ -5,7 +5,7 @@ Whoever holds the dataset's lock downloads and decodes it; the others wait and f
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 
 from mnist_pipeline.config import FetchConfig
@@ -96,16 +96,17 @@ def _only_writer(name: str, workspace: Workspace, deadline: float) -> Iterator[N
     if is_held(lock.path):
         _logger.info("another process is fetching %s; waiting for it", name)
     seconds = deadline + _DECODING_SECONDS
-    try:
-        with lock.hold(seconds):
-            for folder in (workspace.datasets, workspace.downloads):
-                remove_leftovers(folder, name)
-            yield
-    except HeldElsewhereError:
-        raise PipelineError(
-            f"another process has been fetching {name} for more than {seconds:.0f} s; "
-            f"end it, or wait for it (lock: {lock.path})"
-        ) from None
+    with ExitStack() as held:
+        try:
+            held.enter_context(lock.hold(seconds))
+        except HeldElsewhereError:
+            raise PipelineError(
+                f"another process has been fetching {name} for more than {seconds:.0f} s; "
+                f"end it, or wait for it (lock: {lock.path})"
+            ) from None
+        for folder in (workspace.datasets, workspace.downloads):
+            remove_leftovers(folder, name)
+        yield
 
 
 def _stored(description: DatasetDescription, workspace: Workspace) -> FetchedDataset | None:
