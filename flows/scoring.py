@@ -46,7 +46,7 @@ UP_TO_DATE = ScoreConfig(resume=True)
 step = task(cache_policy=NO_CACHE, persist_result=False)
 
 
-find_model = task(name="find_model", cache_policy=NO_CACHE, persist_result=False)(find_scoring_model)
+find_model = step(find_scoring_model).with_options(name="find_model")
 
 
 @step

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from mnist_pipeline.cli.failures import FAILED
 from mnist_pipeline.cli.process import interrupt_if_told
 from mnist_pipeline.cli.tables import Table, escaped, one_line, render
 from mnist_pipeline.progress import Progress, ReportProgress, no_progress
@@ -101,7 +102,7 @@ class Terminal:
         if not self.as_json:
             self.result(value, table=table)
         self.fail(error, value)
-        raise typer.Exit(1)
+        raise typer.Exit(FAILED)
 
     def browse(self, url: str, shown: str | None = None) -> None:
         """Open a page in the browser, or tell to open what is shown for it."""
