@@ -54,7 +54,7 @@ def _describe(error: Exception) -> str:
 
 
 def no_certificates(setting: str, value: str | None, error: OSError) -> UsageError:
-    """The file of certificates that the setting names is none."""
+    """The setting names a file that holds no certificates."""
     reason = error.strerror or error
     return UsageError(f"{setting}={value}: no certificates there ({reason}); name a file that has some, or unset it")
 

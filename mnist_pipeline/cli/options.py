@@ -93,7 +93,7 @@ def as_command(function: Callable[..., None]) -> Callable[..., None]:
         ctx.obj.configure(**{one.name: values[one.name] for one in _members(terminal.annotation)})
         function(ctx.obj, **{one.name: _value(one.name, one.annotation, values) for one in parameters})
 
-    command.__signature__ = Signature(options)  # type: ignore[attr-defined]
+    command.__signature__ = Signature(options)  # type: ignore[attr-defined]  # what `inspect.signature` reads first
     command.__annotations__ = {one.name: one.annotation for one in options}
     return command
 

@@ -20,7 +20,7 @@ INK = 64
 """What is at least so dark belongs to the drawing."""
 SUBPIXEL_BITS = 3
 MOST_MOVED = (np.deg2rad(6), np.deg2rad(3), 0.06, 1, 1)
-"""Angle, slant, share of the size, pixels across and down."""
+"""Angle and slant in radians, share of the size, pixels across and down."""
 
 Pixel = TypeVar("Pixel", np.uint8, np.float32)
 Canvas = NDArray[np.uint8]
@@ -118,7 +118,7 @@ def _slanted(canvas: Canvas, random: np.random.Generator) -> Canvas:
 def moved(images: NDArray[np.uint8], random: np.random.Generator) -> NDArray[np.uint8]:
     """uint8 [n, 28, 28], each turned, slanted, enlarged and shifted in its own way; bilinear, zero outside.
 
-    By up to 6 degrees, 3 degrees, 6 % and a pixel either way, uniformly, about the middle.
+    By up to `MOST_MOVED` either way, uniformly, about the middle.
     """
     turn, slant, size, *shift = (random.uniform(-1, 1, (5, len(images))).T * MOST_MOVED).T
     cos, sin, tan = np.cos(turn) / (1 + size), np.sin(turn) / (1 + size), np.tan(slant)

@@ -38,7 +38,7 @@ def _require(source: Path, found: list[Named]) -> list[Named]:
 
 
 def parse_label(text: str) -> str | None:
-    """``0`` to ``9`` or `NO_DIGIT`, from a digit, its English name or ``none``; None where it is none of these."""
+    """``0`` to ``9`` or `NO_DIGIT`, from a digit, its English name or ``none``; None where it is something else."""
     return LABELS.get(text.strip().casefold())
 
 

@@ -53,7 +53,7 @@ images is likely {{ gate.corrected_accuracy | fixed }}.
 Own-test images, none of which was trained on: {{ evaluation.own_test.accuracy | fixed }} of
 {{ "{:,}".format(evaluation.own_test.samples) }} answered right;
 {{ evaluation.own_test.digits_refused }} of {{ evaluation.own_test.digits }} digits refused, and
-{{ evaluation.own_test.no_digits_refused }} of {{ evaluation.own_test.no_digits }} that are none.
+{{ evaluation.own_test.no_digits_refused }} of {{ evaluation.own_test.no_digits }} images without a digit.
 {%- endif %}
 {%- if evaluation.expected_calibration_error is number %}
 Expected calibration error {{ evaluation.expected_calibration_error | fixed }}.

@@ -1,4 +1,4 @@
-"""What displays of seven segments show: digits, and signs that are none.
+"""What displays of seven segments show: digits, and signs that are not digits.
 
 Each function draws one picture on a canvas of `imaging.drawing`. Random numbers come from the caller.
 """

@@ -144,7 +144,7 @@ class FitCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras come
         self._report = report
         self._deadline = deadline
 
-    def on_train_batch_end(self, batch: int, logs: dict[str, Any]) -> None:  # noqa: ARG002
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any]) -> None:  # noqa: ARG002 - Keras passes both
         # Not ``batch``: with several steps an execution, Keras counts steps that the data did not fill.
         self.trained = int(logs[BatchMetrics.NAME])
         running = {name: float(logs[name]) for name in ("loss", "accuracy")}

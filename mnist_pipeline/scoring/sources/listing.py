@@ -172,7 +172,7 @@ def _without_outputs(names: Iterator[bytes], root: str, outputs: Outputs) -> Ite
         if name.rpartition(b"/")[2] in last:
             found = written.get(os.path.normpath(os.path.join(base, name)))  # noqa: PTH118 - bytes
         if there and found is None:  # under another name, or through a link
-            same = identity(os.path.join(base, name))  # noqa: PTH118
+            same = identity(os.path.join(base, name))  # noqa: PTH118 - bytes
             found = there.get(same) if same is not None else None
         if found is not None:
             raise UsageError(
