@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -74,25 +74,41 @@ def forks(tmp_path_factory) -> Iterator[ForkedCommands]:
 
 
 @pytest.fixture(scope="session")
-def prefect(tmp_path_factory, forks) -> Iterator[Prefect]:
+def fresh_home(tmp_path_factory) -> Path:
+    """A Prefect home whose database has its tables and nothing else; making them takes as long as a server's start."""
+
+    def make(folder: Path) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("PREFECT_HOME", str(folder / "prefect"))
+            server = LocalServer()
+            server.wait()
+            server.stop()
+
+    return shared_folder(tmp_path_factory, "fresh-home", make) / "prefect"
+
+
+@pytest.fixture(scope="package")
+def prefect(tmp_path_factory, forks, fresh_home) -> Iterator[Prefect]:
     """A server with a home of its own."""
-    home = tmp_path_factory.mktemp("prefect")
-    clean = clean_environment()
+    home = shutil.copytree(fresh_home, tmp_path_factory.mktemp("server") / "prefect")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PREFECT_HOME", str(home))
-        patch.setenv("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
         server = LocalServer()
         url = server.wait()
-    yield Prefect(url, clean | {"PREFECT_HOME": str(home), "PREFECT_API_URL": url}, forks)
+    yield Prefect(url, clean_environment() | {"PREFECT_HOME": str(home), "PREFECT_API_URL": url}, forks)
     server.stop()
 
 
 @pytest.fixture(scope="session")
-def finished(request, tmp_path_factory) -> tuple[Path, dict]:
-    """A workspace with one finished run of the command as users start it, and that run's summary."""
+def finished(fresh_home, tmp_path_factory) -> tuple[Path, dict]:
+    """A workspace with one finished run of the command as users start it, and that run's summary.
+
+    Beside the workspace is the Prefect home that knows of the run.
+    """
 
     def make(folder: Path) -> None:
-        command = replace(request.getfixturevalue("prefect"), forks=None)
+        home = shutil.copytree(fresh_home, folder / "prefect")
+        command = Prefect("", clean_environment() | {"PREFECT_HOME": str(home)})
         summary = command.run("run-all", *SMALL, "--workspace", str(folder / "workspace"))
         (folder / "summary.json").write_text(json.dumps(summary))
 

@@ -10,7 +10,7 @@ from prefect.context import refresh_global_settings_context
 
 from flows.connection import QUIET, Connection
 from mnist_pipeline.errors import PipelineError, UsageError
-from tests.flows.conftest import COMMAND
+from tests.flows.conftest import COMMAND, clean_environment
 from tests.support.fake_api import FakeApi, fake_api
 
 NONE = "none is named"
@@ -154,11 +154,10 @@ def test_a_variable_that_stops_every_http_client_is_named(reach, api, monkeypatc
 @pytest.fixture
 def command(tmp_path) -> Callable[..., "subprocess.CompletedProcess[str]"]:
     """Run a command in a folder of its own, where no server is named."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT", "MNIST_PIPELINE"))}
     (tmp_path / "here").mkdir(exist_ok=True)
 
     def run(*arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
-        environment = clean | {"PREFECT_HOME": str(tmp_path / "home")} | variables
+        environment = clean_environment() | {"PREFECT_HOME": str(tmp_path / "home")} | variables
         return subprocess.run(
             [*COMMAND, *arguments, "--workspace", str(tmp_path / "workspace")],
             cwd=tmp_path / "here",
@@ -194,11 +193,14 @@ def test_a_settings_file_that_is_none_is_named_in_one_line(command, tmp_path):
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_every_command_says_the_same_of_a_server_that_a_file_names(command, api, tmp_path):
-    (tmp_path / "here" / ".env").write_text(f"PREFECT_API_URL={api.url}\n")
+def test_every_command_says_the_same_of_a_server_that_a_file_names(forks, api, tmp_path):
+    here = tmp_path / "here"
+    here.mkdir()
+    (here / ".env").write_text(f"PREFECT_API_URL={api.url}\n")
     api.status = 401
+    environment = clean_environment() | {"PREFECT_HOME": str(tmp_path / "home")}
     for arguments in (["run-all", "--dataset", "digits"], ["deploy"], ["doctor", "--dataset", "digits", "--json"]):
-        done = command(*arguments)
+        done = forks.run([*arguments, "--workspace", str(tmp_path / "workspace")], environment, here)
         assert done.returncode == 1
         assert f"the Prefect server at {api.url} answers 401" in done.stdout + done.stderr
         assert "Traceback" not in done.stderr

@@ -34,19 +34,16 @@ class Alone:
 
 def begin(folder: Path, forks: ForkedCommands) -> Alone:
     command = Prefect("", clean_environment() | {"PREFECT_HOME": str(folder / "prefect")}, forks)
-    (folder / "prefect").mkdir()
+    (folder / "prefect").mkdir(exist_ok=True)
     return Alone(command, folder / "prefect", folder / "workspace")
 
 
 @pytest.fixture
-def alone(prefect, forks, finished, tmp_path) -> Alone:
+def alone(forks, finished, tmp_path) -> Alone:
     """A copy of the finished workspace and of the database that knows of that run; a test may damage both."""
-    shutil.copytree(finished[0], tmp_path / "workspace")
-    found = begin(tmp_path, forks)
-    original = Path(prefect.environment["PREFECT_HOME"]) / "prefect.db"
-    with closing(sqlite3.connect(original)) as source, closing(sqlite3.connect(found.home / "prefect.db")) as copy:
-        source.backup(copy)
-    return found
+    for name in ("workspace", "prefect"):
+        shutil.copytree(finished[0].parent / name, tmp_path / name)
+    return begin(tmp_path, forks)
 
 
 def test_the_loss_of_the_database_loses_nothing_of_ours(alone, finished):

@@ -127,9 +127,10 @@ def free_port() -> int:
 
 
 @pytest.fixture(scope="module")
-def house(forks, tmp_path_factory) -> Iterator[House]:
+def house(forks, fresh_home, tmp_path_factory) -> Iterator[House]:
     """The server, with the deployments; no worker yet."""
     folder = tmp_path_factory.mktemp("house")
+    shutil.copytree(fresh_home, folder / "prefect")
     port, sink = free_port(), Sink()
     api = f"http://127.0.0.1:{port}/api"
     settings = {
@@ -291,19 +292,6 @@ def test_one_process_serves_the_deployments_until_ctrl_c_wherever_it_is(house, w
     assert b"Traceback" not in (house.folder / f"{house.processes.index(process)}.log").read_bytes()
 
 
-def test_a_deployed_run_publishes_and_tells(worker, place):
-    done = worker.prefect("deployment", "run", "run-all/manual", "--param", f"workspace={place}", "--watch")
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
-    record = records(place)[-1]
-    assert (record["status"], list(record["steps"])) == ("promoted", STEPS)
-    message = worker.sink.wait_for("run-all promoted", str(place))
-    champion = json.loads((place / "models" / "digits" / "aliases.json").read_text())["champion"]
-    assert f"promoted: digits {champion}, accuracy" in message["message"]
-    assert f"{champion}/report.html" in message["message"]
-    loggers = {record["name"] for record in worker.post("/logs/filter", {"limit": 200})}
-    assert any(name.startswith("mnist_pipeline") for name in loggers)
-
-
 def test_a_failure_is_told_with_its_reason(worker, tmp_path):
     fetch = {"dataset": "mnist", "source": str(tmp_path / "nowhere")}
     run = worker.trigger("run-all/manual", workspace=str(tmp_path / "workspace"), fetch=fetch)
@@ -357,7 +345,7 @@ def test_two_trainings_never_overlap(worker, workspace):
         assert first["end_time"] <= second["start_time"]
 
 
-def test_a_run_that_is_killed_at_any_step_goes_on(worker, place):
+def test_a_run_that_is_killed_at_any_step_goes_on_and_publishes_and_tells(worker, place):
     for count in range(1, len(STEPS)):
         before = len(records(place))
         run = worker.trigger("run-all/manual", workspace=str(place))
@@ -367,7 +355,14 @@ def test_a_run_that_is_killed_at_any_step_goes_on(worker, place):
         assert worker.sink.wait_for("run-all crashed", worker.flow_run(run)["name"])
     finished_steps = [name for name in STEPS if any(name in one["steps"] for one in records(place))]
     assert len(finished_steps) >= len(STEPS) - 1
-    last = worker.ended(worker.trigger("run-all/manual", workspace=str(place)))
-    assert last["state"]["message"].startswith("promoted")
+    done = worker.prefect("deployment", "run", "run-all/manual", "--param", f"workspace={place}", "--watch")
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     record = records(place)[-1]
+    assert (record["status"], list(record["steps"])) == ("promoted", STEPS)
     assert [name for name in STEPS if record["steps"][name]["reused_from"]] == finished_steps
+    message = worker.sink.wait_for("run-all promoted", str(place))["message"]
+    champion = json.loads((place / "models" / "digits" / "aliases.json").read_text())["champion"]
+    assert f"promoted: digits {champion}, accuracy" in message
+    assert f"{champion}/report.html" in message
+    loggers = {record["name"] for record in worker.post("/logs/filter", {"limit": 200})}
+    assert any(name.startswith("mnist_pipeline") for name in loggers)

@@ -119,14 +119,14 @@ def test_a_home_that_cannot_be_written_is_said_alike_by_every_command(prefect, t
     ]
 
 
-def test_the_server_ends_with_a_killed_parent(tmp_path):
+def test_the_server_ends_with_a_killed_parent(fresh_home, tmp_path):
     parent = (
         "import os, signal\n"
         "from flows.local_server import LocalServer\n"
         "print(LocalServer().wait(), flush=True)\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
-    environment = os.environ | {"PREFECT_HOME": str(tmp_path)}
+    environment = os.environ | {"PREFECT_HOME": str(shutil.copytree(fresh_home, tmp_path / "prefect"))}
     done = subprocess.run([sys.executable, "-c", parent], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == -signal.SIGKILL
     deadline = time.monotonic() + 60

@@ -28,7 +28,6 @@ from mnist_pipeline.scoring.results import read_results
 from mnist_pipeline.scoring.score import score_job
 from mnist_pipeline.scoring.sources.reading import Location
 from mnist_pipeline.scoring.summary import ScoreSummary
-from tests.flows.conftest import COMMAND
 from tests.support import linear_models
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals")
@@ -463,7 +462,5 @@ def test_a_scheduler_that_does_not_answer_is_one_clear_line(prefect, made, model
 
 def test_workers_elsewhere_need_a_server_that_they_can_reach(prefect, made, tmp_path):
     environment = {name: value for name, value in prefect.environment.items() if name != "PREFECT_API_URL"}
-    command = [*COMMAND, "score", str(made), "-o", str(tmp_path / "out.csv"), "--dask-scheduler", "tcp://10.0.0.1:8786"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 2
-    assert "PREFECT_API_URL" in done.stderr
+    arguments = ["score", str(made), "-o", str(tmp_path / "out.csv"), "--dask-scheduler", "tcp://10.0.0.1:8786"]
+    assert "PREFECT_API_URL" in replace(prefect, environment=environment).run(*arguments, code=2)["error"]

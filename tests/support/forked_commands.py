@@ -32,6 +32,7 @@ for line in sys.stdin:
     print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 else:
     sys.exit()
+os.chdir(wanted["folder"])
 os.environ.clear()
 os.environ.update(wanted["environment"])
 for number, name in enumerate((os.devnull, wanted["out"], wanted["err"])):
@@ -56,12 +57,15 @@ class ForkedCommands:
         self._process = process
         self._folder = folder
 
-    def run(self, arguments: Sequence[str], environment: Mapping[str, str]) -> "subprocess.CompletedProcess[str]":
-        """Exit code, standard output and standard error of ``mnist-pipeline``."""
+    def run(
+        self, arguments: Sequence[str], environment: Mapping[str, str], folder: Path | None = None
+    ) -> "subprocess.CompletedProcess[str]":
+        """Exit code, standard output and standard error of ``mnist-pipeline``; in the current folder by default."""
         assert self._process.stdin
         assert self._process.stdout
         out, err = (Path(tempfile.mkstemp(dir=self._folder)[1]) for _ in range(2))
-        wanted = {"arguments": arguments, "environment": dict(environment), "out": str(out), "err": str(err)}
+        places = {"folder": str(folder or Path.cwd()), "out": str(out), "err": str(err)}
+        wanted = {"arguments": arguments, "environment": dict(environment), **places}
         self._process.stdin.write(json.dumps(wanted) + "\n")
         self._process.stdin.flush()
         code = int(self._process.stdout.readline())
