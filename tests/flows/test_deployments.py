@@ -34,12 +34,12 @@ CONFIG = [*SMALL[:4], "--set", "training.epochs=12", "--set", "training.batch_si
 Found = TypeVar("Found")
 
 
-def wait_for(look: Callable[[], Found | None], what: str, seconds: float = SECONDS) -> Found:
+def wait_for(look: Callable[[], Found | None], what: str, pause: float = 0.1) -> Found:
     """What ``look`` finds, as soon as it finds something."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + SECONDS
     while not (found := look()):
-        assert time.monotonic() < deadline, f"no {what} within {seconds:.0f} s"
-        time.sleep(0.1)
+        assert time.monotonic() < deadline, f"no {what} within {SECONDS:.0f} s"
+        time.sleep(pause)
     return found
 
 
@@ -47,7 +47,7 @@ def wait_for(look: Callable[[], Found | None], what: str, seconds: float = SECON
 class House:
     """A Prefect server of its own, its deployments, and what they tell."""
 
-    api: str
+    client: httpx.Client
     environment: dict[str, str]
     forks: ForkedCommands
     sink: Sink
@@ -69,28 +69,27 @@ class House:
 
     def post(self, path: str, body: dict[str, Any]) -> Any:
         def answered() -> httpx.Response | None:
-            answer = httpx.post(f"{self.api}{path}", json=body, timeout=120)
+            answer = self.client.post(path, json=body)
             return None if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE else answer  # SQLite was busy
 
         return wait_for(answered, "answer").raise_for_status().json()
 
     def trigger(self, deployment: str, **parameters: Any) -> str:
         """Create a run; its id."""
-        found = httpx.get(f"{self.api}/deployments/name/{deployment}", timeout=120)
         body = {"parameters": parameters, "state": {"type": "SCHEDULED"}}
-        return str(self.post(f"/deployments/{found.json()['id']}/create_flow_run", body)["id"])
+        return str(self.post(f"/deployments/{self.deployment(deployment)['id']}/create_flow_run", body)["id"])
+
+    def deployment(self, name: str) -> dict[str, Any]:
+        return self.client.get(f"/deployments/name/{name}").json()
 
     def flow_run(self, run: str) -> dict[str, Any]:
-        found: dict[str, Any] = httpx.get(f"{self.api}/flow_runs/{run}", timeout=120).json()
-        return found
+        return self.client.get(f"/flow_runs/{run}").json()
 
-    def ended(self, run: str, seconds: float = SECONDS) -> dict[str, Any]:
-        """The run, once it has ended."""
+    def ended(self, run: str) -> dict[str, Any]:
+        """The run, once it has ended. To ask takes the server as long as other work that it has."""
         final = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
         return wait_for(
-            lambda: found if (found := self.flow_run(run))["state"]["type"] in final else None,
-            "end of the run",
-            seconds,
+            lambda: found if (found := self.flow_run(run))["state"]["type"] in final else None, "end of the run", 0.5
         )
 
     @contextmanager
@@ -142,9 +141,10 @@ def house(forks, fresh_home, tmp_path_factory) -> Iterator[House]:
         "DO_NOT_TRACK": "1",
         "MNIST_PIPELINE_NOTIFY_URL": sink.url,
     }
-    found = House(api, clean_environment() | settings, forks, sink, folder)
-    with found.started(*PREFECT, "server", "start", "--port", str(port)):
-        wait_for(lambda: _answers(api), "server")
+    client = httpx.Client(base_url=api, timeout=120)
+    found = House(client, clean_environment() | settings, forks, sink, folder)
+    with client, found.started(*PREFECT, "server", "start", "--port", str(port)):
+        wait_for(lambda: _answers(client), "server", 0.5)
         found.deploy("--workspace", str(folder / "workspace"))
         # Who tells must be the block that was saved, not the environment.
         del found.environment["MNIST_PIPELINE_NOTIFY_URL"]
@@ -152,9 +152,9 @@ def house(forks, fresh_home, tmp_path_factory) -> Iterator[House]:
     sink.close()
 
 
-def _answers(api: str) -> bool:
+def _answers(client: httpx.Client) -> bool:
     try:
-        return httpx.get(f"{api}/health", timeout=5).is_success
+        return client.get("/health").is_success
     except httpx.HTTPError:
         return False
 
@@ -206,7 +206,7 @@ def test_deploying_again_changes_nothing_that_runs(house):
     assert datetime.now(UTC) < dates[0] == dates[1] - timedelta(weeks=1) == dates[2] - timedelta(weeks=2)
     automations = sorted(found["name"] for found in house.post("/automations/filter", {}))
     assert automations == ["mnist-pipeline: crash runs without a heartbeat", "mnist-pipeline: tell of crashed runs"]
-    with SyncPrefectClient(house.api) as client:
+    with SyncPrefectClient(str(house.client.base_url)) as client:
         named = [client.read_work_queue_by_name(name, "mnist-pipeline") for name in ("training", "scoring")]
     assert [queue.concurrency_limit for queue in named] == [1, None]
 
@@ -218,7 +218,7 @@ def test_the_file_names_the_dataset_where_no_option_does(house, tmp_path):
         arguments = ["deploy", "--config", str(file), "--workspace", str(tmp_path), "--json"]
         done = house.forks.run(arguments, house.environment)
         assert done.returncode == 0, done.stderr[-2000:]
-        found = httpx.get(f"{house.api}/deployments/name/retrain/weekly", timeout=120).json()
+        found = house.deployment("retrain/weekly")
     finally:
         house.deploy("--workspace", str(house.folder / "workspace"))
     assert found["parameters"]["fetch"]["dataset"] == "digits"
@@ -237,7 +237,7 @@ def test_nonsense_is_refused_by_the_server_before_anything_runs(house):
 
 def test_runs_of_a_schedule_that_nobody_started_are_one_run(house, workspace):
     """Three weeks without a worker: the first run that starts does the work of all."""
-    deployment = httpx.get(f"{house.api}/deployments/name/retrain/weekly", timeout=120).json()["id"]
+    deployment = house.deployment("retrain/weekly")["id"]
     now = datetime.now(UTC)
     first, last = str(now - timedelta(weeks=7)), str(now - timedelta(weeks=3))
     house.deploy("--workspace", str(workspace))
@@ -251,7 +251,7 @@ def test_runs_of_a_schedule_that_nobody_started_are_one_run(house, workspace):
 
     assert states() == ["SCHEDULED"] * 3
     with house.worker():
-        wait_for(lambda: not {"SCHEDULED", "PENDING", "RUNNING"} & set(states()), "end of the late runs")
+        wait_for(lambda: not {"SCHEDULED", "PENDING", "RUNNING"} & set(states()), "end of the late runs", 0.5)
     assert states() == ["CANCELLED", "CANCELLED", "COMPLETED"]
     house.deploy("--workspace", str(house.folder / "workspace"))
 
