@@ -49,7 +49,6 @@ class Training:
         self._devices = devices
         self._store = store
         self._live = live
-        self._begun = False
         self._checkpoint = store.load() or Checkpoint(TrainingLog())
         self._resumed = len(self.log.epochs)
         self._report_progress = report_progress
@@ -66,8 +65,11 @@ class Training:
         """
         if self._resumed:
             logger.info("going on after epoch %d, from %s", self._resumed, self._store.path)
-        while len(self._checkpoint.finished) < self.config.members:
-            self._train_member(len(self._checkpoint.finished) + 1)
+        left = range(len(self._checkpoint.finished) + 1, self.config.members + 1)
+        if left:
+            network = self._compiled(left[0])
+            for member in left:
+                self._train_member(network, member)
         return self._checkpoint.finished
 
     def batching(self, member: int) -> Batching:
@@ -102,21 +104,26 @@ class Training:
         }
         return [note for note, holds in notes.items() if holds]
 
-    def _train_member(self, member: int) -> None:
+    def _compiled(self, member: int) -> Network:
+        """The 1-based member's network, as far as it was trained."""
         batching = self.batching(member)
         network = Network(self.config, self.data, batching, self.device)
-        if not self._begun:
-            self._begin(network, batching)
-        self.compile_seconds += network.compile()
+        self._begin(network, batching)
+        self.compile_seconds = network.compile()
         if self._checkpoint.state:
             network.restore(self._checkpoint.state, self._checkpoint.optimizer)
+        return network
+
+    def _train_member(self, network: Network, member: int) -> None:
+        batching = self.batching(member)
         reporter = ProgressReporter(self._report_progress, batching, member, self.config.members, self._live)
         while len(self._checkpoint.finished) < member:
             self._train_epoch(network, member, reporter)
+        if member < self.config.members:
+            network.reset(self.batching(member + 1))
 
     def _begin(self, network: Network, batching: Batching) -> None:
         """Tell who watches what is to come, and what was done before this process."""
-        self._begun = True
         members = self.config.members
         begin = Begin(
             layers=summarise(network.core),

@@ -70,16 +70,14 @@ class Network:
     """A network, its optimizer and the compiled step, on the device of the surrounding scope."""
 
     def __init__(self, config: TrainConfig, data: TrainingData, batching: Batching, device: UsedDevice) -> None:
-        from mnist_pipeline.training.training_model import BatchMetrics, TrainingModel
+        from mnist_pipeline.training.training_model import BatchMetrics
 
         keras = load_keras()
         self.config = config
         self.data = data
         self.batching = batching
-        self.core = build_model(config.architecture, derived_seed(batching.seed, WEIGHTS), config.precision)
-        images = data.images[: data.train]
-        seed = derived_seed(batching.seed, AUGMENTATION)
-        self.model = TrainingModel(self.core, images, config.augmentation, seed, config.average_batches)
+        self.model = self._untrained(data.train)
+        self.core = self.model.core
         self._averaged = build_model(config.architecture, 0, config.precision) if config.average_batches else None
         self.batch_metrics = BatchMetrics(
             min(batching.validate_every or batching.batches_per_epoch, batching.batches), config.label_smoothing
@@ -92,7 +90,15 @@ class Network:
             steps_per_execution=STEPS_PER_EXECUTION[device] if config.strategy == "single" else 1,
             jit_compile=_can_use_xla(config, device),
         )
+        # Keras would trace the step a second time if variables were made while it traces it for the first time.
         self.model.optimizer.build(self.model.trainable_variables)
+        self.model.compute_metrics(None, data.one_hot[:1], data.one_hot[:1])
+        self._unused_optimizer = _values(self.model.optimizer.variables)
+
+    def reset(self, batching: Batching) -> None:
+        """Become the untrained network of another member, whose batches have the same sizes; compiled once for all."""
+        self.batching = batching
+        self.restore(_values(self._untrained(rows=1).state), self._unused_optimizer)
 
     def snapshot(self) -> tuple[Arrays, Arrays]:
         """Copies of the network's state and of the optimizer's."""
@@ -174,6 +180,15 @@ class Network:
                 f"{self.learning_rate(step - 1):g}; lower the learning rate"
             )
         return LossAndAccuracy(float(loss), float(right))
+
+    def _untrained(self, rows: int) -> Any:
+        """A training model as the member's seed makes it, of so many train rows."""
+        from mnist_pipeline.training.training_model import TrainingModel
+
+        config, seed = self.config, self.batching.seed
+        core = build_model(config.architecture, derived_seed(seed, WEIGHTS), config.precision)
+        draws = derived_seed(seed, AUGMENTATION)
+        return TrainingModel(core, self.data.images[:rows], config.augmentation, draws, config.average_batches)
 
     def _kept(self) -> Any:
         """The network with the weights that would be kept now."""

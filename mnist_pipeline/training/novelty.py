@@ -134,7 +134,9 @@ def _compiled(steps: int) -> Any:
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(optimizer, loss, metrics=["accuracy"])
+    # Keras would trace the step a second time if variables were made while it traces it for the first time.
     optimizer.build(model.trainable_variables)
+    model.compute_metrics(None, np.zeros(1, np.int32), np.zeros((1, NONE + 1), np.float32))
     return model
 
 
