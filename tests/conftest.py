@@ -25,6 +25,7 @@ from tests.support import small_workspace as workspaces
 from tests.support.browser import Browser, chromium
 from tests.support.candidates import Candidates
 from tests.support.digit_scoring import Digits, MakeFolder, Model
+from tests.support.keras_forks import KerasForks, keras_forks
 from tests.support.loopback_server import LoopbackServer
 from tests.support.small_sprite import SmallSprite
 from tests.support.small_workspace import SmallWorkspace
@@ -79,6 +80,13 @@ def novelty_model(tmp_path_factory: pytest.TempPathFactory) -> NoveltyModel:
         parameters=model.count_params(),
         weights_sha256="0" * 64,
     )
+
+
+@pytest.fixture(scope="session")
+def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KerasForks]:
+    """Processes that have imported Keras, and nothing else."""
+    with keras_forks(tmp_path_factory.mktemp("forks")) as found:
+        yield found
 
 
 @pytest.fixture

@@ -1,12 +1,8 @@
 """What goes wrong while a model is trained, and what is left of it."""
 
 import json
-import os
-import resource
 import shutil
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +10,14 @@ import pytest
 
 from mnist_pipeline.config import TrainConfig
 from mnist_pipeline.errors import DeviceError, TrainingError
-from mnist_pipeline.runs.artifacts import FetchedDataset, Output
+from mnist_pipeline.runs.artifacts import Output
 from mnist_pipeline.training.fit import train_model
 from mnist_pipeline.workspace import RunDirectory
+from tests.training.worker import start
 
-WORKER = Path(__file__).parents[1] / "training" / "worker.py"
+NO_GPU = {"CUDA_VISIBLE_DEVICES": "-1"}
+# A checkpoint has 100 kB.
+SMALL_FILES = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))"
 CONFIG = TrainConfig(preset="codelab-full", learning_rate=0.005, batch_size=64, epochs=2)
 
 
@@ -26,15 +25,6 @@ CONFIG = TrainConfig(preset="codelab-full", learning_rate=0.005, batch_size=64, 
 def run(tmp_path: Path) -> RunDirectory:
     (tmp_path / "run").mkdir()
     return RunDirectory(tmp_path / "run")
-
-
-def start(config: TrainConfig, dataset: FetchedDataset, tmp_path: Path, **options) -> subprocess.Popen[str]:
-    (tmp_path / "run").mkdir(exist_ok=True)
-    arguments = [config.model_dump_json(), dataset.model_dump_json(), tmp_path / "run", tmp_path / "checkpoints"]
-    command = [sys.executable, WORKER, *arguments]
-    return subprocess.Popen(
-        [str(part) for part in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options
-    )
 
 
 def test_an_infinite_loss_stops_at_once_and_names_step_and_learning_rate(digits_dataset, run, tmp_path):
@@ -62,21 +52,19 @@ def test_shuffled_labels_teach_nothing_and_that_is_said(digits_dataset, run, tmp
     assert [path.name for path in run.path.iterdir()] == ["live.jsonl"]
 
 
-def test_a_missing_gpu_is_an_error_before_any_work_where_one_was_asked_for(digits_dataset, tmp_path):
-    hidden = os.environ | {"CUDA_VISIBLE_DEVICES": "-1"}
-    done = start(CONFIG.model_copy(update={"device": "gpu"}), digits_dataset, tmp_path, env=hidden)
-    output, errors = done.communicate(timeout=120)
-    assert done.returncode != 0
+def test_a_missing_gpu_is_an_error_before_any_work_where_one_was_asked_for(forks, digits_dataset, tmp_path):
+    config = CONFIG.model_copy(update={"device": "gpu"})
+    code, output, errors = start(forks, config, digits_dataset, tmp_path, environment=NO_GPU).end()
+    assert code != 0
     assert errors.strip().splitlines()[-1].startswith("mnist_pipeline.errors.DeviceError: device gpu: ")
     assert output == ""
     assert not (tmp_path / "checkpoints").exists()
 
 
-def test_a_missing_gpu_is_recorded_where_none_was_asked_for(digits_dataset, tmp_path):
-    hidden = os.environ | {"CUDA_VISIBLE_DEVICES": "-1"}
-    done = start(CONFIG.model_copy(update={"epochs": 1}), digits_dataset, tmp_path, env=hidden)
-    _, errors = done.communicate(timeout=120)
-    assert (done.returncode, errors) == (0, "")
+def test_a_missing_gpu_is_recorded_where_none_was_asked_for(forks, digits_dataset, tmp_path):
+    config = CONFIG.model_copy(update={"epochs": 1})
+    code, _, errors = start(forks, config, digits_dataset, tmp_path, environment=NO_GPU).end()
+    assert (code, errors) == (0, "")
     assert json.loads((tmp_path / "run" / "history.json").read_text())["device"] == "cpu"
 
 
@@ -93,30 +81,26 @@ def test_a_device_without_memory_asks_for_smaller_batches(digits_dataset, run, t
         train_model(CONFIG, digits_dataset, run, tmp_path / "checkpoints")
 
 
-def test_a_file_that_cannot_be_written_is_one_clear_line_and_nothing_half_written(digits_dataset, tmp_path):
-    def small_files() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))  # a checkpoint has 100 kB
-
-    done = start(CONFIG, digits_dataset, tmp_path, preexec_fn=small_files)
-    _, errors = done.communicate(timeout=120)
-    assert done.returncode == 1
+def test_a_file_that_cannot_be_written_is_one_clear_line_and_nothing_half_written(forks, digits_dataset, tmp_path):
+    code, _, errors = start(forks, CONFIG, digits_dataset, tmp_path, before=SMALL_FILES).end()
+    assert code == 1
     assert "mnist_pipeline.errors.TrainingError: training cannot write (File too large" in errors
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["live.jsonl"]
     assert list((tmp_path / "checkpoints").iterdir()) == []
 
 
 @pytest.mark.parametrize("after", ["part", "whole"])
-def test_an_interrupted_training_ends_soon_and_goes_on_later(digits_dataset, run, tmp_path, after):
+def test_an_interrupted_training_ends_soon_and_goes_on_later(forks, digits_dataset, run, tmp_path, after):
     config = CONFIG.model_copy(update={"epochs": 4})
-    child = start(config.model_copy(update={"epochs": 4}), digits_dataset, tmp_path)
+    child = start(forks, config, digits_dataset, tmp_path)
     wholes = 0
     for line in child.stdout:
         wholes += line.endswith("whole\n")
         if wholes and line.endswith(f"{after}\n"):
             child.send_signal(signal.SIGINT)
             break
-    _, errors = child.communicate(timeout=120)
-    assert child.returncode == -signal.SIGINT
+    code, _, errors = child.end()
+    assert code == -signal.SIGINT
     assert errors.strip().endswith("KeyboardInterrupt")
     assert [path.name for path in run.path.iterdir()] == ["live.jsonl"]
     assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["training.npz"]

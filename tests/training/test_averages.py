@@ -27,7 +27,7 @@ def test_each_step_adds_its_share_and_the_first_ones_more():
 
 
 def test_the_averaged_network_is_measured_and_saved(train, digits_dataset):
-    last, averaged = (train(average_batches=n, epochs=3) for n in (0, 20))
+    last, averaged = (train(average_batches=n, epochs=2) for n in (0, 20))
     # The same training; only what is kept of it differs.
     assert averaged.history.batches == last.history.batches
     assert averaged.result.weights_sha256 != last.result.weights_sha256

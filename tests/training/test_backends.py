@@ -14,10 +14,11 @@ import pytest
 from mnist_pipeline.data.dataset import Dataset, to_model_input
 from mnist_pipeline.errors import UsageError
 from mnist_pipeline.keras_backend import load_keras
+from tests.training.worker import start
 
-WORKER = Path(__file__).with_name("worker.py")
 JAX = """
 import sys, numpy as np
+sys.modules["tensorflow"] = None  # it is not needed
 from pathlib import Path
 from mnist_pipeline.config import TrainConfig
 from mnist_pipeline.errors import TrainingError
@@ -51,13 +52,14 @@ def jax(small, digits_dataset, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("jax")
     np.save(folder / "images.npy", to_model_input(Dataset.open(digits_dataset.directory).validation.images))
     augmentation = small.config.augmentation.model_copy(update={"shift": 1, "elastic": 0.3, "noise": 0.1})
-    good = {"augmentation": augmentation, "average_batches": 20, "optimizer": "muon", "epochs": 2}
-    bad = {"learning_rate": 10.0, "weight_decay": 1.0, "epochs": 20}
+    good = {"augmentation": augmentation, "average_batches": 20, "optimizer": "muon", "epochs": 2, "train_rows": 1_088}
+    bad = {"learning_rate": 10.0, "weight_decay": 1.0, "epochs": 20, "train_rows": 640}
     configs = [small.config.model_copy(update=changes).model_dump_json() for changes in (good, bad)]
     for name in ("good", "bad"):
         (folder / name).mkdir()
     command = [sys.executable, "-c", JAX, folder, small.run.model_keras, *configs, digits_dataset.model_dump_json()]
-    environment = os.environ | {"KERAS_BACKEND": "jax"}
+    # XLA takes longer to optimise this code than to run it as it is.
+    environment = os.environ | {"KERAS_BACKEND": "jax", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
     done = subprocess.run(
         list(map(str, command)), env=environment, capture_output=True, text=True, timeout=600, check=False
     )
@@ -75,7 +77,7 @@ def test_jax_and_tensorflow_say_the_same_on_the_same_weights(jax, small):
 def test_jax_trains_what_tensorflow_loads(jax, digits_dataset):
     history = json.loads((jax / "good" / "history.json").read_text())
     assert history["epochs"][-1]["val_accuracy"] > 0.85
-    assert len(history["batches"]["loss"]) == 36
+    assert len(history["batches"]["loss"]) == 2 * 17
     validation = Dataset.open(digits_dataset.directory).validation
     model = load_keras().models.load_model(jax / "good" / "model.keras")
     right = model.predict(to_model_input(validation.images), verbose=0).argmax(axis=1) == validation.labels
@@ -88,30 +90,26 @@ def test_jax_stops_at_an_infinite_loss_and_names_step_and_learning_rate(jax):
     assert re.match(r"the loss became (nan|inf) in step \d+ at learning rate 10; lower", said), said
 
 
-@pytest.fixture(scope="module")
-def mirrored(small, digits_dataset, tmp_path_factory):
-    """The small training again, on two virtual devices."""
-    folder = tmp_path_factory.mktemp("mirrored")
-    config = small.config.model_copy(update={"strategy": "mirrored", "device": "cpu"})
-    split = "import tensorflow as tf; cpu = tf.config.list_physical_devices('CPU')[0]; "
-    split += "tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2); "
-    code = split + f"import runpy, sys; sys.argv = sys.argv[1:]; runpy.run_path({str(WORKER)!r}, run_name='__main__')"
-    (folder / "run").mkdir()
-    arguments = [WORKER, config.model_dump_json(), digits_dataset.model_dump_json(), folder / "run", folder]
-    command = [sys.executable, "-c", code, *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
-    assert done.returncode == 0, done.stderr[-3_000:]
-    return json.loads((folder / "run" / "history.json").read_text())
+TWO_DEVICES = """
+import tensorflow as tf
+[cpu] = tf.config.list_physical_devices("CPU")
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+"""
 
 
-def test_two_devices_train_what_one_trains(mirrored, small):
+def test_two_devices_train_what_one_trains(forks, small, digits_dataset, tmp_path):
+    config = small.config.model_copy(update={"strategy": "mirrored", "device": "cpu", "epochs": 2})
+    code, _, errors = start(forks, config, digits_dataset, tmp_path, before=TWO_DEVICES).end()
+    assert code == 0, errors[-3_000:]
+    mirrored = json.loads((tmp_path / "run" / "history.json").read_text())
     one = small.history
-    assert len(mirrored["batches"]["loss"]) == len(one.batches.loss)
+    assert len(mirrored["batches"]["loss"]) == 2 * 18
     # Each step is the same mean over the same 64 rows, in another order of addition.
     assert mirrored["batches"]["loss"][:18] == pytest.approx(one.batches.loss[:18], abs=1e-3)
     assert mirrored["batches"]["accuracy"][:10] == pytest.approx(one.batches.accuracy[:10], abs=0.02)
-    assert mirrored["epochs"][0]["val_loss"] == pytest.approx(one.epochs[0].val_loss, rel=0.02)
-    assert mirrored["epochs"][-1]["val_accuracy"] > 0.9
+    for epoch in range(2):
+        assert mirrored["epochs"][epoch]["val_loss"] == pytest.approx(one.epochs[epoch].val_loss, rel=0.02)
+        assert mirrored["epochs"][epoch]["val_accuracy"] == pytest.approx(one.epochs[epoch].val_accuracy, abs=0.02)
 
 
 def test_mirroring_needs_tensorflow(monkeypatch):
@@ -126,32 +124,29 @@ def test_mirroring_needs_tensorflow(monkeypatch):
 
 
 def test_a_training_says_nothing_on_the_terminal_and_imports_nothing_that_it_does_not_use(
-    small, digits_dataset, tmp_path
+    forks, small, digits_dataset, tmp_path
 ):
-    (tmp_path / "run").mkdir()
-    code = "import runpy, sys; sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__'); "
-    code += "print(sorted({'jax', 'matplotlib', 'sklearn'} & sys.modules.keys()))"
-    config = small.config.model_copy(update={"epochs": 2}).model_dump_json()
-    command = [sys.executable, "-c", code, WORKER, config, digits_dataset.model_dump_json(), tmp_path / "run", tmp_path]
-    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=600, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
-    *_, finished, unused = done.stdout.splitlines()
+    config = small.config.model_copy(update={"epochs": 1})
+    unused = "import sys; print(sorted({'jax', 'matplotlib', 'sklearn'} & sys.modules.keys()))"
+    code, output, errors = start(forks, config, digits_dataset, tmp_path, after=unused).end()
+    assert (code, errors, forks.errors.read_text()) == (0, "", "")
+    *_, finished, imported = output.splitlines()
     assert finished.startswith("finished ")
-    assert unused == "[]"
+    assert imported == "[]"
 
 
-def test_what_is_not_used_can_be_imported_after_keras():
+def test_what_is_not_used_can_be_imported_after_keras(forks):
     """In a process of its own, where nothing has imported it before."""
-    code = """
+    found = """
+import matplotlib.pyplot, numpy as np, sys
 from mnist_pipeline.keras_backend import load_keras
 keras = load_keras()
-import matplotlib.pyplot, numpy as np, sys
 assert "sklearn" not in sys.modules
 model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
 model.compile("sgd", "mse")
 found = keras.wrappers.SKLearnRegressor(model, fit_kwargs={"verbose": 0}).fit(np.ones((4, 2)), np.ones(4))
 print(found.predict(np.ones((3, 2))).shape, "sklearn" in sys.modules)
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=600)
-    assert done.returncode == 0, done.stderr[-3_000:]
-    assert done.stdout.splitlines()[-1] == "(3,) True"
+    code, output, errors = forks.start(found).end()
+    assert code == 0, errors[-3_000:]
+    assert output.splitlines()[-1] == "(3,) True"

@@ -1,12 +1,8 @@
 """A training that was killed goes on from its last finished epoch, to the same weights."""
 
 import os
-import random
 import signal
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,8 +11,8 @@ from mnist_pipeline.config import AugmentationConfig, TrainConfig
 from mnist_pipeline.training.checkpoint import Checkpoint, CheckpointStore, remove_abandoned
 from mnist_pipeline.training.training_log import TrainingLog
 from tests.training.conftest import SMALL
+from tests.training.worker import start
 
-WORKER = Path(__file__).with_name("worker.py")
 # Everything that has a state: moments of two kinds, a schedule, augmentation, dropout, statistics, averages, members.
 CONFIG = TrainConfig(
     preset="codelab-full",
@@ -26,7 +22,7 @@ CONFIG = TrainConfig(
     learning_rate=0.002,
     schedule="cosine",
     batch_size=16,
-    epochs=3,
+    epochs=2,
     members=2,
     average_batches=30,
     augmentation=AugmentationConfig(rotation=5, shift=1, elastic=0.5, noise=0.1),
@@ -34,43 +30,36 @@ CONFIG = TrainConfig(
 )
 
 
-def start(config: TrainConfig, dataset, run: Path, checkpoints: Path) -> subprocess.Popen[str]:
-    run.mkdir()
-    command = [sys.executable, WORKER, config.model_dump_json(), dataset.model_dump_json(), run, checkpoints]
-    return subprocess.Popen([str(part) for part in command], stdout=subprocess.PIPE, text=True)
-
-
-def test_a_killed_training_ends_with_the_weights_of_an_undisturbed_one(train, digits_dataset, tmp_path):
+def test_a_training_killed_twice_ends_with_the_weights_of_an_undisturbed_one(forks, train, digits_dataset, tmp_path):
     undisturbed = train(CONFIG)
-    victim_epoch = random.Random(20_261).randrange(2, 2 * CONFIG.epochs)
-    child = start(CONFIG, digits_dataset, tmp_path / "run", tmp_path / "checkpoints")
-    seen = 0
-    for line in child.stdout:
-        seen += line.rstrip().endswith("whole")
-        if seen == victim_epoch and line.rstrip().endswith("part"):  # in the middle of the next epoch
-            child.send_signal(signal.SIGKILL)
-            break
-    assert child.wait() == -signal.SIGKILL
-    child.stdout.close()
-    assert [path.name for path in (tmp_path / "run").iterdir()] == ["live.jsonl"]  # what could be watched
+    # Once with a network half trained; and once with a finished one, whose compiled step would have served the next.
+    for epochs, before in ((1, 0), (2, 1)):
+        child = start(forks, CONFIG, digits_dataset, tmp_path)
+        seen = before
+        for line in child.stdout:
+            seen += line.endswith("whole\n")
+            if seen == epochs and line.endswith("part\n"):  # in the middle of the next epoch
+                child.send_signal(signal.SIGKILL)
+                break
+        assert child.end()[0] == -signal.SIGKILL
+        assert [path.name for path in (tmp_path / "run").iterdir()] == ["live.jsonl"]  # what could be watched
 
     resumed = train(CONFIG, checkpoints=tmp_path / "checkpoints")
-    assert f"went on after epoch {victim_epoch} of an interrupted training" in resumed.history.notes
+    assert "went on after epoch 2 of an interrupted training" in resumed.history.notes
     assert resumed.result.weights_sha256 == undisturbed.result.weights_sha256
     assert resumed.history.batches == undisturbed.history.batches
     assert [(e.epoch, e.member, e.val_loss) for e in resumed.history.epochs] == [
         (e.epoch, e.member, e.val_loss) for e in undisturbed.history.epochs
     ]
-    trained = [p for p in resumed.progress if "val_loss" in p.metrics]
-    assert len(trained) == 2 * CONFIG.epochs - victim_epoch
+    assert len([p for p in resumed.progress if "val_loss" in p.metrics]) == 2
 
 
-def test_what_was_fitted_before_a_kill_counts_towards_the_time_limit(train, digits_dataset, tmp_path):
+def test_what_was_fitted_before_a_kill_counts_towards_the_time_limit(forks, train, digits_dataset, tmp_path):
     config = SMALL.model_copy(update={"train_rows": 300, "batch_size": 16, "epochs": 1_000})
-    child = start(config, digits_dataset, tmp_path / "run", tmp_path / "checkpoints")
+    child = start(forks, config, digits_dataset, tmp_path)
     next(line for line in child.stdout if line.endswith("whole\n"))
-    child.kill()
-    child.communicate()
+    child.send_signal(signal.SIGKILL)
+    child.end()
     resumed = train(config, checkpoints=tmp_path / "checkpoints", max_minutes=1e-6)
     finished = next(int(note.split()[4]) for note in resumed.history.notes if note.startswith("went on after epoch"))
     assert len(resumed.history.epochs) == finished + 1
@@ -87,8 +76,8 @@ def test_a_checkpoint_of_another_training_is_left_alone(small, train, caplog):
 
 
 def test_a_finished_training_is_not_trained_again(train):
-    first = train(epochs=2)
-    again = train(epochs=2, checkpoints=first.checkpoints)
+    first = train(epochs=1)
+    again = train(epochs=1, checkpoints=first.checkpoints)
     assert again.progress == []
     assert again.result.weights_sha256 == first.result.weights_sha256
 

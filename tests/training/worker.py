@@ -1,6 +1,7 @@
 """A training in a process of its own: tells on stdout each part of an epoch, each whole epoch, and how it ended."""
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from mnist_pipeline.config import TrainConfig
@@ -8,14 +9,27 @@ from mnist_pipeline.progress import Progress
 from mnist_pipeline.runs.artifacts import FetchedDataset
 from mnist_pipeline.training.fit import train_model
 from mnist_pipeline.workspace import RunDirectory
+from tests.support.keras_forks import Fork, KerasForks
 
 
-def tell(progress: Progress) -> None:
-    sys.stdout.write(f"{progress.activity} {'whole' if 'val_loss' in progress.metrics else 'part'}\n")
-    sys.stdout.flush()
+def start(
+    forks: KerasForks,
+    config: TrainConfig,
+    dataset: FetchedDataset,
+    folder: Path,
+    *,
+    before: str = "",
+    after: str = "",
+    environment: Mapping[str, str] | None = None,
+) -> Fork:
+    """Begin it in ``folder / "run"``, with checkpoints beside it; code may stand before it and after it."""
+    (folder / "run").mkdir(exist_ok=True)
+    code = f"{before}\nfrom tests.training.worker import main\nmain()\n{after}"
+    arguments = config.model_dump_json(), dataset.model_dump_json(), folder / "run", folder / "checkpoints"
+    return forks.start(code, *arguments, environment=environment)
 
 
-if __name__ == "__main__":
+def main() -> None:
     config, dataset, run, checkpoints = sys.argv[1:]
     result = train_model(
         TrainConfig.model_validate_json(config),
@@ -25,3 +39,8 @@ if __name__ == "__main__":
         tell,
     )
     sys.stdout.write(f"finished {result.weights_sha256}\n")
+
+
+def tell(progress: Progress) -> None:
+    sys.stdout.write(f"{progress.activity} {'whole' if 'val_loss' in progress.metrics else 'part'}\n")
+    sys.stdout.flush()
