@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import groupby
+from operator import itemgetter
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -227,15 +229,21 @@ def runs(workspace: Workspace, *, mentioning: str = "") -> Iterator[Run]:
     """Every readable run, the latest first; of those only whose record contains the text ``mentioning``."""
     if not workspace.runs.is_dir():
         return
-    for path in sorted(workspace.runs.iterdir(), reverse=True):
-        directory = RunDirectory(path)
-        if path.name.startswith(".") or not directory.record.is_file():
-            continue
-        try:
-            text = directory.record.read_bytes()
-            if mentioning.encode() in text:
-                RunRecord.model_validate_json(text)
-                yield Run(workspace, directory)
-        except (ValidationError, OSError) as error:
-            reason = first_problem(error) if isinstance(error, ValidationError) else error
-            logger.warning("skipping the unreadable run %s: %s: %s", path.name, directory.record.name, reason)
+    directories = map(RunDirectory, sorted(workspace.runs.iterdir(), reverse=True))
+    for _, same_second in groupby(directories, key=lambda directory: directory.id.partition("-")[0]):
+        found = [(record.started, directory) for directory in same_second if (record := _read(directory, mentioning))]
+        for _, directory in sorted(found, key=itemgetter(0), reverse=True):
+            yield Run(workspace, directory)
+
+
+def _read(directory: RunDirectory, mentioning: str) -> RunRecord | None:
+    """Its record; None where there is none, where it cannot be read, and where it does not contain the text."""
+    if directory.id.startswith(".") or not directory.record.is_file():
+        return None
+    try:
+        text = directory.record.read_bytes()
+        return RunRecord.model_validate_json(text) if mentioning.encode() in text else None
+    except (ValidationError, OSError) as error:
+        reason = first_problem(error) if isinstance(error, ValidationError) else error
+        logger.warning("skipping the unreadable run %s: %s: %s", directory.id, directory.record.name, reason)
+        return None

@@ -47,6 +47,12 @@ def test_the_password_of_a_source_is_not_kept(workspace):
     assert read_json(folder.directory.config)["fetch"]["source"] == "/data/mnist"
 
 
+def test_runs_of_one_second_are_listed_by_their_start(workspace):
+    started = [start(workspace).directory.id for _ in range(12)]
+    assert [run.directory.id for run in runs(workspace)] == started[::-1]
+    assert Run.open(workspace).directory.id == started[-1]
+
+
 def test_the_same_step_is_done_once_and_its_files_are_in_both_runs(workspace):
     first, second = start(workspace), start(workspace)
     _, calls = do_export(first)
