@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from prefect.context import refresh_global_settings_context
 
 from flows.connection import QUIET, Connection
 from mnist_pipeline.errors import PipelineError, UsageError
@@ -26,6 +25,8 @@ def api() -> Iterator[FakeApi]:
 @pytest.fixture
 def reach(tmp_path, monkeypatch) -> Iterator[Callable[[], str]]:
     """Connect from an empty folder, with no setting of Prefect's but those that the test makes."""
+    from prefect.context import refresh_global_settings_context
+
     for name in [name for name in os.environ if name.upper().startswith("PREFECT")]:
         monkeypatch.delenv(name)
     for name in (*QUIET, "NO_PROXY", "no_proxy", "HOME"):

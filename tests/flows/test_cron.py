@@ -1,6 +1,5 @@
 """A schedule that is taken fires, when a crontab would say; any other is refused in words."""
 
-import re
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -8,7 +7,6 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from flows.cron import make_schedule, next_dates
 from mnist_pipeline.errors import UsageError
 
 BOUNDS = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
@@ -40,6 +38,8 @@ class Crontab:
 
 
 def refusal(cron: str, zone: str) -> str | None:
+    from flows.cron import make_schedule
+
     try:
         make_schedule(cron, zone)
     except UsageError as refused:
@@ -65,6 +65,8 @@ CRONS = st.tuples(*(fields(*bounds) for bounds in BOUNDS)).map(" ".join)
 @example("0 4 1 * */2")
 @example("0 4 */2 * 1")
 def test_what_is_accepted_fires_next_when_a_crontab_would(cron):
+    from flows.cron import make_schedule, next_dates
+
     if refused := refusal(cron, "UTC"):
         assert "never fires" in refused
         return
@@ -97,6 +99,8 @@ def test_what_is_accepted_fires_next_when_a_crontab_would(cron):
 @example("*/0 * * * *")
 @example("60 4 * * *")
 def test_any_other_text_is_refused_in_one_line_or_has_dates_that_stay(cron):
+    from flows.cron import make_schedule, next_dates
+
     if refused := refusal(cron, "Europe/Berlin"):
         assert refused.startswith(f"--cron {cron!r}")
         assert "\n" not in refused
@@ -120,12 +124,14 @@ def test_any_other_text_is_refused_in_one_line_or_has_dates_that_stay(cron):
     ],
 )
 def test_a_zone_that_is_none_is_refused_in_words(zone, said):
-    with pytest.raises(UsageError, match=re.escape(f"--timezone {zone!r}")) as caught:
-        make_schedule("0 4 * * 1", zone)
-    assert said in str(caught.value)
+    refused = refusal("0 4 * * 1", zone)
+    assert refused.startswith(f"--timezone {zone!r}")
+    assert said in refused
 
 
 def test_dates_are_those_of_the_zone():
+    from flows.cron import make_schedule, next_dates
+
     dates = next_dates(make_schedule("0 4 * * 1", "Europe/Berlin"), 3)
     assert {(when.strftime("%a %H:%M"), when.utcoffset()) for when in dates} <= {
         ("Mon 04:00", timedelta(hours=1)),

@@ -13,9 +13,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 import yaml
-from prefect.server.schemas.schedules import CronSchedule
 
-from flows.deployments import find_file
 from tests.flows.conftest import SMALL, STEPS, Prefect, clean_environment
 from tests.support.forked_commands import ForkedCommands
 
@@ -96,6 +94,10 @@ def test_a_database_that_somebody_holds_is_waited_for(alone):
 
 
 async def _weekly(zone: str) -> list[datetime]:
+    from prefect.server.schemas.schedules import CronSchedule
+
+    from flows.deployments import find_file
+
     entry = next(one for one in yaml.safe_load(find_file().read_text())["deployments"] if one["name"] == "weekly")
     schedule = CronSchedule(cron=entry["schedules"][0]["cron"], timezone=zone)
     return await schedule.get_dates(n=60, start=datetime(2026, 9, 1, tzinfo=UTC))

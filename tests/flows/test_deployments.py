@@ -22,7 +22,6 @@ import httpx
 import numpy as np
 import pytest
 from PIL import Image
-from prefect.client.orchestration import SyncPrefectClient
 
 from mnist_pipeline.data.dataset import Dataset
 from tests.flows.conftest import COMMAND, SMALL, STEPS, clean_environment
@@ -188,6 +187,8 @@ def holder(workspace: Path) -> int:
 
 
 def test_deploying_again_changes_nothing_that_runs(house):
+    from prefect.client.orchestration import SyncPrefectClient
+
     def registered() -> dict[str, str]:
         return {found["id"]: found["entrypoint"] for found in house.post("/deployments/filter", {})}
 

@@ -17,7 +17,6 @@ from filelock import FileLock
 
 from flows import local_server
 from flows.local_server import LocalServer
-from flows.server_process import LOCK
 from mnist_pipeline.errors import PipelineError
 from tests.flows.conftest import SMALL, Prefect
 
@@ -137,6 +136,8 @@ def test_the_server_ends_with_a_killed_parent(fresh_home, tmp_path):
 
 def test_a_long_start_is_told_and_has_an_end(tmp_path, monkeypatch, caplog):
     monkeypatch.setenv("PREFECT_HOME", str(tmp_path))
+    from flows.server_process import LOCK
+
     monkeypatch.setattr(local_server, "NEWS_SECONDS", 1)
     monkeypatch.setattr(local_server, "START_SECONDS", 2)
     with FileLock(tmp_path / LOCK), pytest.raises(PipelineError, match="did not answer within 2 s"):

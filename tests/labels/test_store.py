@@ -9,7 +9,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from sklearn.datasets import load_digits
 from typer.testing import CliRunner
 
 from mnist_pipeline.cli.app import app
@@ -28,6 +27,8 @@ PICTURES = 12
 
 def page(number: int) -> np.ndarray:
     """A handwritten digit as ink on paper, uint8 [height, width]."""
+    from sklearn.datasets import load_digits
+
     digit = load_digits().images[number * 7] / 16
     rng = np.random.default_rng(number)
     large = np.asarray(Image.fromarray((digit * 255).astype(np.uint8)).resize((48, 64), Image.Resampling.BICUBIC))
@@ -110,6 +111,8 @@ def test_copies_that_were_added_at_once_in_two_places_do_not_leak_either(dataset
 
 
 def test_about_three_in_ten_are_own_test_and_different_pictures_are_not_taken_for_one(tmp_path):
+    from sklearn.datasets import load_digits
+
     store = LabelStore(FolderStorage(tmp_path))
     images = (load_digits().images / 16 * 255).astype(np.uint8)[:300]
     store.add([new(encoded(np.kron(255 - image, np.ones((4, 4), np.uint8)), "PNG")) for image in images], by="anna")

@@ -8,7 +8,6 @@ import sys
 from functools import partial
 from xml.etree import ElementTree as ET
 
-import matplotlib as mpl
 import numpy as np
 import pytest
 from PIL import Image
@@ -156,6 +155,8 @@ def test_drawings_are_repeatable(evaluation: Evaluation, history: TrainingHistor
 
 
 def test_the_settings_of_the_user_neither_matter_nor_change(evaluation: Evaluation) -> None:
+    import matplotlib as mpl
+
     draw = partial(plots.reliability, evaluation)
     expected = plots.to_svg(draw, "name")
     with mpl.rc_context({"font.size": 30, "svg.fonttype": "path", "lines.linewidth": 9, "axes.grid": True}):
