@@ -41,13 +41,14 @@ def doctor(api, monkeypatch, tmp_path):
     return run
 
 
-def test_what_is_there_is_ok(doctor, api):
+def test_what_is_there_is_ok_and_what_is_not_yet_there_is_not_made(doctor, api, tmp_path):
     code, found = doctor("--dataset", "digits")
     assert code == 0
     assert found["prefect server"]["detail"] == f"{api.url} answers"
     assert found["onnx export"]["state"] == "ok"
     assert {found[name]["state"] for name in ("python", "tensorflow", "prefect", "workspace", "data source")} == {"ok"}
     assert found["tensorflow devices"]["detail"].startswith(("cpu", "gpu"))
+    assert not (tmp_path / "workspace").exists()
 
 
 def test_a_source_that_is_named_and_missing_is_broken(doctor, tmp_path):

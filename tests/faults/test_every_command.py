@@ -11,7 +11,7 @@ import sys
 import termios
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,6 +21,8 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from mnist_pipeline.cli.app import app
+from tests.support.fake_api import fake_api
+from tests.support.forked_commands import LIGHT, ForkedCommands, forked_commands
 
 COMMAND = str(Path(sys.executable).with_name("mnist-pipeline"))
 PROXIES = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9")
@@ -112,34 +114,45 @@ class Environment:
         places: what the words of a case may name.
         folder: the current one.
         variables: added to the environment; None takes one away.
-        redirect: of the standard streams, as a shell writes it.
-        width: of the terminal on standard output; None: it is a pipe.
-        before: a command that runs the command.
+        forks: where the processes come from; None means that the interpreter starts for each.
+        streams: as `ForkedCommands.run` takes them.
     """
 
     places: Mapping[str, Path | str]
     folder: Path
     variables: Mapping[str, str | None] = field(default_factory=dict)
-    redirect: str = ""
-    width: int | None = None
-    before: Sequence[str] = ()
+    forks: ForkedCommands | None = None
+    streams: Mapping[int, str | None] = field(default_factory=dict)
+
+    @property
+    def all_variables(self) -> dict[str, str]:
+        variables = {**clean(), "MNIST_PIPELINE_WORKSPACE": str(self.places["workspace"]), **self.variables}
+        return {name: value for name, value in variables.items() if value is not None}
 
     def run(self, words: str) -> Ended:
-        variables = {**clean(), "MNIST_PIPELINE_WORKSPACE": str(self.places["workspace"]), **self.variables}
-        process = subprocess.Popen(
-            [*self.before, "sh", "-c", f'exec "$@" {self.redirect}', "sh", COMMAND, *self.words(words)],
-            cwd=self.folder,
-            env={name: value for name, value in variables.items() if value is not None},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE if self.width is None else (terminal := open_terminal(self.width))[1],
-            stderr=subprocess.PIPE,
-        )
-        if self.width is None:
-            out, err = process.communicate(timeout=240)
+        if self.forks:
+            done = self.forks.run(self.words(words), self.all_variables, self.folder, self.streams)
         else:
-            os.close(terminal[1])
-            out, (_, err) = read_terminal(terminal[0]), process.communicate(timeout=240)
-        return Ended(process.returncode, out.decode(), err.decode())
+            command = [COMMAND, *self.words(words)]
+            options = {
+                "cwd": self.folder,
+                "env": self.all_variables,
+                "capture_output": True,
+                "text": True,
+                "timeout": 240,
+            }
+            done = subprocess.run(command, stdin=subprocess.DEVNULL, **options, check=False)
+        return Ended(done.returncode, done.stdout, done.stderr)
+
+    def on_terminal(self, words: str, width: int) -> Ended:
+        """What it writes to a terminal of so many columns."""
+        ours, theirs = os.openpty()
+        fcntl.ioctl(ours, termios.TIOCSWINSZ, struct.pack("HHHH", 24, width, 0, 0))
+        with ThreadPoolExecutor(1) as pool:
+            out = pool.submit(read_terminal, ours)
+            ended = replace(self, streams={1: os.ttyname(theirs)}).run(words)
+            os.close(theirs)
+        return ended._replace(out=out.result().decode())
 
     def words(self, words: str) -> list[str]:
         return [word.format(**self.places) for word in words.split()]
@@ -148,12 +161,6 @@ class Environment:
 def clean() -> dict[str, str]:
     """The variables of this process, without those that a developer may have set for this package."""
     return {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT", "MNIST", "COLUMNS"))}
-
-
-def open_terminal(width: int) -> tuple[int, int]:
-    ours, theirs = os.openpty()
-    fcntl.ioctl(ours, termios.TIOCSWINSZ, struct.pack("HHHH", 24, width, 0, 0))
-    return ours, theirs
 
 
 def read_terminal(ours: int) -> bytes:
@@ -182,14 +189,14 @@ def places(small_workspace, tmp_path_factory) -> dict[str, Path | str]:
 
 
 @pytest.fixture(scope="module")
-def plain(places) -> Environment:
-    return Environment(places, places["out"], {"PREFECT_HOME": str(places["out"])})
+def plain(places) -> Iterator[Environment]:
+    with forked_commands(places["out"], clean(), LIGHT) as forks:
+        yield Environment(places, places["out"], {"PREFECT_HOME": str(places["out"]), "TERM": "xterm"}, forks)
 
 
 def run_all_cases(environment: Environment, name: str) -> Iterator[tuple[Case, Ended]]:
-    """Run every case that this environment is worth, two at a time."""
-    with ThreadPoolExecutor(2) as pool:
-        yield from zip(cases(name), pool.map(environment.run, [case.words for case in cases(name)]), strict=True)
+    """Run every case that this environment is worth."""
+    return ((case, environment.run(case.words)) for case in cases(name))
 
 
 def check(case: Case, ended: Ended, code: int) -> None:
@@ -228,27 +235,28 @@ def test_with_json_there_is_one_object_on_stdout_and_nothing_else(plain, places,
         assert found == {"status": "failed", "error": ended.errors[0].removeprefix("error: ")}
 
 
-def test_without_a_home_and_beside_hostile_modules_with_dead_proxies_and_in_ascii(plain, tmp_path):
+def test_without_a_home_and_beside_hostile_modules_with_dead_proxies_and_in_ascii(plain, tmp_path, monkeypatch):
     for module in HOSTILE:
         (tmp_path / module).mkdir()
         (tmp_path / module / "__init__.py").write_text("raise SystemExit('hostile')")
-    bare = {"HOME": None, "XDG_CACHE_HOME": None, "LC_ALL": "C", "PYTHONIOENCODING": "ascii", **PROXIES}
-    environment = Environment(plain.places, tmp_path, {**plain.variables, **bare})
-    for case, ended in run_all_cases(environment, "bare"):
-        check(case, ended, case.code)
+    monkeypatch.chdir(tmp_path)
+    missing = {"HOME": None, "XDG_CACHE_HOME": None, "LC_ALL": "C", "PYTHONIOENCODING": "ascii", **PROXIES}
+    bare = Environment(plain.places, tmp_path, {**plain.variables, **missing})
+    with fake_api() as api, forked_commands(plain.folder, bare.all_variables, LIGHT) as forks:
+        server = {**bare.variables, "PREFECT_API_URL": api.url}
+        for case in cases("bare"):
+            environment = replace(bare, forks=forks, variables=server if case.command == "doctor" else bare.variables)
+            check(case, environment.run(case.words), case.code)
 
 
 def test_with_standard_input_and_output_closed(plain):
-    environment = Environment(plain.places, plain.folder, plain.variables, redirect="<&- >&-")
-    for case, ended in run_all_cases(environment, "closed"):
+    for case, ended in run_all_cases(replace(plain, streams={0: None, 1: None}), "closed"):
         check(case, ended, case.code)
-        assert ended.out == ""
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_with_a_full_disk_behind_standard_output(plain):
-    environment = Environment(plain.places, plain.folder, plain.variables, redirect=">/dev/full")
-    for case, ended in run_all_cases(environment, "full"):
+    for case, ended in run_all_cases(replace(plain, streams={1: "/dev/full"}), "full"):
         check(case, ended, case.code or 1)
         if not case.code:
             assert ended.errors[0].startswith("error: standard output: No space left on device"), case
@@ -262,14 +270,14 @@ def test_in_a_workspace_that_cannot_be_written(plain):
         subprocess.run([*before, "true"], check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError) as error:
         pytest.skip(f"no read-only mount can be made here: {error}")
-    environment = Environment(plain.places, plain.folder, plain.variables, before=before)
-    for case, ended in run_all_cases(environment, "read-only"):
-        check(case, ended, 1 if case.writes and not case.code else case.code)
+    with forked_commands(plain.folder, clean(), LIGHT, before) as forks:
+        for case, ended in run_all_cases(replace(plain, forks=forks), "read-only"):
+            check(case, ended, 1 if case.writes and not case.code else case.code)
 
 
 def test_on_a_terminal_of_40_columns_no_table_is_wider_and_no_value_is_cut(plain):
-    environment = Environment(plain.places, plain.folder, {**plain.variables, "TERM": "xterm"}, width=40)
-    for case, ended in run_all_cases(environment, "terminal"):
+    for case in cases("terminal"):
+        ended = plain.on_terminal(case.words, 40)
         check(case, ended, case.code)
         if case.command in TABLES:
             check_table(case.command, ended.out, plain.places["version"], 40)
@@ -279,7 +287,7 @@ def test_on_a_terminal_of_40_columns_no_table_is_wider_and_no_value_is_cut(plain
 @pytest.mark.parametrize("command", TABLES)
 def test_on_wider_terminals_neither(plain, command, width):
     (case,) = [case for case in CASES if case.command == command]
-    ended = Environment(plain.places, plain.folder, {**plain.variables, "TERM": "xterm"}, width=width).run(case.words)
+    ended = plain.on_terminal(case.words, width)
     check(case, ended, case.code)
     check_table(command, ended.out, plain.places["version"], width)
 
@@ -294,7 +302,7 @@ def check_table(command: str, out: str, version: str, width: int) -> None:
 
 
 def test_a_pipe_is_never_wrapped_however_narrow_the_terminal_is_said_to_be(plain):
-    environment = Environment(plain.places, plain.folder, {**plain.variables, "COLUMNS": "20"})
+    environment = Environment(plain.places, plain.folder, {"COLUMNS": "20"})
     (line,) = environment.run("models list").out.splitlines()
     model, version, accuracy, aliases, created, preset = line.split("\t")
     assert (model, version, aliases, preset) == ("digits", plain.places["version"], "champion", "linear")

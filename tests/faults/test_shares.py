@@ -2,8 +2,8 @@
 
 import errno
 import os
-import subprocess
-import sys
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +12,11 @@ from PIL import Image
 
 from mnist_pipeline.registry import Registry
 from tests.support import samples
+from tests.support.forked_commands import LIGHT, forked_commands
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="flock")
 
 
-ENOUGH = 120
-COMMAND = [sys.executable, "-P", "-m", "mnist_pipeline"]
 # What the kernel would answer for a file on such a share, in this process and in all that it starts.
 SHARE = """
 import errno, fcntl, os, stat
@@ -51,42 +50,38 @@ def images(tmp_path) -> Path:
     return folder
 
 
-def run(words: list[str], workspace: Path, **environment: str) -> tuple[int, list[str]]:
-    """Exit code, and the lines of standard error that are no progress."""
-    environment = {name: value for name, value in os.environ.items() if name != "MNIST_PIPELINE_SOURCE"} | environment
-    done = subprocess.run(
-        [*COMMAND, *words, "--workspace", str(workspace)],
-        capture_output=True, text=True, timeout=ENOUGH, env=environment, check=False,
-    )  # fmt: skip
-    return done.returncode, [line for line in done.stderr.splitlines() if " images" not in line]
-
-
-def named(words: list[str], names: dict[str, str]) -> list[str]:
-    return [word.format_map(names) for word in words]
-
-
 @pytest.fixture
-def share(tmp_path):
-    """Environment of a process that sees such a share everywhere."""
+def share(workspace, tmp_path, tmp_path_factory):
+    """Run commands where such a share is everywhere; exit code, and lines of standard error that are no progress."""
+    with ExitStack() as running:
 
-    def make(number: int, what: str) -> dict[str, str]:
-        hooks = tmp_path / "hooks"
-        hooks.mkdir()
-        (hooks / "sitecustomize.py").write_text(SHARE.format(number=number, what=what))
-        return {"PYTHONPATH": str(hooks)}
+        def make(number: int, what: str) -> Callable[..., tuple[int, list[str]]]:
+            hooks = tmp_path / "hooks"
+            hooks.mkdir()
+            (hooks / "sitecustomize.py").write_text(SHARE.format(number=number, what=what))
+            environment = {name: value for name, value in os.environ.items() if name != "MNIST_PIPELINE_SOURCE"}
+            environment["PYTHONPATH"] = str(hooks)
+            forks = running.enter_context(forked_commands(tmp_path_factory.mktemp("said"), environment, LIGHT))
 
-    return make
+            def run(*words: str) -> tuple[int, list[str]]:
+                root, names = workspace
+                arguments = [*(word.format_map(names) for word in words), "--workspace", str(root)]
+                done = forks.run(arguments, environment)
+                return done.returncode, [line for line in done.stderr.splitlines() if " images" not in line]
+
+            return run
+
+        yield make
 
 
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS])
-def test_without_locks_reading_works_and_writing_is_one_line(workspace, images, tmp_path, share, number):
-    root, names = workspace
-    environment = share(number, "fcntl.flock = refuse")
+def test_without_locks_reading_works_and_writing_is_one_line(images, tmp_path, share, number):
+    run = share(number, "fcntl.flock = refuse")
     for words in READING:
-        assert run(named(words, names), root, **environment)[0] == 0, words
+        assert run(*words)[0] == 0, words
     score = ["score", str(images), "-o", str(tmp_path / "a.csv"), "-q"]
     for words in (*WRITING, score):
-        code, said = run(named(words, names), root, **environment)
+        code, said = run(*words)
         assert (code, len(said)) == (1, 1), said
         assert "cannot be locked" in said[0]
         assert "its file system has no locks" in said[0]
@@ -94,16 +89,16 @@ def test_without_locks_reading_works_and_writing_is_one_line(workspace, images, 
 
 
 @pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOTSUP])
-def test_a_share_that_cannot_flush_folders_is_written_all_the_same(workspace, images, tmp_path, share, number):
-    environment = share(number, "os.fsync = fsync")
+def test_a_share_that_cannot_flush_folders_is_written_all_the_same(images, tmp_path, share, number):
+    run = share(number, "os.fsync = fsync")
     score = ["score", str(images), "-o", str(tmp_path / "a.csv"), "--report", str(tmp_path / "a.html"), "-q"]
-    assert run(score, workspace[0], **environment) == (0, [])
+    assert run(*score) == (0, [])
     assert (tmp_path / "a.csv").read_text().count("\n") == 2
     assert (tmp_path / "a.html").exists()
 
 
-def test_another_error_of_the_disk_is_no_success(workspace, images, tmp_path, share):
-    environment = share(errno.EIO, "os.fsync = fsync")
-    code, said = run(["score", str(images), "-o", str(tmp_path / "a.csv"), "-q"], workspace[0], **environment)
+def test_another_error_of_the_disk_is_no_success(images, tmp_path, share):
+    run = share(errno.EIO, "os.fsync = fsync")
+    code, said = run("score", str(images), "-o", str(tmp_path / "a.csv"), "-q")
     assert (code, len(said)) == (1, 1)
     assert said[0].startswith(f"error: {tmp_path}: Input/output error; ")
