@@ -6,7 +6,6 @@ import pytest
 from typer.testing import CliRunner
 
 from mnist_pipeline.cli.app import app
-from mnist_pipeline.evaluation import evaluate
 from mnist_pipeline.files import read_json, write_json
 from mnist_pipeline.registry import open_registry
 from mnist_pipeline.runs.artifacts import ExportedModel
@@ -14,11 +13,6 @@ from mnist_pipeline.runs.run import Run
 from mnist_pipeline.workspace import Workspace
 
 WORSE, GOOD, BETTER = 2, 20, 60
-
-
-@pytest.fixture(autouse=True)
-def no_latency(monkeypatch):
-    monkeypatch.setattr(evaluate, "LATENCY_SECONDS", 0.0)
 
 
 def measure(run: Run, *, registry: str | None = None, code: int = 0) -> str:

@@ -42,18 +42,18 @@ def root(tmp_path: Path) -> Path:
 def test_kill_9_anywhere_leaves_whole_versions_and_the_next_run_finishes(root: Path, tmp_path: Path) -> None:
     stop = tmp_path / "stop"
     reader = start("read", root, stop)
-    crashed = finish(start("crash", root, 50))
+    crashed = finish(start("crash", root, 25))
     stop.touch()
     seen = finish(reader)
 
     assert crashed["problems"] == []
-    assert crashed["killed"] == 50
+    assert crashed["killed"] == 25
     assert crashed["points"] > 100
     assert seen["problems"] == []
     assert seen["rounds"] > 0
     actions = [change.action for change in Registry(root).history(MODEL).changes]
-    assert actions.count("publish") == 52
-    assert actions.count("promote") == 52
+    assert actions.count("publish") == 27
+    assert actions.count("promote") == 27
 
 
 def test_kill_9_while_pruning_leaves_whole_versions_and_the_next_prune_finishes(root: Path) -> None:
@@ -109,14 +109,13 @@ def serves(root: Path, version: str) -> bool:
     return registry.resolve(MODEL).version == version and registry.verify(MODEL) == []
 
 
-@pytest.mark.parametrize("largest", [0, 100, 4_096, 30_000])
-def test_a_file_that_cannot_be_written_fails_cleanly(root: Path, largest: int) -> None:
-    version = registry_worker.work(root, 1)
-    failed = finish(start("limited", root, largest, 2))
-    assert failed["code"] == 1
-    assert "what was published before is untouched" in failed["stderr"]
+def test_a_file_that_cannot_be_written_fails_cleanly(root: Path) -> None:
+    registry_worker.work(root, 1)
+    failed = finish(start("limited", root, [0, 100, 4_096, 30_000], 1, 2))
+    assert failed["codes"] == [1, 1, 1, 1]
+    assert failed["problems"] == [[], [], [], []]
+    assert failed["stderr"].count("what was published before is untouched") == 4
     assert "Traceback" not in failed["stderr"]
-    assert serves(root, version)
     assert serves(root, registry_worker.work(root, 2))
 
 

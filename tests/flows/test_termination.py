@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.flows.conftest import COMMAND, SMALL, wait_for_checkpoint
+from tests.flows.conftest import COMMAND, SMALL, clean_environment, wait_for_checkpoint
 
 FIRST = ["unshare", "--pid", "--fork", "--kill-child"]
 """What follows is the first process of a namespace of process ids, as in a container."""
@@ -62,26 +62,26 @@ def ended(process: "subprocess.Popen[str]") -> str:
     return errors
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_a_training_that_is_the_first_process_of_a_container_ends_when_told_to(prefect, tmp_path, number):
+def test_a_training_that_is_the_first_process_of_a_container_ends_when_told_to(prefect, tmp_path):
     process = start([*FIRST, *COMMAND, "run-all", *SMALL, "--workspace", str(tmp_path)], prefect.environment)
     wait_for_checkpoint(process, tmp_path)
-    os.kill(children(process.pid)[0], number)
+    os.kill(children(process.pid)[0], signal.SIGTERM)
     ended(process)
     record = json.loads(next(tmp_path.glob("runs/2*/run.json")).read_text())
     assert record["status"] == "failed"
     assert not list(tmp_path.rglob("*.tmp"))
 
 
-def test_scoring_that_is_the_first_process_of_a_container_ends_when_told_to(prefect, finished, tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_scoring_that_is_the_first_process_of_a_container_ends_when_told_to(small_workspace, tmp_path, number):
     Image.new("L", (28, 28)).save(tmp_path / "blank.png")
-    arguments = ["--files-from", "-", "--output", str(tmp_path / "rows.csv"), "--workspace", str(finished[0])]
-    process = start([*FIRST, *COMMAND, "score", *arguments], prefect.environment, stdin=subprocess.PIPE)
+    arguments = ["--files-from", "-", "--output", str(tmp_path / "rows.csv"), "--workspace", str(small_workspace.root)]
+    process = start([*FIRST, *COMMAND, "score", *arguments], clean_environment(), stdin=subprocess.PIPE)
     assert process.stdin
     process.stdin.write(f"{tmp_path / 'blank.png'}\n")
     process.stdin.flush()  # and the list does not end
     wait_until(lambda: [child for first in children(process.pid) for child in children(first)], process)
-    os.kill(children(process.pid)[0], signal.SIGTERM)
+    os.kill(children(process.pid)[0], number)
     ended(process)
     assert not (tmp_path / "rows.csv").exists()
 

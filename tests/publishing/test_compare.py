@@ -49,12 +49,6 @@ def pair(learnt, digits_dataset: FetchedDataset, tmp_path: Path) -> Pair:
     return Pair(digits_dataset, data, run, linear_models.predict(better, data.test.images).argmax(axis=1), lesser)
 
 
-@pytest.fixture(autouse=True)
-def short_latency(monkeypatch: pytest.MonkeyPatch) -> None:
-    """How long a call takes is not looked at here."""
-    monkeypatch.setattr("mnist_pipeline.evaluation.evaluate.LATENCY_CALLS", 1)
-
-
 @pytest.fixture
 def publish(pair: Pair, tmp_path: Path) -> Callable[..., tuple[Path, str]]:
     """Writes a model as a champion's file; returns path and SHA-256."""

@@ -3,12 +3,11 @@
 import shutil
 from dataclasses import dataclass
 from typing import Any
-from unittest.mock import patch
 
 from mnist_pipeline import steps
 from mnist_pipeline.config import EvaluateConfig, GateConfig, PipelineConfig, PublishConfig, parse_config
 from mnist_pipeline.data.dataset import Dataset
-from mnist_pipeline.evaluation import evaluate
+from mnist_pipeline.evaluation.evaluate import evaluate_model
 from mnist_pipeline.files import read_json, write_json
 from mnist_pipeline.registry import Registry
 from mnist_pipeline.runs.artifacts import (
@@ -66,10 +65,9 @@ class Candidates:
             own_test = extra.own_test_archive
         _, exported = linear_models.export(weights, self.dataset, run.directory.path, validation_rows=0)
         write_json(run.directory.parity, linear_models.proven(exported.sha256).model_dump(mode="json"))
-        with patch.object(evaluate, "LATENCY_SECONDS", 0.0):  # nothing here is about latency
-            evaluated = evaluate.evaluate_model(
-                EvaluateConfig(device="cpu"), self.dataset, exported, run.directory, own_test=own_test
-            )
+        evaluated = evaluate_model(
+            EvaluateConfig(device="cpu"), self.dataset, exported, run.directory, own_test=own_test
+        )
         self._note(run, exported, evaluated, None)
         return run
 

@@ -1,7 +1,7 @@
 """A process that publishes, promotes, reads and dies; driven by test_registry.py.
 
 It imports everything once and forks for each attempt: a killed attempt is a killed process, and
-fifty of them take seconds.
+twenty-five of them take seconds.
 """
 
 import json
@@ -154,6 +154,7 @@ def read(root: Path, stop: Path) -> dict[str, Any]:
         if (root / MODEL / "aliases.json").exists():
             problems.update(inspect(root, between=True))
             rounds += 1
+        time.sleep(0.02)  # leaves the processor to the one that is looked at
     return {"rounds": rounds, "problems": sorted(problems)}
 
 
@@ -173,15 +174,16 @@ def crowd(root: Path, seeds: list[int]) -> dict[str, Any]:
     return {"codes": [wait(child) for child in children]}
 
 
-def limited(root: Path, largest: int, seed: int) -> dict[str, Any]:
-    """Publish with a limit on the size of files; the exit code."""
+def limited(root: Path, limits: list[int], champion: int, seed: int) -> dict[str, Any]:
+    """Publish with each limit on the size of files; the exit codes, and what is wrong with the registry after each."""
 
-    def attempt() -> None:
+    def attempt(largest: int) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest))
         work(root, seed)
 
     samples.write_model(root.parent, seed)
-    return {"code": wait(fork(attempt))}
+    found = [(wait(fork(lambda n=largest: attempt(n))), inspect(root, champion=champion)) for largest in limits]
+    return {"codes": [code for code, _ in found], "problems": [problem for _, problem in found]}
 
 
 def abandoned(root: Path, seed: int) -> dict[str, Any]:
