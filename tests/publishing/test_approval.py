@@ -11,7 +11,7 @@ from mnist_pipeline.errors import RegistryError
 from mnist_pipeline.publishing.explain import explain
 from tests.support.candidates import LENIENT
 
-GOOD, BETTER, BEST = 20, 60, 400
+GOOD, BETTER, BEST = 20, 60, 150
 ASKED = LENIENT.model_copy(update={"approval": "person"})
 
 

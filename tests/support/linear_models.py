@@ -26,10 +26,11 @@ def fit(images: NDArray[np.uint8], labels: NDArray[np.uint8], steps: int) -> Wei
 @cache
 def _fit(images: bytes, labels: bytes, steps: int) -> Weights:
     pixels = np.frombuffer(images, np.uint8).reshape(-1, 784) / 255.0
+    inked = pixels.any(axis=0)  # where no image has ink, weights stay zero
     truth = np.eye(10)[np.frombuffer(labels, np.uint8)]
-    weights = np.zeros((784, 10))
+    weights, columns = np.zeros((784, 10)), pixels[:, inked]
     for _ in range(steps):
-        weights += 0.3 * pixels.T @ (truth - softmax(pixels @ weights)) / len(pixels)
+        weights[inked] += 0.3 * columns.T @ (truth - softmax(columns @ weights[inked])) / len(pixels)
     return weights.astype(np.float32)
 
 
