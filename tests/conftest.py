@@ -155,6 +155,16 @@ def candidates(digits_dataset: FetchedDataset, tmp_path: Path) -> Candidates:
     return Candidates(workspace, digits_dataset.model_copy(update={"directory": folder}))
 
 
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reports have no charts, which take longer than all the rest of publishing."""
+    from mnist_pipeline.reporting import plots
+
+    monkeypatch.setattr(plots, "to_png", lambda _: b"")
+    monkeypatch.setattr(plots, "to_svg", lambda *_: "")
+    monkeypatch.setattr(plots, "to_inline_svg", lambda *_: "")
+
+
 @pytest.fixture(scope="session")
 def small_workspace(tmp_path_factory: pytest.TempPathFactory) -> SmallWorkspace:
     """A workspace with one evaluated and published run; leave it as it is."""

@@ -12,6 +12,7 @@ from mnist_pipeline.runs.artifacts import ExportedModel
 from mnist_pipeline.runs.run import Run
 from mnist_pipeline.workspace import Workspace
 
+pytestmark = pytest.mark.usefixtures("undrawn")
 WORSE, GOOD, BETTER = 2, 20, 60
 
 

@@ -6,6 +6,7 @@ import sys
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
 from typer.testing import CliRunner
 
 from mnist_pipeline.cli.app import app
@@ -14,6 +15,7 @@ from mnist_pipeline.runs.artifacts import ExportedModel
 from mnist_pipeline.runs.run import Run
 from mnist_pipeline.runs.training_lock import only_training
 
+pytestmark = pytest.mark.usefixtures("undrawn")
 GOOD, BETTER = 20, 60
 
 

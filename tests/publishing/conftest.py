@@ -4,14 +4,10 @@ import pytest
 
 from mnist_pipeline.evaluation.schema import Check
 from mnist_pipeline.publishing import publish as publishing
-from mnist_pipeline.reporting import plots
 
 
 @pytest.fixture(autouse=True)
-def _quick(monkeypatch):
+def _quick(undrawn, monkeypatch):
     """Charts and fresh processes take longer than all the rest, and no test here is about them."""
-    monkeypatch.setattr(plots, "to_png", lambda _: b"")
-    monkeypatch.setattr(plots, "to_svg", lambda *_: "")
-    monkeypatch.setattr(plots, "to_inline_svg", lambda *_: "")
     sound = Check(name="infrastructure", value=0.0, threshold=1e-5, passed=True, sentence="A fresh process agrees.")
     monkeypatch.setattr(publishing, "validate_in_fresh_process", lambda *_, **__: sound)
