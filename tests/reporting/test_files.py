@@ -123,6 +123,7 @@ def test_a_report_is_written_whole(run: RunDirectory, digits_dataset: FetchedDat
 CHARTS = ("learning_curves", "confusion_matrix", "reliability", "coverage", "test_digits")
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_report_without_its_dataset_says_so(run: RunDirectory) -> None:
     write_report(run, None)
     assert run.report_md.read_text(encoding="utf-8").startswith("# Passed the gate")
@@ -165,6 +166,7 @@ def test_a_report_shows_no_images_of_another_dataset(run: RunDirectory, digits_d
         load_report_inputs(run, digits_dataset.directory)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_two_runs_are_set_side_by_side_with_their_images(
     run: RunDirectory, digits_dataset: FetchedDataset, tmp_path: Path
 ) -> None:
@@ -182,13 +184,17 @@ def test_two_runs_are_set_side_by_side_with_their_images(
         assert f'alt="Test row {mistake["row"]}"' in page
 
 
-def test_drawing_loads_no_tensorflow(run: RunDirectory, digits_dataset: FetchedDataset) -> None:
+def test_drawing_loads_matplotlib_when_it_begins_and_neither_pyplot_nor_tensorflow(
+    run: RunDirectory, digits_dataset: FetchedDataset
+) -> None:
     program = (
         "import sys\n"
         "from pathlib import Path\n"
         "from mnist_pipeline.reporting.files import write_report\n"
         "from mnist_pipeline.workspace import RunDirectory\n"
+        "assert 'matplotlib' not in sys.modules\n"
         "write_report(RunDirectory(Path(sys.argv[1])), Path(sys.argv[2]))\n"
+        "assert 'matplotlib' in sys.modules\n"
         "loaded = {'tensorflow', 'keras', 'prefect', 'matplotlib.pyplot'} & set(sys.modules)\n"
         "assert not loaded, loaded\n"
     )
@@ -212,6 +218,7 @@ def report(workspace: Path, *arguments: str | Path) -> Result:
     return CliRunner().invoke(app, command)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_command_line_sets_two_runs_side_by_side(
     run: RunDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -228,6 +235,7 @@ def test_the_command_line_sets_two_runs_side_by_side(
     assert (tmp_path / done.stdout.strip()).read_text(encoding="utf-8") == page
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_comparison_replaces_nothing_that_it_was_not_told_to(run: RunDirectory, tmp_path: Path) -> None:
     other = copy_of(run, "20000101T000000-abcdef")
     page = tmp_path / "thesis.html"
@@ -241,6 +249,7 @@ def test_a_comparison_replaces_nothing_that_it_was_not_told_to(run: RunDirectory
     assert "side by side" in page.read_text(encoding="utf-8")
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_what_cannot_be_compared_or_written_is_one_line(run: RunDirectory, tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("", encoding="utf-8")

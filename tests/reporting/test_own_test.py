@@ -35,6 +35,7 @@ def own_test() -> OwnTest:
     )
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_reports_say_how_own_images_are_answered(own_test):
     inputs = make_inputs(evaluation=sample_evaluation(own_test=own_test))
     sentence = (
@@ -50,6 +51,7 @@ def test_reports_say_how_own_images_are_answered(own_test):
     assert "own-test" not in render_html(make_inputs())
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_reports_say_what_repeated_use_of_the_test_images_does_to_the_accuracy():
     verdict = sample_verdict().model_copy(update={"compared": 18, "corrected_accuracy": 0.9881})
     sentence = (

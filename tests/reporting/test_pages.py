@@ -247,6 +247,7 @@ def test_an_ensemble_is_told_by_its_members() -> None:
     ).replace(" %", "\u00a0%") in page
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_refusal_gives_its_reasons() -> None:
     page = render_html(make_inputs(verdict=sample_verdict(promoted=False)))
     assert "<h1>Refused</h1>" in page
@@ -255,12 +256,14 @@ def test_a_refusal_gives_its_reasons() -> None:
     assert reasons.count("<li>") == 1
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_before_the_gate_nothing_is_claimed() -> None:
     inputs = make_inputs(verdict=None)
     assert "<h1>Not judged yet</h1>" in render_html(inputs)
     assert render_markdown(inputs).startswith("# Not judged yet")
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_perfect_model_has_no_mistakes_to_show() -> None:
     perfect = [[100 if true == predicted else 0 for predicted in range(10)] for true in range(10)]
     page = render_html(make_inputs(evaluation=sample_evaluation(perfect), comparison=None))
@@ -268,6 +271,7 @@ def test_a_perfect_model_has_no_mistakes_to_show() -> None:
     assert "shade-" not in page[page.index('id="confusion"') : page.index('id="mistakes"')]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_report_tells_no_password() -> None:
     source = "https://user:hunter2@mirror.example/mnist/?X-Signature=5ecret"
     inputs = make_inputs(run=RunFacts("run", config={"fetch": {"source": source, "other": None}}))

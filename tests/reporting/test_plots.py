@@ -3,7 +3,6 @@
 import io
 import math
 import re
-import subprocess
 import sys
 from functools import partial
 from xml.etree import ElementTree as ET
@@ -195,20 +194,6 @@ def test_png_is_sharp_and_white(evaluation: Evaluation) -> None:
     with Image.open(io.BytesIO(plots.to_png(partial(plots.confusion_matrix, evaluation)))) as image:
         assert image.width >= 800
         assert image.convert("RGB").getpixel((0, 0)) == (255, 255, 255)
-
-
-def test_pyplot_is_never_loaded() -> None:
-    program = (
-        "import sys; from mnist_pipeline.reporting import plots; assert 'matplotlib' not in sys.modules\n"
-        "from mnist_pipeline.runs.training_history import Batches, TrainingHistory, TrainingSeconds\n"
-        "h = TrainingHistory(config={}, layers=[], parameters=0, train_rows=1, validation_rows=0, device='cpu',"
-        " best_epochs=[1], validation_accuracy=None, stopped='finished', epochs=[],"
-        " batches=Batches(loss=[1.0], accuracy=[0.5]), validations=[],"
-        " seconds=TrainingSeconds(imports=0, compile=0, fit=0), notes=[])\n"
-        "plots.to_png(lambda palette: plots.loss_by_batch(h, palette))\n"
-        "assert 'matplotlib' in sys.modules; assert 'matplotlib.pyplot' not in sys.modules"
-    )
-    subprocess.run([sys.executable, "-c", program], check=True)
 
 
 def test_without_matplotlib_the_extra_is_named(history: TrainingHistory, monkeypatch: pytest.MonkeyPatch) -> None:
