@@ -1,4 +1,4 @@
-"""Fetching while the network, the source, the disk or the user interferes: FAULTS 1 to 5, 17 and 34.
+"""Fetching while the network, the source, the disk or the user interferes.
 
 Every fault is made for real: a server that cuts, stalls, resets or lies; many processes; a full disk; signals.
 """
@@ -135,7 +135,7 @@ def _child(code: str, **options: object) -> subprocess.Popen[str]:
     )
 
 
-# 1: short downloads
+# Short downloads
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -168,7 +168,7 @@ def test_a_whole_answer_with_too_few_labels_names_both_lengths(fetch, server, sm
         fetch(attempts=2)
 
 
-# 2: wrong bytes
+# Wrong bytes
 
 
 def flipped(body: bytes, place: int) -> bytes:
@@ -253,7 +253,7 @@ def test_a_missing_file_is_not_asked_for_twice(fetch, server, status):
     assert server.requests == ["/labels.bin"]
 
 
-# 3: stalls, resets, overload
+# Stalls, resets, overload
 
 
 def test_a_stall_is_timed_out_and_tried_again(fetch, server, small_sprite, stall, no_waits, caplog):
@@ -379,25 +379,29 @@ def test_a_damaged_copy_is_not_used(fetch, server, small_sprite, workspace, no_w
     assert "is damaged; it is not used" in caplog.text
 
 
-# 4: many processes
+# Many processes
 
 
 def test_eight_processes_with_a_cold_cache_share_one_download(small_sprite, server, workspace):
     config = f"FetchConfig(dataset={small_sprite.describe()!r}, source={server.url!r})"
     code = (
-        "print('ready', flush=True); sys.stdin.readline()\n"
-        f"fetched = fetch_dataset({config}, Workspace(Path({str(workspace.root)!r}))).verify()\n"
-        "print(fetched.reused, sorted(fetched.files.items()))\n"
+        "import os, httpx, stamina, PIL.Image\n"
+        "ready, go = os.pipe()\n"
+        "for _ in range(8):\n"
+        "    if not os.fork():\n"
+        "        os.close(go)\n"
+        "        os.read(ready, 1)\n"  # returns in all of them as soon as all are there: now they race
+        f"        fetched = fetch_dataset({config}, Workspace(Path({str(workspace.root)!r}))).verify()\n"
+        "        print(fetched.reused, sorted(fetched.files.items()))\n"
+        "        sys.exit()\n"
+        "os.close(go)\n"
+        "for _ in range(8):\n"
+        "    assert os.wait()[1] == 0\n"
     )
-    processes = [_child(code, stdin=subprocess.PIPE) for _ in range(8)]
-    for process in processes:
-        assert process.stdout.readline() == "ready\n"
-    for process in processes:  # all have their imports behind them: now they race
-        process.stdin.write("go\n")
-        process.stdin.flush()
-    results = [process.communicate(timeout=60) for process in processes]
-    assert [process.returncode for process in processes] == [0] * 8, results
-    reused, files = zip(*(out.split(" ", 1) for out, _ in results), strict=True)
+    process = _child(code)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    reused, files = zip(*(line.split(" ", 1) for line in out.splitlines()), strict=True)
     assert sorted(server.requests) == ["/images.png", "/labels.bin"]
     assert sorted(reused) == ["False"] + ["True"] * 7
     assert len(set(files)) == 1
@@ -405,7 +409,7 @@ def test_eight_processes_with_a_cold_cache_share_one_download(small_sprite, serv
     assert list(workspace.root.rglob("*.tmp")) == []
 
 
-# 5: a source that is not what its description says
+# A source that is not what its description says
 
 
 def _save(small_sprite, image: Image.Image) -> None:
@@ -439,7 +443,7 @@ def test_a_source_of_the_wrong_form_is_refused_before_anything_is_stored(small_s
     assert remains(workspace) == []
 
 
-# 17: a full disk
+# A full disk
 
 
 def _can_mount() -> bool:
@@ -496,7 +500,7 @@ def test_a_write_that_fails_half_way_leaves_nothing(small_sprite, server, worksp
     assert [path for path in remains(workspace) if path.suffix != ".lock"] == []
 
 
-# 34: Ctrl-C and kill
+# Ctrl-C and kill
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL])
