@@ -1,4 +1,4 @@
-"""Model files that were made to do harm, or that differ from what they stand for (FAULTS rows 20, 21, 22, 24, 30)."""
+"""Model files that were made to do harm, or that differ from what they stand for."""
 
 import json
 import os

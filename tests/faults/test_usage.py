@@ -1,4 +1,4 @@
-"""FAULTS 35: a config out of range is a usage error before any work, naming the field and what is allowed."""
+"""A config out of range is a usage error before any work, naming the field and what is allowed."""
 
 import math
 import shutil
