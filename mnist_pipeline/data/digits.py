@@ -14,7 +14,8 @@ shuffled order). The price: accuracy on ``digits`` says nothing of writers that 
 """
 
 import gzip
-from importlib.metadata import PackageNotFoundError, distribution
+from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,8 +24,8 @@ from mnist_pipeline import INK_SIDE, SIDE
 from mnist_pipeline.data.order import stable_permutation
 from mnist_pipeline.errors import MissingExtraError
 
-SOURCE = "sklearn/datasets/data/digits.csv.gz"
-"""What `sklearn.datasets.load_digits` reads: a line an image, its 64 pixels and its class. Read here without
+SOURCE = "datasets/data/digits.csv.gz"
+"""Of scikit-learn; what its `load_digits` reads: a line an image, its 64 pixels and its class. Read here without
 importing scikit-learn, which takes longer than all the rest of a fetch."""
 SOURCE_MAXIMUM = 16
 """Value of full ink in the source."""
@@ -38,11 +39,10 @@ def load_embedded_digits() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     Raises:
         MissingExtraError: scikit-learn is not installed.
     """
-    try:
-        path = distribution("scikit-learn").locate_file(SOURCE)
-    except PackageNotFoundError as error:
-        raise MissingExtraError("the embedded digits dataset (scikit-learn)", "train") from error
-    with gzip.open(str(path)) as file:
+    package = find_spec("sklearn")
+    if package is None or package.origin is None:
+        raise MissingExtraError("the embedded digits dataset (scikit-learn)", "train")
+    with gzip.open(Path(package.origin).parent / SOURCE) as file:
         rows = np.loadtxt(file, dtype=np.int64, delimiter=",")
     rows = rows[stable_permutation(len(rows), ORDER_SEED)]
     images = np.stack([draw_on_canvas(small) for small in rows[:, :-1].reshape(-1, 8, 8)])
