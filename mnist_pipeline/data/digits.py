@@ -13,9 +13,7 @@ would decide the figures (a support vector machine finds 68 % of the threes ther
 shuffled order). The price: accuracy on ``digits`` says nothing of writers that were not trained on.
 """
 
-import gzip
-from importlib.util import find_spec
-from pathlib import Path
+import warnings
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,9 +22,6 @@ from mnist_pipeline import INK_SIDE, SIDE
 from mnist_pipeline.data.order import stable_permutation
 from mnist_pipeline.errors import MissingExtraError
 
-SOURCE = "datasets/data/digits.csv.gz"
-"""Of scikit-learn; what its `load_digits` reads: a line an image, its 64 pixels and its class. Read here without
-importing scikit-learn, which takes longer than all the rest of a fetch."""
 SOURCE_MAXIMUM = 16
 """Value of full ink in the source."""
 ORDER_SEED = 0
@@ -39,14 +34,16 @@ def load_embedded_digits() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     Raises:
         MissingExtraError: scikit-learn is not installed.
     """
-    package = find_spec("sklearn")
-    if package is None or package.origin is None:
-        raise MissingExtraError("the embedded digits dataset (scikit-learn)", "train")
-    with gzip.open(Path(package.origin).parent / SOURCE) as file:
-        rows = np.loadtxt(file, dtype=np.int64, delimiter=",")
-    rows = rows[stable_permutation(len(rows), ORDER_SEED)]
-    images = np.stack([draw_on_canvas(small) for small in rows[:, :-1].reshape(-1, 8, 8)])
-    return images, rows[:, -1].astype(np.uint8)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what its imports deprecate is not the user's business
+            from sklearn.datasets import load_digits
+    except ImportError as error:
+        raise MissingExtraError("the embedded digits dataset (scikit-learn)", "train") from error
+    bunch = load_digits()
+    order = stable_permutation(len(bunch.target), ORDER_SEED)
+    images = np.stack([draw_on_canvas(small) for small in bunch.images[order].astype(np.int64)])
+    return images, bunch.target[order].astype(np.uint8)
 
 
 def draw_on_canvas(small: NDArray[np.int64]) -> NDArray[np.uint8]:

@@ -38,7 +38,11 @@ def test_ink_fits_twenty_pixels_and_is_centred_by_mass(digits):
 
 def test_rows_keep_their_labels(digits):
     """A nearest-neighbour look at the source: each canvas, made small again, is closest to its own class."""
+    from sklearn.datasets import load_digits
+
     images, labels = digits
+    counts = np.bincount(labels, minlength=10)
+    assert counts.tolist() == np.bincount(load_digits().target, minlength=10).tolist()
     flat = images.reshape(len(images), -1).astype(np.float32)
     queries, known = flat[1_437:], flat[:1_437]
     distances = (queries**2).sum(1)[:, None] - 2 * queries @ known.T + (known**2).sum(1)
