@@ -306,7 +306,7 @@ def test_a_missing_scikit_learn_is_said_after_the_failed_download(
     official_source, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ):
     official_source(free_port())
-    monkeypatch.setitem(sys.modules, "sklearn", None)
+    monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
     with pytest.raises(DownloadError, match=r"cannot download https://storage.*stand in for it: .*'train' extra"):
         fetch_dataset(FetchConfig(fall_back_to_digits=True, attempts=1), workspace)
 
