@@ -49,13 +49,13 @@ SEED = 1
 AT_ONCE = 1_000
 """Test rows that Keras answers at once."""
 REPEATS, BATCHES = 5, 20
-"""Of the model alone."""
+"""Of the model alone; with ``--quick`` a single batch."""
 
 
-def main() -> None:
+def main(words: list[str] | None = None) -> None:
     """Measure and print."""
     started = time.perf_counter()
-    arguments = parse()
+    arguments = parse(words)
     if not importlib.util.find_spec("tensorflow"):
         os.environ.setdefault("KERAS_BACKEND", "jax")
     with tempfile.TemporaryDirectory() as folder:
@@ -64,7 +64,7 @@ def main() -> None:
     sys.stdout.write(json.dumps(found, indent=2) + "\n")
 
 
-def parse() -> argparse.Namespace:
+def parse(words: list[str] | None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, help="model.onnx of a run")
@@ -72,7 +72,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--target", type=float, default=0.995, help="test accuracy to reach")
     parser.add_argument("--files", type=int, default=30_000, help="images to score")
     parser.add_argument("--quick", action="store_true", help="little of everything, on the CPU")
-    return parser.parse_args()
+    return parser.parse_args(words)
 
 
 def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, object]:
@@ -97,7 +97,7 @@ def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, object]:
     files = 200 if arguments.quick else arguments.files
     return found | {
         "onnxruntime on the CPU because": problem,
-        "model": model_on(device, model, images, folder),
+        "model": model_on(device, model, images, 1 if arguments.quick else BATCHES, folder),
         "score": score_on(device, model, images, files, folder),
     }
 
@@ -217,21 +217,21 @@ def untrained_model(folder: Path) -> Path | None:
     """The codelab's network and the one for "no digit" as model.onnx; None without TensorFlow."""
     if os.environ.get("KERAS_BACKEND") == "jax":
         return None
-    from scoring import prepare_model
+    from benchmarks.scoring import prepare_model
 
     prepare_model(folder)
     return folder / "model.onnx"
 
 
-def model_on(device: Any, model: Path, images: NDArray[np.uint8], folder: Path) -> dict[str, object]:
-    """Where the nodes ran, what they said, and how fast."""
+def model_on(device: Any, model: Path, images: NDArray[np.uint8], batches: int, folder: Path) -> dict[str, object]:
+    """Where the nodes ran, what they said, and how fast, by so many batches."""
     there, here = Classifier.load(model, device=device), Classifier.load(model, device="cpu")
     found, expected = there.answers(images), here.answers(images)
     differences = [
         None if one is None or other is None else float(np.abs(one - other).max())
         for one, other in zip(found, expected, strict=True)
     ]
-    many = np.resize(images, (BATCHES * GPU_BATCH, *images.shape[1:]))
+    many = np.resize(images, (batches * GPU_BATCH, *images.shape[1:]))
     return {
         "nodes": nodes(device, model, images, folder),
         "largest_difference": dict(zip(found._fields, differences, strict=True)),

@@ -1,23 +1,21 @@
 """The benchmark of a GPU, on the CPU: one command, one JSON object, and every part of it measured."""
 
+import io
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
+from contextlib import redirect_stdout
 
 import pytest
 
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "gpu.py"
+from benchmarks import gpu
+
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 
 @pytest.fixture(scope="module")
 def found() -> dict:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("MNIST_PIPELINE_")}
-    command = [sys.executable, str(SCRIPT), "--quick", "--target", "0.3"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    with redirect_stdout(io.StringIO()) as said:
+        gpu.main(["--quick", "--target", "0.3"])
+    return json.loads(said.getvalue())
 
 
 @pytest.mark.parametrize("preset", ["standard", "accurate"])
