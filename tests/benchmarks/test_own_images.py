@@ -39,7 +39,7 @@ def own(tmp_path) -> Path:
 def test_what_the_review_picks_and_as_many_at_random_are_labelled_and_trained_on(own, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(novelty, "MOST_ROWS", 100)
     monkeypatch.setattr(novelty, "EPOCHS", 1)
-    words = ["--dataset", "digits", "--preset", "codelab", "--images", "8", "--seeds", "1", "--folder"]
+    words = ["--dataset", "digits", "--preset", "mnist-dense", "--images", "8", "--seeds", "1", "--folder"]
     own_images.main([str(own), *words, str(tmp_path / "results")])
     found = json.loads(capsys.readouterr().out)
     [line] = found["seeds"]

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:Depreca
 def test_every_step_is_told_with_its_parts(monkeypatch, capsys):
     monkeypatch.setattr(novelty, "MOST_ROWS", 100)
     monkeypatch.setattr(novelty, "EPOCHS", 1)
-    whole_run.main(["--preset", "codelab", "--dataset", "digits"])
+    whole_run.main(["--preset", "mnist-dense", "--dataset", "digits"])
     found = json.loads(capsys.readouterr().out)
     assert list(found["seconds"]) == ["fetch", "train", "novelty", "export", "evaluate", "publish"]
     for step, seconds in found["seconds"].items():
