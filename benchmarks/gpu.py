@@ -2,10 +2,10 @@
 
     MNIST_PIPELINE_SOURCE=... python benchmarks/gpu.py [--model model.onnx] [--seconds 60] [--target 0.995] [--quick]
 
-``training``  for `standard` and `accurate`: images a second, and seconds of fitting until the test accuracy after an
-              epoch reaches the target, of our loop and of ``keras.Model.fit`` (the same network and batches, Adam);
-              null where it is not reached in the preset's epochs or the seconds that each may take. Keras' backend is
-              TensorFlow where that is installed, else JAX. The test rows are only measured; nothing is chosen by them.
+``training``  for each preset: images a second, and seconds of fitting until the test accuracy after an epoch reaches
+              the target, of our loop and of ``keras.Model.fit`` (the same network and batches, Adam); null where it is
+              not reached in the preset's epochs or the seconds that each may take. Keras' backend is TensorFlow where
+              that is installed, else JAX. The test rows are only measured; nothing is chosen by them.
 ``model``     where each node of model.onnx ran, as onnxruntime's profiler tells; the largest differences from what the
               CPU says of the test rows; images a second of the probabilities. The model is the one that is named, or
               the codelab's network, untrained, for which TensorFlow must be installed.
@@ -68,6 +68,7 @@ def parse(words: list[str] | None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, help="model.onnx of a run")
+    parser.add_argument("--presets", nargs="+", choices=PRESETS, default=["standard", "accurate"], help="to train")
     parser.add_argument("--seconds", type=float, default=60, help="of each training; its last epoch is finished")
     parser.add_argument("--target", type=float, default=0.995, help="test accuracy to reach")
     parser.add_argument("--files", type=int, default=30_000, help="images to score")
@@ -112,7 +113,7 @@ def card() -> str:
 
 
 def training(dataset: FetchedDataset, arguments: argparse.Namespace) -> dict[str, object]:
-    """Both presets, ours and bare Keras."""
+    """Each preset, ours and bare Keras."""
     from mnist_pipeline.keras_backend import import_seconds, load_keras
     from mnist_pipeline.training.devices import require_device, training_scope
 
@@ -122,7 +123,7 @@ def training(dataset: FetchedDataset, arguments: argparse.Namespace) -> dict[str
         "device": device,
         "imports": import_seconds(),
     }
-    for preset in ("standard", "accurate"):
+    for preset in arguments.presets:
         config = PRESETS[preset]
         if arguments.quick:
             config = config.model_copy(update={"epochs": 2, "min_batches": 1})
