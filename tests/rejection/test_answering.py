@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mnist_pipeline.data.digits import load_embedded_digits
 from mnist_pipeline.imaging.readings import read_flat, read_further
 from mnist_pipeline.inference import Answers
 from mnist_pipeline.rejection.answering import answer
@@ -41,9 +40,9 @@ def _standardised(images: NDArray[np.uint8]) -> NDArray[np.float64]:
 
 
 @pytest.fixture(scope="module")
-def known() -> NDArray[np.uint8]:
+def known(digits) -> NDArray[np.uint8]:
     """uint8 [10, 28, 28]: one of each digit, in their order."""
-    images, labels = load_embedded_digits()
+    images, labels = digits.images, digits.labels
     return images[[int(np.flatnonzero(labels == digit)[0]) for digit in range(10)]]
 
 

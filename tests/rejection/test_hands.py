@@ -3,19 +3,13 @@
 import numpy as np
 import pytest
 
-from mnist_pipeline.data.digits import load_embedded_digits
 from mnist_pipeline.imaging.drawing import INK, enlarge
 from mnist_pipeline.rejection.hands import embellished, other_hands, written
 
 
-@pytest.fixture(scope="module")
-def digits():
-    return load_embedded_digits()
-
-
 @pytest.mark.parametrize("share", [0, 0.5, 1])
 def test_other_hands_write_every_digit_in_mnists_form(digits, share):
-    images, labels = other_hands(*digits, 200, np.random.default_rng(1), share)
+    images, labels = other_hands(digits.images, digits.labels, 200, np.random.default_rng(1), share)
     assert images.shape == (200, 28, 28)
     assert images.dtype == labels.dtype == np.uint8
     assert set(labels.tolist()) == set(range(10))
@@ -26,14 +20,16 @@ def test_other_hands_write_every_digit_in_mnists_form(digits, share):
 
 
 def test_the_same_numbers_write_the_same(digits):
-    one, again, other = (other_hands(*digits, 30, np.random.default_rng(seed), 0.5) for seed in (3, 3, 4))
+    one, again, other = (
+        other_hands(digits.images, digits.labels, 30, np.random.default_rng(seed), 0.5) for seed in (3, 3, 4)
+    )
     assert np.array_equal(one[0], again[0])
     assert np.array_equal(one[1], again[1])
     assert not np.array_equal(one[0], other[0])
 
 
 def test_ones_get_flags_and_feet_sevens_a_bar_and_others_nothing(digits):
-    images, labels = digits
+    images, labels = digits.images, digits.labels
     random = np.random.default_rng(0)
     for label in range(10):
         canvas = enlarge(images[labels == label][0])

@@ -2,14 +2,13 @@
 
 import numpy as np
 
-from mnist_pipeline.data.digits import load_embedded_digits
 from mnist_pipeline.rejection.classes import NONE
 from mnist_pipeline.rejection.mining import mine
 from mnist_pipeline.rejection.scenes import KINDS
 
 
-def test_right_readings_look_like_their_class_and_wrong_ones_are_there():
-    images, labels = load_embedded_digits()
+def test_right_readings_look_like_their_class_and_wrong_ones_are_there(digits):
+    images, labels = digits.images, digits.labels
     found = mine(images, labels, 10 * len(KINDS), np.random.default_rng(0))
     assert found.images.shape[1:] == (28, 28)
     assert len(found.images) == len(found.classes) > 20 * len(KINDS)
@@ -21,8 +20,8 @@ def test_right_readings_look_like_their_class_and_wrong_ones_are_there():
     assert np.mean(nearest == found.classes[found.classes != NONE]) > 0.6
 
 
-def test_the_same_random_numbers_mine_the_same():
-    images, labels = load_embedded_digits()
+def test_the_same_random_numbers_mine_the_same(digits):
+    images, labels = digits.images, digits.labels
     one, other = (mine(images, labels, 24, np.random.default_rng(3)) for _ in range(2))
     assert (one.images == other.images).all()
     assert (one.classes == other.classes).all()
