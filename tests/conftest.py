@@ -194,7 +194,13 @@ QUICK_FILES = {"test_errors", "test_gate", "test_metrics"}
 NOT_QUICK = {"test_remote", "test_blocks"}
 """Files in those folders that start servers, or processes that draw."""
 KERAS = ("training", "export", "test_training", "test_model_files", "test_doctor", "test_own_images", "test_whole_run")
-GROUPS = {"test_deployments": "deployments", "flows": "flows", **dict.fromkeys(KERAS, "Keras")}
+BROWSER = ("test_browser", "test_review_sheet", "test_review", "test_try_page", "test_watch")
+GROUPS = {
+    "test_deployments": "deployments",
+    "flows": "flows",
+    **dict.fromkeys(KERAS, "Keras"),
+    **dict.fromkeys(BROWSER, "browser"),
+}
 """File or folder -> what its tests share, such as a Prefect server, or Keras, which takes seconds to import. They stay
 in one process; any other file is a group of its own. What takes longest stands first: its processes wait at times."""
 
