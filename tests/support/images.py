@@ -21,7 +21,7 @@ def bomb(side: int) -> bytes:
     def chunk(kind: bytes, body: bytes) -> bytes:
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
-    pack = zlib.compressobj(9)
+    pack = zlib.compressobj(1)
     row = bytes(1 + side // 8)
     pixels = b"".join(pack.compress(row * 1_000) for _ in range(side // 1_000)) + pack.flush()
     header = struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)
