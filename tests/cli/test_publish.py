@@ -1,8 +1,8 @@
 """`publish`, `models` and `runs` tell one truth about who is champion, and end with the code of what happened."""
 
 import json
-import subprocess
-import sys
+import os
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,6 +14,7 @@ from mnist_pipeline.config import PipelineConfig
 from mnist_pipeline.runs.artifacts import ExportedModel
 from mnist_pipeline.runs.run import Run
 from mnist_pipeline.runs.training_lock import only_training
+from tests.support.forked_commands import LIGHT, forked_commands
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 GOOD, BETTER = 20, 60
@@ -24,12 +25,6 @@ def command(*arguments: str, code: int = 0) -> str:
     assert done.exit_code == code, done.stderr
     assert "Traceback" not in done.stderr
     return done.stdout
-
-
-def elsewhere(*arguments: str) -> str:
-    """What the command says in a process of its own."""
-    command = [sys.executable, "-P", "-m", "mnist_pipeline", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=True).stdout
 
 
 def test_publishing_again_tells_who_is_champion_today(candidates):
@@ -68,13 +63,26 @@ def test_publishing_again_tells_who_is_champion_today(candidates):
     assert found("runs", "show", run.directory.id)["status"] == "unchanged"
 
 
-def test_a_run_whose_process_is_gone_was_interrupted(candidates):
+@pytest.fixture
+def elsewhere(tmp_path) -> Iterator[Callable[..., Any]]:
+    """What a command says with ``--json`` in a process of its own."""
+    with forked_commands(tmp_path, os.environ, LIGHT) as forks:
+
+        def run(*arguments: str) -> Any:
+            done = forks.run([*arguments, "--json"], os.environ)
+            assert done.returncode == 0, done.stderr
+            return json.loads(done.stdout)
+
+        yield run
+
+
+def test_a_run_whose_process_is_gone_was_interrupted(candidates, elsewhere):
     killed = Run.start(candidates.workspace, PipelineConfig())
 
     def statuses() -> list[str]:
         place = ["--workspace", str(candidates.workspace.root)]
-        listed = json.loads(elsewhere("runs", "list", *place, "--json"))["runs"]
-        shown = [json.loads(elsewhere("runs", "show", row["run"], *place, "--json")) for row in listed]
+        listed = elsewhere("runs", "list", *place)["runs"]
+        shown = [elsewhere("runs", "show", row["run"], *place) for row in listed]
         assert [row["status"] for row in listed] == [one["status"] for one in shown]
         return [row["status"] for row in listed]
 

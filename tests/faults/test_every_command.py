@@ -190,7 +190,7 @@ def places(small_workspace, tmp_path_factory) -> dict[str, Path | str]:
 
 @pytest.fixture(scope="module")
 def plain(places) -> Iterator[Environment]:
-    with forked_commands(places["out"], clean(), LIGHT) as forks:
+    with forked_commands(places["out"], clean(), f"{LIGHT}, sklearn.datasets") as forks:
         yield Environment(places, places["out"], {"PREFECT_HOME": str(places["out"]), "TERM": "xterm"}, forks)
 
 

@@ -392,7 +392,7 @@ def test_eight_processes_with_a_cold_cache_share_one_download(small_sprite, serv
         "        os.close(go)\n"
         "        os.read(ready, 1)\n"  # returns in all of them as soon as all are there: now they race
         f"        fetched = fetch_dataset({config}, Workspace(Path({str(workspace.root)!r}))).verify()\n"
-        "        print(fetched.reused, sorted(fetched.files.items()))\n"
+        "        sys.stdout.write(f'{fetched.reused} {sorted(fetched.files.items())}\\n')\n"  # at once, as a whole
         "        sys.exit()\n"
         "os.close(go)\n"
         "for _ in range(8):\n"
