@@ -25,8 +25,8 @@ for line in sys.stdin:
     wanted = json.loads(line)
     if not (child := os.fork()):
         break
-    print(child, flush=True)
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+    print("began", child, flush=True)
+    print("ended", os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 else:
     sys.exit()
 os.environ.update(wanted["environment"])
@@ -45,9 +45,9 @@ class Fork:
         stdout: what it writes, while it writes it.
     """
 
-    def __init__(self, pid: int, stdout: IO[str], errors: Path, codes: IO[str]) -> None:
+    def __init__(self, pid: int, stdout: IO[str], errors: Path, told: IO[str]) -> None:
         self.stdout = stdout
-        self._pid, self._errors, self._codes = pid, errors, codes
+        self._pid, self._errors, self._told = pid, errors, told
 
     def send_signal(self, signal: int) -> None:
         os.kill(self._pid, signal)
@@ -56,7 +56,7 @@ class Fork:
         """Wait for it: exit code, what was left of its standard output, and all of its standard error."""
         with self.stdout:
             rest = self.stdout.read()
-        return int(self._codes.readline()), rest, self._errors.read_text()
+        return _read(self._told, "ended"), rest, self._errors.read_text()
 
 
 class KerasForks:
@@ -81,8 +81,13 @@ class KerasForks:
         wanted = {"code": code, "arguments": [*map(str, arguments)], "out": str(out), "err": str(err)}
         self._process.stdin.write(json.dumps(wanted | {"environment": dict(environment or {})}) + "\n")
         self._process.stdin.flush()
-        pid = int(self._process.stdout.readline())
+        pid = _read(self._process.stdout, "began")
         return Fork(pid, out.open(), err, self._process.stdout)
+
+
+def _read(told: IO[str], word: str) -> int:
+    """The next number of this kind; of a process that a test did not wait for, another kind may come first."""
+    return next(int(line.split()[1]) for line in told if line.startswith(word))
 
 
 @contextmanager
