@@ -26,7 +26,7 @@ from tests.support import small_workspace as workspaces
 from tests.support.browser import Browser, chromium
 from tests.support.candidates import Candidates
 from tests.support.digit_scoring import Digits, MakeFolder, Model
-from tests.support.keras_forks import KerasForks, keras_forks
+from tests.support.forks import Forks, forking
 from tests.support.loopback_server import LoopbackServer
 from tests.support.small_sprite import SmallSprite
 from tests.support.small_workspace import SmallWorkspace
@@ -87,10 +87,18 @@ def novelty_model(tmp_path_factory: pytest.TempPathFactory) -> NoveltyModel:
     )
 
 
+KERAS_IMPORTS = """
+import mnist_pipeline.training.fit  # first: Pydantic looks into every module while it makes a class, and so loads it
+from mnist_pipeline.keras_backend import load_keras
+load_keras()
+"""
+
+
 @pytest.fixture(scope="session")
-def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KerasForks]:
-    """Processes that have imported Keras, and nothing else."""
-    with keras_forks(tmp_path_factory.mktemp("forks")) as found:
+def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks]:
+    """Processes that have imported Keras, and nothing else; their hashes are seeded otherwise than in this one."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("TF_")}
+    with forking(tmp_path_factory.mktemp("keras"), KERAS_IMPORTS, kept | {"PYTHONHASHSEED": "12345"}) as found:
         yield found
 
 

@@ -66,10 +66,10 @@ def test_publishing_again_tells_who_is_champion_today(candidates):
 @pytest.fixture
 def elsewhere(tmp_path) -> Iterator[Callable[..., Any]]:
     """What a command says with ``--json`` in a process of its own."""
-    with forked_commands(tmp_path, os.environ, LIGHT) as forks:
+    with forked_commands(tmp_path, os.environ, LIGHT) as commands:
 
         def run(*arguments: str) -> Any:
-            done = forks.run([*arguments, "--json"], os.environ)
+            done = commands.run([*arguments, "--json"], os.environ)
             assert done.returncode == 0, done.stderr
             return json.loads(done.stdout)
 

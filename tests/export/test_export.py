@@ -36,7 +36,7 @@ from mnist_pipeline.runs.parity import Parity
 from mnist_pipeline.training.saving import average
 from mnist_pipeline.workspace import RunDirectory
 from tests.support import linear_models
-from tests.support.keras_forks import KerasForks
+from tests.support.forks import Forks
 
 ONNXRUNTIME_WEB = Path(os.environ.get("ONNXRUNTIME_WEB") or "node_modules/onnxruntime-web")
 METADATA = ModelMetadata(
@@ -345,7 +345,7 @@ print(exported.sha256)
 
 
 def test_another_process_writes_the_same_bytes_and_nothing_on_the_terminal(
-    forks: KerasForks,
+    forks: Forks,
     exported: ExportedModel,
     trained: TrainedModel,
     digits_dataset: FetchedDataset,

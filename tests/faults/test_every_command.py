@@ -22,7 +22,7 @@ from typer.testing import CliRunner
 
 from mnist_pipeline.cli.app import app
 from tests.support.fake_api import fake_api
-from tests.support.forked_commands import LIGHT, ForkedCommands, forked_commands
+from tests.support.forked_commands import LIGHT, Commands, forked_commands
 
 COMMAND = str(Path(sys.executable).with_name("mnist-pipeline"))
 PROXIES = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9")
@@ -114,14 +114,14 @@ class Environment:
         places: what the words of a case may name.
         folder: the current one.
         variables: added to the environment; None takes one away.
-        forks: where the processes come from; None means that the interpreter starts for each.
-        streams: as `ForkedCommands.run` takes them.
+        commands: where the processes come from; None means that the interpreter starts for each.
+        streams: as `Commands.run` takes them.
     """
 
     places: Mapping[str, Path | str]
     folder: Path
     variables: Mapping[str, str | None] = field(default_factory=dict)
-    forks: ForkedCommands | None = None
+    commands: Commands | None = None
     streams: Mapping[int, str | None] = field(default_factory=dict)
 
     @property
@@ -130,8 +130,8 @@ class Environment:
         return {name: value for name, value in variables.items() if value is not None}
 
     def run(self, words: str) -> Ended:
-        if self.forks:
-            done = self.forks.run(self.words(words), self.all_variables, self.folder, self.streams)
+        if self.commands:
+            done = self.commands.run(self.words(words), self.all_variables, self.folder, self.streams)
         else:
             command = [COMMAND, *self.words(words)]
             options = {
@@ -190,8 +190,8 @@ def places(small_workspace, tmp_path_factory) -> dict[str, Path | str]:
 
 @pytest.fixture(scope="module")
 def plain(places) -> Iterator[Environment]:
-    with forked_commands(places["out"], clean(), f"{LIGHT}, sklearn.datasets") as forks:
-        yield Environment(places, places["out"], {"PREFECT_HOME": str(places["out"]), "TERM": "xterm"}, forks)
+    with forked_commands(places["out"], clean(), f"{LIGHT}import sklearn.datasets") as commands:
+        yield Environment(places, places["out"], {"PREFECT_HOME": str(places["out"]), "TERM": "xterm"}, commands)
 
 
 def run_all_cases(environment: Environment, name: str) -> Iterator[tuple[Case, Ended]]:
@@ -242,11 +242,11 @@ def test_without_a_home_and_beside_hostile_modules_with_dead_proxies_and_in_asci
     monkeypatch.chdir(tmp_path)
     missing = {"HOME": None, "XDG_CACHE_HOME": None, "LC_ALL": "C", "PYTHONIOENCODING": "ascii", **PROXIES}
     bare = Environment(plain.places, tmp_path, {**plain.variables, **missing})
-    with fake_api() as api, forked_commands(plain.folder, bare.all_variables, LIGHT) as forks:
+    with fake_api() as api, forked_commands(plain.folder, bare.all_variables, LIGHT) as commands:
         server = {**bare.variables, "PREFECT_API_URL": api.url}
         for case in cases("bare"):
-            environment = replace(bare, forks=forks, variables=server if case.command == "doctor" else bare.variables)
-            check(case, environment.run(case.words), case.code)
+            variables = server if case.command == "doctor" else bare.variables
+            check(case, replace(bare, commands=commands, variables=variables).run(case.words), case.code)
 
 
 def test_with_standard_input_and_output_closed(plain):
@@ -270,8 +270,8 @@ def test_in_a_workspace_that_cannot_be_written(plain):
         subprocess.run([*before, "true"], check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError) as error:
         pytest.skip(f"no read-only mount can be made here: {error}")
-    with forked_commands(plain.folder, clean(), LIGHT, before) as forks:
-        for case, ended in run_all_cases(replace(plain, forks=forks), "read-only"):
+    with forked_commands(plain.folder, clean(), LIGHT, before) as commands:
+        for case, ended in run_all_cases(replace(plain, commands=commands), "read-only"):
             check(case, ended, 1 if case.writes and not case.code else case.code)
 
 

@@ -61,12 +61,12 @@ def share(workspace, tmp_path, tmp_path_factory):
             (hooks / "sitecustomize.py").write_text(SHARE.format(number=number, what=what))
             environment = {name: value for name, value in os.environ.items() if name != "MNIST_PIPELINE_SOURCE"}
             environment["PYTHONPATH"] = str(hooks)
-            forks = running.enter_context(forked_commands(tmp_path_factory.mktemp("said"), environment, LIGHT))
+            commands = running.enter_context(forked_commands(tmp_path_factory.mktemp("said"), environment, LIGHT))
 
             def run(*words: str) -> tuple[int, list[str]]:
                 root, names = workspace
                 arguments = [*(word.format_map(names) for word in words), "--workspace", str(root)]
-                done = forks.run(arguments, environment)
+                done = commands.run(arguments, environment)
                 return done.returncode, [line for line in done.stderr.splitlines() if " images" not in line]
 
             return run

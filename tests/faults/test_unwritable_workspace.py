@@ -30,7 +30,7 @@ from mnist_pipeline.runs.run import Run
 from mnist_pipeline.runs.training_lock import only_training
 from mnist_pipeline.workspace import Workspace
 from tests.support import linear_models
-from tests.support.forked_commands import LIGHT, ForkedCommands, forked_commands
+from tests.support.forked_commands import LIGHT, Commands, forked_commands
 
 COMMAND = [sys.executable, "-P", "-m", "mnist_pipeline"]
 READ_ONLY = 'mount --bind "$0" "$0" && mount -o remount,ro,bind "$0" && exec "$@"'
@@ -92,12 +92,12 @@ def mounted(finished: tuple[Path, str, str, str], tmp_path_factory) -> Iterator[
     with ExitStack() as running:
 
         @cache
-        def forks(folder: Path) -> ForkedCommands:
+        def commands(folder: Path) -> Commands:
             out = tmp_path_factory.mktemp("said")
             return running.enter_context(forked_commands(out, os.environ, LIGHT, [*within, folder]))
 
         def run(*arguments: str, folder: Path = finished[0]) -> subprocess.CompletedProcess[str]:
-            done = forks(folder).run([*arguments, "--workspace", str(finished[0])], os.environ)
+            done = commands(folder).run([*arguments, "--workspace", str(finished[0])], os.environ)
             assert "Traceback" not in done.stderr
             return done
 

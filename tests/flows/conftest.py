@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from flows.local_server import LocalServer
-from tests.support.forked_commands import ForkedCommands, forked_commands
+from tests.support.forked_commands import Commands, forked_commands
 from tests.support.shared import shared_folder
 
 COMMAND = [sys.executable, "-P", "-m", "mnist_pipeline"]
@@ -28,12 +28,12 @@ class Prefect:
 
     api: str
     environment: dict[str, str]
-    forks: ForkedCommands | None = None
+    commands: Commands | None = None
 
     def run(self, *arguments: str, code: int = 0) -> dict:
         """Run a command with ``--json``; its object."""
-        if self.forks:
-            done = self.forks.run([*arguments, "--json"], self.environment)
+        if self.commands:
+            done = self.commands.run([*arguments, "--json"], self.environment)
         else:
             options = {"env": self.environment, "capture_output": True, "text": True, "timeout": 600}
             done = subprocess.run([*COMMAND, *arguments, "--json"], **options, check=False)
@@ -67,7 +67,7 @@ def clean_environment() -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def forks(tmp_path_factory) -> Iterator[ForkedCommands]:
+def commands(tmp_path_factory) -> Iterator[Commands]:
     folder = tmp_path_factory.mktemp("forked")
     with forked_commands(folder, clean_environment() | {"PREFECT_HOME": str(folder)}) as found:
         yield found
@@ -88,14 +88,14 @@ def fresh_home(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="package")
-def prefect(tmp_path_factory, forks, fresh_home) -> Iterator[Prefect]:
+def prefect(tmp_path_factory, commands, fresh_home) -> Iterator[Prefect]:
     """A server with a home of its own."""
     home = shutil.copytree(fresh_home, tmp_path_factory.mktemp("server") / "prefect")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PREFECT_HOME", str(home))
         server = LocalServer()
         url = server.wait()
-    yield Prefect(url, clean_environment() | {"PREFECT_HOME": str(home), "PREFECT_API_URL": url}, forks)
+    yield Prefect(url, clean_environment() | {"PREFECT_HOME": str(home), "PREFECT_API_URL": url}, commands)
     server.stop()
 
 

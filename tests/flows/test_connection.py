@@ -194,14 +194,14 @@ def test_a_settings_file_that_is_none_is_named_in_one_line(command, tmp_path):
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_every_command_says_the_same_of_a_server_that_a_file_names(forks, api, tmp_path):
+def test_every_command_says_the_same_of_a_server_that_a_file_names(commands, api, tmp_path):
     here = tmp_path / "here"
     here.mkdir()
     (here / ".env").write_text(f"PREFECT_API_URL={api.url}\n")
     api.status = 401
     environment = clean_environment() | {"PREFECT_HOME": str(tmp_path / "home")}
     for arguments in (["run-all", "--dataset", "digits"], ["deploy"], ["doctor", "--dataset", "digits", "--json"]):
-        done = forks.run([*arguments, "--workspace", str(tmp_path / "workspace")], environment, here)
+        done = commands.run([*arguments, "--workspace", str(tmp_path / "workspace")], environment, here)
         assert done.returncode == 1
         assert f"the Prefect server at {api.url} answers 401" in done.stdout + done.stderr
         assert "Traceback" not in done.stderr

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from tests.flows.conftest import SMALL, STEPS, Prefect, clean_environment
-from tests.support.forked_commands import ForkedCommands
+from tests.support.forked_commands import Commands
 
 
 @dataclass(frozen=True)
@@ -30,18 +30,18 @@ class Alone:
         return self.command.run("run-all", *SMALL, "--workspace", str(self.workspace), code=code)
 
 
-def begin(folder: Path, forks: ForkedCommands) -> Alone:
-    command = Prefect("", clean_environment() | {"PREFECT_HOME": str(folder / "prefect")}, forks)
+def begin(folder: Path, commands: Commands) -> Alone:
+    command = Prefect("", clean_environment() | {"PREFECT_HOME": str(folder / "prefect")}, commands)
     (folder / "prefect").mkdir(exist_ok=True)
     return Alone(command, folder / "prefect", folder / "workspace")
 
 
 @pytest.fixture
-def alone(forks, finished, tmp_path) -> Alone:
+def alone(commands, finished, tmp_path) -> Alone:
     """A copy of the finished workspace and of the database that knows of that run; a test may damage both."""
     for name in ("workspace", "prefect"):
         shutil.copytree(finished[0].parent / name, tmp_path / name)
-    return begin(tmp_path, forks)
+    return begin(tmp_path, commands)
 
 
 def test_the_loss_of_the_database_loses_nothing_of_ours(alone, finished):
@@ -62,8 +62,8 @@ def test_a_damaged_database_is_one_clear_line_and_stays_for_repair(alone):
     assert (alone.home / "prefect.db").read_bytes().startswith(b"this is no database")
 
 
-def test_a_database_of_another_version_of_prefect_is_one_clear_line(forks, tmp_path):
-    alone = begin(tmp_path, forks)
+def test_a_database_of_another_version_of_prefect_is_one_clear_line(commands, tmp_path):
+    alone = begin(tmp_path, commands)
     with closing(sqlite3.connect(alone.home / "prefect.db")) as database:
         database.execute("CREATE TABLE alembic_version (version_num VARCHAR(32))")
         database.execute("INSERT INTO alembic_version VALUES ('f000000000ff')")
@@ -73,8 +73,8 @@ def test_a_database_of_another_version_of_prefect_is_one_clear_line(forks, tmp_p
     assert "f000000000ff" in failed["error"]
 
 
-def test_a_database_that_somebody_keeps_is_one_clear_line(forks, tmp_path):
-    alone = begin(tmp_path, forks)
+def test_a_database_that_somebody_keeps_is_one_clear_line(commands, tmp_path):
+    alone = begin(tmp_path, commands)
     impatient = alone.command.environment | {"PREFECT_SERVER_DATABASE_TIMEOUT": "1"}
     with closing(sqlite3.connect(alone.home / "prefect.db", isolation_level=None)) as held:
         held.execute("BEGIN EXCLUSIVE")

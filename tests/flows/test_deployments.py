@@ -25,7 +25,7 @@ from PIL import Image
 
 from mnist_pipeline.data.dataset import Dataset
 from tests.flows.conftest import COMMAND, SMALL, STEPS, clean_environment
-from tests.support.forked_commands import ForkedCommands
+from tests.support.forked_commands import Commands
 from tests.support.sink import SECONDS, Sink
 
 PREFECT = [sys.executable, "-m", "prefect", "--no-prompt"]
@@ -48,7 +48,7 @@ class House:
 
     client: httpx.Client
     environment: dict[str, str]
-    forks: ForkedCommands
+    commands: Commands
     sink: Sink
     folder: Path
     processes: list[subprocess.Popen[Any]] = field(default_factory=list)
@@ -59,7 +59,7 @@ class House:
         )
 
     def deploy(self, *options: str) -> dict[str, Any]:
-        done = self.forks.run(["deploy", *CONFIG, "--json", *options], self.environment)
+        done = self.commands.run(["deploy", *CONFIG, "--json", *options], self.environment)
         assert done.returncode == 0, done.stderr[-2000:]
         return json.loads(done.stdout)
 
@@ -125,7 +125,7 @@ def free_port() -> int:
 
 
 @pytest.fixture(scope="module")
-def house(forks, fresh_home, tmp_path_factory) -> Iterator[House]:
+def house(commands, fresh_home, tmp_path_factory) -> Iterator[House]:
     """The server, with the deployments; no worker yet."""
     folder = tmp_path_factory.mktemp("house")
     shutil.copytree(fresh_home, folder / "prefect")
@@ -141,7 +141,7 @@ def house(forks, fresh_home, tmp_path_factory) -> Iterator[House]:
         "MNIST_PIPELINE_NOTIFY_URL": sink.url,
     }
     client = httpx.Client(base_url=api, timeout=120)
-    found = House(client, clean_environment() | settings, forks, sink, folder)
+    found = House(client, clean_environment() | settings, commands, sink, folder)
     with client, found.started(*PREFECT, "server", "start", "--port", str(port)):
         wait_for(lambda: _answers(client), "server", 0.5)
         found.deploy("--workspace", str(folder / "workspace"))
@@ -217,7 +217,7 @@ def test_the_file_names_the_dataset_where_no_option_does(house, tmp_path):
     file.write_text('[fetch]\ndataset = "digits"\n')
     try:
         arguments = ["deploy", "--config", str(file), "--workspace", str(tmp_path), "--json"]
-        done = house.forks.run(arguments, house.environment)
+        done = house.commands.run(arguments, house.environment)
         assert done.returncode == 0, done.stderr[-2000:]
         found = house.deployment("retrain/weekly")
     finally:

@@ -108,7 +108,7 @@ def test_a_home_that_cannot_be_written_is_said_alike_by_every_command(prefect, t
     (tmp_path / "file").write_text("")
     environment = without_server(prefect, Path(), HOME=str(tmp_path / "file"))
     del environment["PREFECT_HOME"]
-    alone = Prefect("", environment, prefect.forks)
+    alone = Prefect("", environment, prefect.commands)
     said = f"Prefect keeps its database in {tmp_path / 'file' / '.prefect'}, which cannot be written (Not a directory)"
     failed = alone.run("run-all", "--dataset", "digits", "--workspace", str(tmp_path / "workspace"), code=1)
     assert said in failed["error"]

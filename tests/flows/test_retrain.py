@@ -132,7 +132,7 @@ def test_a_command_tells_as_a_deployment_does(prefect, workspace):
 def test_a_notification_that_cannot_be_sent_changes_nothing(prefect, finished, workspace):
     environment = prefect.environment | {"MNIST_PIPELINE_NOTIFY_URL": "json://127.0.0.1:1/"}
     arguments = ["run-all", *SMALL, "--workspace", str(workspace), "--set", "publishing.model=other"]
-    done = prefect.forks.run(arguments, environment)
+    done = prefect.commands.run(arguments, environment)
     assert done.returncode == 0, done.stderr
     assert f"promoted: other {finished[1]['version']}" in done.stdout
     assert "warning: the notification could not be sent" in done.stderr

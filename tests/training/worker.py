@@ -9,11 +9,11 @@ from mnist_pipeline.progress import Progress
 from mnist_pipeline.runs.artifacts import FetchedDataset
 from mnist_pipeline.training.fit import train_model
 from mnist_pipeline.workspace import RunDirectory
-from tests.support.keras_forks import Fork, KerasForks
+from tests.support.forks import Fork, Forks
 
 
 def start(
-    forks: KerasForks,
+    forks: Forks,
     config: TrainConfig,
     dataset: FetchedDataset,
     folder: Path,
@@ -26,7 +26,7 @@ def start(
     (folder / "run").mkdir(exist_ok=True)
     code = f"{before}\nfrom tests.training.worker import main\nmain()\n{after}"
     arguments = config.model_dump_json(), dataset.model_dump_json(), folder / "run", folder / "checkpoints"
-    return forks.start(code, *arguments, environment=environment)
+    return forks.start(code, *arguments, environment=forks.environment | (environment or {}))
 
 
 def main() -> None:
