@@ -20,7 +20,7 @@ from mnist_pipeline.data.fetch import fetch_dataset
 from mnist_pipeline.evaluation import evaluate
 from mnist_pipeline.runs.artifacts import FetchedDataset, NoveltyModel
 from mnist_pipeline.workspace import RunDirectory, Workspace
-from tests.support import digit_scoring, loopback_server
+from tests.support import ROOT, digit_scoring, loopback_server
 from tests.support import small_sprite as sprites
 from tests.support import small_workspace as workspaces
 from tests.support.browser import Browser, chromium
@@ -87,7 +87,9 @@ def novelty_model(tmp_path_factory: pytest.TempPathFactory) -> NoveltyModel:
     )
 
 
-KERAS_IMPORTS = """
+KERAS_IMPORTS = f"""
+import sys
+sys.path.insert(0, {str(ROOT)!r})  # before the tests of packages that install theirs
 import mnist_pipeline.training.fit  # first: Pydantic looks into every module while it makes a class, and so loads it
 from mnist_pipeline.keras_backend import load_keras
 load_keras()

@@ -150,8 +150,10 @@ def test_what_is_answered_in_a_browser_is_saved_as_a_table_and_taken_as_labels(b
 
 
 @needs_chromium
-def test_answers_survive_the_page_and_it_fits_a_phone_and_keeps_nobody_out(browser, sheet):
+def test_answers_survive_the_page_and_it_fits_a_phone_and_keeps_nobody_out(browser, sheet, tmp_path):
     for width, scheme, answered in ((360, "light", 0), (1440, "dark", 1)):
+        downloads = tmp_path / scheme
+        browser.command("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(downloads))
         browser.open(sheet.as_uri(), width=width, scheme=scheme)
         browser.wait(COUNTED, f"{answered} of 4")
         assert browser.run("return document.documentElement.scrollWidth") <= width
@@ -159,3 +161,4 @@ def test_answers_survive_the_page_and_it_fits_a_phone_and_keeps_nobody_out(brows
         browser.run("document.querySelector('[data-label=\"1\"]').click()")
         browser.wait(COUNTED, f"{answered + 1} of 4")
         browser.run("document.getElementById('save').click()")  # else the page asks whether to leave it
+        browser.wait_for((downloads / "labels.csv").is_file)
