@@ -9,7 +9,7 @@ run:
 	.venv/bin/mnist-pipeline run-all
 
 test:
-	.venv/bin/pytest -n 3
+	.venv/bin/pytest -n 4
 
 lint:
 	.venv/bin/ruff check .

@@ -4,12 +4,14 @@ import logging
 import os
 import shutil
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import absl.logging
 import pytest
 from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadScopeScheduling
@@ -42,6 +44,9 @@ if hasattr(signal, "SIGHUP"):
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
+# Prefect configures logging when it is imported, which closes the streams of all handlers that there are; that of absl,
+# which Keras uses, would be the one that pytest reads, but that absl spares the process's own.
+absl.logging.get_absl_handler().python_handler.stream = sys.__stderr__
 # One call of each size tells a time; more would make it truer, which is no test's business.
 evaluate.LATENCY_SECONDS = 0.0
 
@@ -204,10 +209,12 @@ QUICK_FILES = {"test_errors", "test_gate", "test_metrics"}
 NOT_QUICK = {"test_remote", "test_blocks"}
 """Files in those folders that start servers, or processes that draw."""
 KERAS = ("training", "export", "test_training", "test_model_files", "test_doctor", "test_own_images", "test_whole_run")
+SERVERS = ("test_local_server", "test_connection", "test_database", "test_current_folder", "test_termination")
 BROWSER = ("test_browser", "test_review_sheet", "test_review", "test_try_page", "test_watch")
 GROUPS = {
     "test_deployments": "deployments",
     "flows": "flows",
+    **dict.fromkeys(SERVERS, "servers"),
     **dict.fromkeys(KERAS, "Keras"),
     **dict.fromkeys(BROWSER, "browser"),
 }
