@@ -9,7 +9,7 @@ run:
 	.venv/bin/mnist-pipeline run-all
 
 test:
-	.venv/bin/pytest -n 4
+	.venv/bin/pytest -n 3
 
 lint:
 	.venv/bin/ruff check .
