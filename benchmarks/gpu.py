@@ -2,10 +2,10 @@
 
     MNIST_PIPELINE_SOURCE=... python benchmarks/gpu.py [--model model.onnx] [--seconds 60] [--target 0.995] [--quick]
 
-``training``  for each preset: images a second, and seconds of fitting until the test accuracy after an epoch reaches
-              the target, of our loop and of ``keras.Model.fit`` (the same network and batches, Adam); null where it is
-              not reached in the preset's epochs or the seconds that each may take. Keras' backend is TensorFlow where
-              that is installed, else JAX. The test rows are only measured; nothing is chosen by them.
+``training``  for `standard` and `accurate`: images a second, and seconds of fitting until the test accuracy after an
+              epoch reaches the target, of our loop and of ``keras.Model.fit`` (the same network and batches, Adam);
+              null where it is not reached in the preset's epochs or the seconds that each may take. Keras' backend is
+              TensorFlow where that is installed, else JAX. The test rows are only measured; nothing is chosen by them.
 ``model``     where each node of model.onnx ran, as onnxruntime's profiler tells; the largest differences from what the
               CPU says of the test rows; images a second of the probabilities. The model is the one that is named, or
               the codelab's network, untrained, for which TensorFlow must be installed.
@@ -48,6 +48,8 @@ from mnist_pipeline.workspace import Workspace
 SEED = 1
 AT_ONCE = 1_000
 """Test rows that Keras answers at once."""
+TRAINED = ("standard", "accurate")
+"""Presets; with ``--quick`` the first."""
 REPEATS, BATCHES = 5, 20
 """Of the model alone; with ``--quick`` a single batch."""
 
@@ -68,7 +70,6 @@ def parse(words: list[str] | None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, help="model.onnx of a run")
-    parser.add_argument("--presets", nargs="+", choices=PRESETS, default=["standard", "accurate"], help="to train")
     parser.add_argument("--seconds", type=float, default=60, help="of each training; its last epoch is finished")
     parser.add_argument("--target", type=float, default=0.995, help="test accuracy to reach")
     parser.add_argument("--files", type=int, default=30_000, help="images to score")
@@ -123,7 +124,7 @@ def training(dataset: FetchedDataset, arguments: argparse.Namespace) -> dict[str
         "device": device,
         "imports": import_seconds(),
     }
-    for preset in arguments.presets:
+    for preset in TRAINED[:1] if arguments.quick else TRAINED:
         config = PRESETS[preset]
         if arguments.quick:
             config = config.model_copy(update={"epochs": 2, "min_batches": 1})

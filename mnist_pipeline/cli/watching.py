@@ -82,9 +82,6 @@ def _open(workspace: Workspace, before: set[str], url: str, over: threading.Even
     while not (new := _runs(workspace) - before):
         if over.wait(INTERVAL):
             return
-    from mnist_pipeline.runs.run import runs
-
-    latest = next(run.directory.id for run in runs(workspace) if run.directory.id in new)
-    address = f"{url}runs/{latest}"
+    address = f"{url}runs/{max(new)}"
     terminal.say(f"watch it at {address}")
     terminal.browse(address)

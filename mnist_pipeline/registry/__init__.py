@@ -1,7 +1,7 @@
 """Published models: immutable versions, aliases, history.
 
-Everything that other rooms use is here; the files behind it: ``manifest``, ``history`` and
-``card`` are pure; ``storage`` and ``remote`` hold the bytes; ``store`` is the registry itself.
+Everything that other rooms use is here; the files behind it: ``manifest`` and ``history``
+are pure; ``card`` fills in its template; ``storage`` and ``remote`` hold the bytes; ``store`` is the registry itself.
 """
 
 from mnist_pipeline.registry.audit import Finding

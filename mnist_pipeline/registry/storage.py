@@ -142,7 +142,7 @@ class LocalStorage(Storage):
     def read_manifest(self, model: str, version: str) -> bytes | None:
         return _read(self._inside(model, version) / MANIFEST_FILE)
 
-    def read_signature(self, model: str, version: str, manifest_sha256: str) -> bytes | None:  # noqa: ARG002
+    def read_signature(self, model: str, version: str, manifest_sha256: str) -> bytes | None:  # noqa: ARG002 - remote
         return _read(self._inside(model, version) / SIGNATURE_FILE)
 
     def entries(self, manifest: Manifest) -> dict[str, FileEntry | None]:
@@ -163,7 +163,7 @@ class LocalStorage(Storage):
     def staging(self, model: str) -> Path:
         return self._inside(model)
 
-    def place_model(self, model: str, version: str, staged: Path) -> Path:  # noqa: ARG002
+    def place_model(self, model: str, version: str, staged: Path) -> Path:  # noqa: ARG002 - remote ones need it
         return staged / MODEL_FILE
 
     def commit(self, model: str, version: str, staged: Path) -> bool:

@@ -106,7 +106,7 @@ class BatchMetrics(keras.metrics.Metric):  # type: ignore[misc]  # Keras comes w
         self.sums = self.add_variable((capacity, 3), "zeros", dtype="float32", name="sums")
         self.count = self.add_variable((), "zeros", dtype="int32", aggregation="only_first_replica", name="count")
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:  # noqa: ARG002
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:  # noqa: ARG002 - Keras names it
         y_true, y_pred = ops.cast(y_true, "float32"), ops.cast(y_pred, "float32")
         losses = keras.losses.categorical_crossentropy(y_true, y_pred, label_smoothing=self.label_smoothing)
         right = ops.equal(ops.argmax(y_true, axis=-1), ops.argmax(y_pred, axis=-1))

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:Depreca
 @pytest.fixture(scope="module")
 def found() -> dict:
     with redirect_stdout(io.StringIO()) as said:
-        gpu.main(["--quick", "--presets", "standard", "--target", "0.3"])
+        gpu.main(["--quick", "--target", "0.3"])
     return json.loads(said.getvalue())
 
 
