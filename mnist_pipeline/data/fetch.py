@@ -5,7 +5,7 @@ Whoever holds the dataset's lock downloads and decodes it; the others wait and f
 
 import logging
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from functools import partial
 
 from mnist_pipeline.config import FetchConfig
@@ -18,7 +18,7 @@ from mnist_pipeline.data.sprite import decode_labels, decode_sprite
 from mnist_pipeline.data.store import dataset_folder, find_decoded, open_stored, store_dataset
 from mnist_pipeline.errors import DownloadError, IntegrityError, MissingExtraError, PipelineError
 from mnist_pipeline.files import remove_leftovers
-from mnist_pipeline.files.locks import HeldElsewhereError, ProcessLock, is_held
+from mnist_pipeline.files.locks import ProcessLock, is_held
 from mnist_pipeline.files.writing import check_writable, refusal
 from mnist_pipeline.progress import ReportProgress, no_progress
 from mnist_pipeline.runs.artifacts import FetchedDataset
@@ -96,14 +96,11 @@ def _only_writer(name: str, workspace: Workspace, deadline: float) -> Iterator[N
     if is_held(lock.path):
         _logger.info("another process is fetching %s; waiting for it", name)
     seconds = deadline + _DECODING_SECONDS
-    with ExitStack() as held:
-        try:
-            held.enter_context(lock.hold(seconds))
-        except HeldElsewhereError:
-            raise PipelineError(
-                f"another process has been fetching {name} for more than {seconds:.0f} s; "
-                f"end it, or wait for it (lock: {lock.path})"
-            ) from None
+    busy = PipelineError(
+        f"another process has been fetching {name} for more than {seconds:.0f} s; "
+        f"end it, or wait for it (lock: {lock.path})"
+    )
+    with lock.hold(seconds, busy):
         for folder in (workspace.datasets, workspace.downloads):
             remove_leftovers(folder, name)
         yield

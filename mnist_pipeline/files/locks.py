@@ -45,18 +45,22 @@ class ProcessLock:
         self._lock = FileLock(path, on_acquired=partial(_note, self._locked), fallback_to_soft=False)
 
     @contextmanager
-    def hold(self, seconds: float = 0) -> Iterator[None]:
+    def hold(self, seconds: float = 0, busy: PipelineError | None = None) -> Iterator[None]:
         """Keep all others out while the block runs.
 
         Args:
             seconds: how long to wait for another holder.
+            busy: what is raised in the place of `HeldElsewhereError`: why it is held, for the user.
 
         Raises:
             HeldElsewhereError: another holder did not let go in time.
             PipelineError: the file system has no locks.
             OSError: the file cannot be written.
         """
-        self._acquire(time.monotonic() + seconds)
+        try:
+            self._acquire(time.monotonic() + seconds)
+        except HeldElsewhereError as error:
+            raise busy or error from None
         try:
             yield
         finally:

@@ -14,13 +14,13 @@ import secrets
 import shutil
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
 from mnist_pipeline.errors import IntegrityError, RegistryError
 from mnist_pipeline.files import sync_directory, write_bytes
-from mnist_pipeline.files.locks import HeldElsewhereError, ProcessLock
+from mnist_pipeline.files.locks import ProcessLock
 from mnist_pipeline.registry.history import ALIASES_FILE, HISTORY_FILE, whole_lines
 from mnist_pipeline.registry.manifest import (
     MANIFEST_FILE,
@@ -107,14 +107,10 @@ class Storage(Protocol):
         """
         folder = self.staging(model)
         lock = self._locks.setdefault(model, ProcessLock(folder / _LOCK))
-        with ExitStack() as held:
-            try:
-                held.enter_context(lock.hold(LOCK_SECONDS))
-            except HeldElsewhereError:
-                raise RegistryError(
-                    f"another process has been changing {folder} for over {LOCK_SECONDS:.0f} s; "
-                    "try again when it is done"
-                ) from None
+        busy = RegistryError(
+            f"another process has been changing {folder} for over {LOCK_SECONDS:.0f} s; try again when it is done"
+        )
+        with lock.hold(LOCK_SECONDS, busy):
             yield
 
 

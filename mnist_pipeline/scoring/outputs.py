@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO, Self
 
 from mnist_pipeline.errors import IntegrityError, PipelineError
 from mnist_pipeline.files import leftovers, printable, read_json, sibling
-from mnist_pipeline.files.locks import HeldElsewhereError, ProcessLock
+from mnist_pipeline.files.locks import ProcessLock
 from mnist_pipeline.files.writing import Destination, Inputs, check_destinations, identity, require_folders
 from mnist_pipeline.scoring.config import ScoreConfig
 from mnist_pipeline.scoring.results import NO_ROOM
@@ -128,10 +128,8 @@ def claim(job: "ScoringJob", names: BinaryIO | None = None) -> Iterator[None]:
     require_folders(outputs.named)
     with ExitStack() as held:
         for path, lock in zip(outputs.named, outputs.locks, strict=True):
-            try:
-                held.enter_context(ProcessLock(lock, temporary=True).hold())
-            except HeldElsewhereError:
-                raise PipelineError(f"another job is writing {path}; wait for it or choose another output") from None
+            busy = PipelineError(f"another job is writing {path}; wait for it or choose another output")
+            held.enter_context(ProcessLock(lock, temporary=True).hold(busy=busy))
         _check(outputs, job.config, inputs)  # again: another job may just have ended
         held.callback(_remove_if_empty, outputs)
         try:
