@@ -46,7 +46,7 @@ def _safe(stream: TextIO | None, number: int) -> TextIO:
 
 
 class _ClosedInput(io.FileIO):
-    """Standard input where there is none."""
+    """Standard input where it is closed."""
 
     def readinto(self, _: "WriteableBuffer", /) -> int:
         raise OSError(errno.EBADF, os.strerror(errno.EBADF), "standard input")

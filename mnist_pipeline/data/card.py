@@ -52,7 +52,7 @@ def read_card(directory: Path) -> DatasetCard:
     """The card of the dataset in ``directory``.
 
     Raises:
-        IntegrityError: there is none, or it is broken.
+        IntegrityError: it is missing or broken.
     """
     path = directory / CARD
     try:

@@ -61,7 +61,7 @@ def open_stored(directory: Path) -> FetchedDataset:
 def find_decoded(
     datasets: Path, description: DatasetDescription, source_files: list[SourceFile]
 ) -> FetchedDataset | None:
-    """A sound dataset that was decoded from these very files under an equal description; None where there is none."""
+    """A sound dataset that was decoded from these very files under an equal description; None where it is missing."""
     for folder in sorted(datasets.glob(f"{description.name}-*")):
         try:
             card = read_card(folder)

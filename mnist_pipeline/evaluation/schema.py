@@ -194,7 +194,7 @@ class Comparison(Record):
     broken: list[int]
     """Rows that the champion got right and the candidate gets wrong."""
     p_value: float
-    """Exact two-sided McNemar test (binomial on the discordant pairs); 1 where there are none."""
+    """Exact two-sided McNemar test (binomial on the discordant pairs); 1 without such pairs."""
     per_class: list[ClassChange]
     own_test: OwnComparison | None = None
     """None where there are no own-test images."""

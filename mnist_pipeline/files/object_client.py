@@ -42,7 +42,7 @@ def open_store(bucket: str, prefix: str, *, in_path: bool = False) -> "S3Store":
 
     Args:
         bucket: its name.
-        prefix: "" where there is none.
+        prefix: "" for the whole bucket.
         in_path: put the bucket's name into the path of every address, whatever the environment says.
 
     Raises:

@@ -69,7 +69,7 @@ class ObjectFolder:
         self._signed = SignedRequests(bucket)
 
     def get(self, key: str, *, most: int = NO_LIMIT) -> StoredObject | None:
-        """The object, without its bytes where they are more than ``most``; None where there is none."""
+        """The object, without its bytes where they are more than ``most``; None where it does not exist."""
 
         def read() -> StoredObject:
             if not is_path(key):
@@ -82,7 +82,7 @@ class ObjectFolder:
         return self._find(read)
 
     def stream(self, key: str) -> ObjectStream | None:
-        """The object, to be read in pieces; None where there is none."""
+        """The object, to be read in pieces; None where it does not exist."""
         found = self._find(lambda: self._store.get(key))
         if found is None:
             return None
@@ -148,10 +148,10 @@ class ObjectFolder:
         if not is_path(key):
             return False
         kind = self._find(lambda: self._store.get(key).attributes.get("Content-Type", ""))
-        return kind is None or kind in FOLDER_TYPES  # where there is none, there is a slash behind its name
+        return kind is None or kind in FOLDER_TYPES  # what does not exist has a slash behind its name
 
     def tag(self, key: str) -> str | None:
-        """The tag of the object as it is now; None where there is none."""
+        """The tag of the object as it is now; None where it does not exist."""
 
         def look() -> str:
             if not is_path(key):
@@ -192,7 +192,7 @@ class ObjectFolder:
 
 
 def parse_url(url: str, *, any_name: bool = False) -> tuple[str, str]:
-    """Bucket and prefix ("" where there is none).
+    """Bucket and prefix ("" for the whole bucket).
 
     Raises:
         UsageError: it is not ``s3://bucket`` or ``s3://bucket/prefix``.

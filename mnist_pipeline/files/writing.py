@@ -62,7 +62,7 @@ class Inputs:
 
 
 def identity(path: str | os.PathLike[str] | bytes | int) -> Identity | None:
-    """Of the file that a path leads to, or that is open; None where there is none."""
+    """Of the file that a path leads to, or that is open; None where it does not exist."""
     try:
         status = os.stat(path)  # noqa: PTH116 - names are bytes, descriptors are numbers
     except (OSError, ValueError):

@@ -167,7 +167,7 @@ def in_form(canvas: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
 
 
 def crop(canvas: NDArray[np.uint8], margin: int = 0) -> NDArray[np.uint8] | None:
-    """The box around the ink; None where there is none."""
+    """The box around the ink; None on an empty canvas."""
     used = canvas > INK
     rows, columns = np.flatnonzero(used.any(axis=1)), np.flatnonzero(used.any(axis=0))
     if not rows.size:

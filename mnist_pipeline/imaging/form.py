@@ -52,7 +52,7 @@ def has_sprite_form(images: NDArray[np.uint8]) -> NDArray[np.bool_]:
 
 
 def _extent(used: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """int64 [n]: from the first to the last True of each row of bool [n, k]; 0 where there is none."""
+    """int64 [n]: from the first to the last True of each row of bool [n, k]; 0 in rows without one."""
     first = used.argmax(axis=1)
     last = used.shape[1] - 1 - used[:, ::-1].argmax(axis=1)
     return np.where(used.any(axis=1), last - first + 1, 0)

@@ -32,7 +32,7 @@ SIMILAR = 0.9
 
 
 def ink_box(plane: Plane) -> Plane:
-    """The part of a plane, uint8 [h, w], that holds its ink; the whole plane where there is none."""
+    """The part of a plane, uint8 [h, w], that holds its ink; the whole plane where it holds no ink."""
     difference = np.abs(plane.astype(np.int16) - int(np.median(plane)))
     rows, columns = np.nonzero(difference > INK * difference.max())
     if not len(rows):

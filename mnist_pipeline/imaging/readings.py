@@ -69,7 +69,7 @@ class Reading:
 
 
 def read_flat(plane: Grey) -> Reading | None:
-    """Ink as what differs from paper of one grey; None where there is none.
+    """Ink as what differs from paper of one grey; None where nothing differs.
 
     Args:
         plane: uint8 [h, w], 0 = black, 255 = white.
@@ -83,7 +83,7 @@ def read_further(plane: Grey, whole: Callable[[], Grey] | None = None) -> list[R
     Args:
         plane: uint8 [h, w], 0 = black, 255 = white.
         whole: makes a larger plane of the same picture, which is asked for where the ink is small; None means that
-            there is none.
+            no larger one can be had.
     """
     found = [reading for reading in _further(_Picture(plane, whole)) if reading is not None]
     once: dict[bytes, Reading] = {}

@@ -25,7 +25,7 @@ MAX_INSIDE = 0.05
 
 
 def joined(pieces: Pieces) -> Pieces | None:
-    """Dots, dashes and broken strokes with the gaps between them closed; None where there are none."""
+    """Dots, dashes and broken strokes with the gaps between them closed; None where nothing is to be closed."""
     ink = np.count_nonzero(pieces.strength > WEAK)
     if not pieces.kept.size or pieces.boxes[0, AREA] > WHOLE * ink:
         return None

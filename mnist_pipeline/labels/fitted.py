@@ -95,7 +95,7 @@ def _outline_of(image: LabelledImage) -> NDArray[np.uint8]:
 
 
 def _read(plane: Plane) -> tuple[NDArray[np.uint8] | None, str]:
-    """The image in the sprite's form, or why there is none.
+    """The image in the sprite's form, or why it cannot be had.
 
     Nothing else than the flat reading can be trusted without a model that chooses.
     """

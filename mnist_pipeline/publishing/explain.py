@@ -38,7 +38,7 @@ class Explanation(Record):
     checks: list[Check]
     """As they were when it was published."""
     compared_with: str | None
-    """The champion when it was published; None where there was none, or where that is gone."""
+    """The champion when it was published; None where the model had no champion, or that is gone."""
     fixed: list[int] | None
     """Test rows that this version gets right and the other wrong; None where they were measured on different rows."""
     broken: list[int] | None

@@ -28,7 +28,7 @@ def describe_lineage(
         dataset: the data.
         run: its config.json is the configuration.
         extra_images: images that are fitted besides the dataset's train rows.
-        extra_images_digest: theirs; None where there are none.
+        extra_images_digest: theirs; None without such images.
         parent: today's champion.
     """
     config = read_json(run.directory.config)
@@ -108,7 +108,7 @@ def find_withdrawal(
 ) -> Check | None:
     """A person's decision against this version, or against one that was made alike, as a check that fails.
 
-    None where there is none, and where the champion is the candidate itself or was made alike too.
+    None without a champion, and where the champion is the candidate itself or was made alike too.
     """
     withdrawn = registry.history(model).withdrawn
     if version in withdrawn:

@@ -103,7 +103,7 @@ class Release(NamedTuple):
     outcome: Outcome
     version: PublishedVersion
     champion: str | None
-    """The champion's version afterwards; None where there is none."""
+    """The champion's version afterwards; None without a champion."""
     judgement: Judgement
 
 
@@ -184,7 +184,7 @@ class _Trial:
 
     @cached_property
     def own_test(self) -> ExtraImages | None:
-        """The own labelled images; None where there are none to be measured on."""
+        """The own labelled images; None where nothing is to be measured on them."""
         extra = self.run.peek(ExtraImages)
         return extra if extra and extra.own_test else None
 

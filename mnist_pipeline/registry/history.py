@@ -181,7 +181,7 @@ class History:
         return earlier[-1] if earlier else None
 
     def rollback_target(self, alias: str = CHAMPION) -> str | None:
-        """The version that a rollback of ``alias`` leads to; None where there is none.
+        """The version that a rollback of ``alias`` leads to; None where nothing is left.
 
         Promotions are a stack: a promotion puts a version on it, a rollback takes the top away.
         So a second rollback goes one further back, and a promotion after a rollback is undone to

@@ -131,7 +131,7 @@ class Lineage(Record):
     preset: str
     seed: int
     parent: str | None
-    """Champion when the version was published; None where there was none."""
+    """Champion when the version was published; None without a champion."""
 
     def made_alike(self, other: "Lineage") -> bool:
         """Whether both were made of the same data, configuration, code and packages."""

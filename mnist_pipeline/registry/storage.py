@@ -56,7 +56,7 @@ class Storage(Protocol):
         """manifest.json; None where the version is not there."""
 
     def read_signature(self, model: str, version: str, manifest_sha256: str) -> bytes | None:
-        """The detached signature of the manifest with this digest; None where there is none."""
+        """The detached signature of the manifest with this digest; None where it is missing."""
 
     def entries(self, manifest: Manifest) -> dict[str, FileEntry | None]:
         """Digest and size of every stored file of the version, read afresh; None means that it is no regular file."""
@@ -81,7 +81,7 @@ class Storage(Protocol):
         """Delete a version; readers see it whole or not at all."""
 
     def read_history(self, model: str) -> bytes:
-        """history.jsonl; empty where there is none."""
+        """history.jsonl; empty where it is missing."""
 
     def append_history(self, model: str, decide: Callable[[bytes], bytes]) -> bytes:
         """Append what ``decide`` makes of the whole lines so far, as one step; all lines afterwards.
@@ -91,7 +91,7 @@ class Storage(Protocol):
         """
 
     def read_aliases(self, model: str) -> bytes | None:
-        """aliases.json; None where there is none."""
+        """aliases.json; None where it is missing."""
 
     def write_aliases(self, model: str, data: bytes) -> None:
         """Replace aliases.json."""
@@ -221,7 +221,7 @@ def check_bytes(data: bytes | None, expected: FileEntry, where: str) -> bytes:
 
 
 def _read(path: Path) -> bytes | None:
-    """The bytes of a regular file; None where there is none. Links, pipes and devices are refused."""
+    """The bytes of a regular file; None where it is missing. Links, pipes and devices are refused."""
     try:
         if not stat.S_ISREG(path.lstat().st_mode):
             raise IntegrityError(f"{path} is not a regular file; remove it and restore the file from a copy")

@@ -86,7 +86,7 @@ class Registry:
         return sorted(rows, key=lambda row: (row.created, row.version), reverse=True)
 
     def champion(self, model: str) -> str | None:
-        """The champion's version; None where there is none."""
+        """The champion's version; None without a champion."""
         return read_history(self.storage, model).aliases.get(CHAMPION)
 
     def history(self, model: str) -> History:

@@ -32,7 +32,7 @@ class Answer:
     """What a picture shows.
 
     Attributes:
-        image: uint8 [28, 28], the reading that answers; all 0 where there is none.
+        image: uint8 [28, 28], the reading that answers; all 0 where no reading does.
         probabilities: float32 [10]; all 0 where there is no reading.
         novelty: with all that speaks against the reading; minus infinity where the model does not tell.
         reason: why it is no digit whatever the limits are, or "".
@@ -58,7 +58,7 @@ def answer(planes: Sequence[Grey], model: Model, whole: Callable[[int], Grey] | 
         planes: of the pictures; a first look is enough for most.
         model: what to ask.
         whole: makes a larger plane of a picture, named by its place, where the ink is too small for a first look; None
-            means that there is none.
+            means that no larger one can be had.
     """
     flat = _ask([_list(read_flat(plane)) for plane in planes], model)
     found = [_answer(readings) for readings in flat]

@@ -19,7 +19,7 @@ class Choice:
     """The reading that answers for a picture.
 
     Attributes:
-        index: of the reading; -1 where there is none.
+        index: of the reading; -1 without readings.
         novelty: of it, with all that speaks against it: the log-odds that it is none of the classes.
         reason: why the picture shows no digit whatever the limit of novelty is, or "".
         objection: of the reading: why, should its novelty exceed the limit, or "".

@@ -11,7 +11,7 @@ from mnist_pipeline.scoring.summary import ScoreSummary
 
 
 class Card(NamedTuple):
-    """One image: what was said of it, where it is, and two pictures (data URIs, "" where there is none)."""
+    """One image: what was said of it, where it is, and two pictures (data URIs, "" for a missing one)."""
 
     answer: str
     remark: str

@@ -117,7 +117,7 @@ def ordinary_sentence(evaluation: Evaluation) -> str:
 
 
 def champion_sentence(inputs: ReportInputs) -> str:
-    """Of the comparison, or why there is none."""
+    """Of the comparison, or why it is missing."""
     if inputs.comparison is not None:
         return change_sentence(inputs.comparison)
     if inputs.verdict is None:

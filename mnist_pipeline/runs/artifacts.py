@@ -91,7 +91,7 @@ class ExtraImages(Output):
     own_test: int = 0
     """Own images that are never fitted, in own_test.zip."""
     own_test_digest: str | None = None
-    """Hex SHA-256 that identifies these and their labels; None where there are none."""
+    """Hex SHA-256 that identifies these and their labels; None without images."""
 
     @property
     def identity(self) -> dict[str, str]:
@@ -99,7 +99,7 @@ class ExtraImages(Output):
 
     @property
     def own_test_archive(self) -> Path | None:
-        """The own-test images; None where there are none."""
+        """The own-test images; None without such images."""
         return self.directory / OWN_TEST if self.own_test else None
 
 

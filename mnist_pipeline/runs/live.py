@@ -36,7 +36,7 @@ class LiveCurve:
     """Writes the file of one training.
 
     Args:
-        path: the file; None: nowhere.
+        path: the file; None means nowhere.
     """
 
     def __init__(self, path: Path | None) -> None:

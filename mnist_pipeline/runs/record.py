@@ -62,7 +62,7 @@ class Summary(Record):
     reasons: list[str]
     """Why the gate refused the version in this run; empty where it did not."""
     champion: str | None
-    """The champion when the run had ended; None where there is none."""
+    """The champion when the run had ended; None without a champion."""
     published_by: str
     """The run that published the version."""
     accuracy: float

@@ -180,7 +180,7 @@ class Run:
     def reuse(self, key: str, kind: type[OutputT]) -> tuple[OutputT, str] | None:
         """What a step with this key returned in an earlier run, and the run that did the work.
 
-        Its files are verified, and copied into this run. None where there is none that is whole, and in a fresh run.
+        Its files are verified, and copied into this run. None where no earlier one is whole, and in a fresh run.
         """
         if self.fresh:
             return None
@@ -237,7 +237,7 @@ def runs(workspace: Workspace, *, mentioning: str = "") -> Iterator[Run]:
 
 
 def _read(directory: RunDirectory, mentioning: str) -> RunRecord | None:
-    """Its record; None where there is none, where it cannot be read, and where it does not contain the text."""
+    """Its record; None where it is missing, cannot be read, or does not contain the text."""
     if directory.id.startswith(".") or not directory.record.is_file():
         return None
     try:

@@ -44,7 +44,7 @@ class Item(NamedTuple):
         row: its place among the names.
         signature: of the file as it was read.
         digest: SHA-256 of its bytes.
-        plane: uint8 [h, w], 0 = black, 255 = white; None where there is none.
+        plane: uint8 [h, w], 0 = black, 255 = white; None where it could not be read or decoded.
         error: kind and message, where there is no plane.
         data: the file, where the plane is a first look and `decode` shows more; else b"".
     """

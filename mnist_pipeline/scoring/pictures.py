@@ -39,7 +39,7 @@ class Picture(NamedTuple):
 
 
 def picture(name: bytes, preprocessing: Preprocessing, model: Model) -> dict[str, str]:
-    """``original`` and ``prepared`` as data URIs of PNG files, or empty where there is none."""
+    """``original`` and ``prepared`` as data URIs of PNG files, or empty where one cannot be had."""
     try:
         data, _ = preprocessing.reader.read(name)
     except (ImageError, OSError):

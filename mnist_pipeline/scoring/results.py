@@ -112,7 +112,7 @@ def write_results(path: Path, results: ShardResults) -> None:
 
 
 def read_results(path: Path, images: int | None = None) -> ShardResults | None:
-    """The rows stored under ``path``; None where there are none, not whole, or not of so many images."""
+    """The rows stored under ``path``; None where they are missing, not whole, or not of so many images."""
     try:
         stored = path.read_bytes()
     except OSError:

@@ -72,7 +72,7 @@ def cut(names: SortedNames, job: ScoringJob, size_of: Callable[[bytes], int]) ->
     Args:
         names: of all images.
         job: whose.
-        size_of: bytes of an image, without reading it; 0 where there is none.
+        size_of: bytes of an image, without reading it; 0 where it does not exist.
 
     Returns:
         All of them.

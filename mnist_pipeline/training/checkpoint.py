@@ -79,7 +79,7 @@ class CheckpointStore:
             np.savez(file, allow_pickle=False, **arrays)
 
     def load(self) -> Checkpoint | None:
-        """None where there is none, or a broken one, or one of another training; the last two with a warning."""
+        """None where it is missing, broken or of another training; the last two with a warning."""
         if not self.path.exists():
             return None
         try:

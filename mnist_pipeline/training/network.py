@@ -161,7 +161,7 @@ class Network:
         return batches, callback.timed_out
 
     def validate(self) -> LossAndAccuracy | None:
-        """Means over the validation rows; None where there are none.
+        """Means over the validation rows; None without validation rows.
 
         Raises:
             TrainingError: the loss is infinite or not a number.

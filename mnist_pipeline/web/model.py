@@ -68,7 +68,7 @@ class FollowedModel:
     """The model that answers now.
 
     Attributes:
-        current: None as long as there is none.
+        current: None until one is loaded.
         problem: why no model answers, or why a newer one does not answer; "" where all is well.
     """
 

@@ -106,7 +106,7 @@ def read_run(run: Run) -> WatchedRun:
 
 
 def find_run(workspace: Path, run_id: str) -> Run | None:
-    """The run of this name; None where there is none that can be read."""
+    """The run of this name; None where it cannot be read."""
     found = Workspace(workspace)
     run = Run(found, found.run(run_id))
     try:

@@ -1,4 +1,4 @@
-"""The bytes of one image, from a folder, a list of paths or an object store; and why there are none.
+"""The bytes of one image, from a folder, a list of paths or an object store; and why they cannot be had.
 
 What can pass by itself (an I/O error, a stale handle) is tried again; it is never taken for a broken image.
 """
@@ -217,7 +217,7 @@ def _as_image_error(error: OSError, absent: tuple[str, str]) -> ImageError:
 
 
 def size_of(location: Location) -> Callable[[bytes], int]:
-    """A function that tells how many bytes an image has about, without reading it; 0 where there is none."""
+    """A function that tells how many bytes an image has about, without reading it; 0 where it does not exist."""
     if location.kind == "prefix":
         return lambda _: OBJECT_BYTES
     reader = FileReader(location.root, 0, follow_links=location.kind == "list")

@@ -1,4 +1,4 @@
-"""How a worker process comes to life, and ends: a fork of multiprocessing's forkserver, or spawned where there is none.
+"""How a worker process comes to life, and ends: a fork of multiprocessing's forkserver, or spawned without one.
 
 What a worker must load takes as long as a thousand images. The forkserver loads it once, while the command itself
 is still loading; it has no threads, so that forking it is safe.
