@@ -363,7 +363,7 @@ def converted(novelty_model: NoveltyModel) -> onnx.ModelProto:
     return convert(residual(), second_network(novelty_model), 17)
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 2**32))
 def test_what_a_converter_may_choose_freely_leaves_no_trace(converted: onnx.ModelProto, seed: int) -> None:
     shuffled = onnx.ModelProto()

@@ -42,18 +42,18 @@ def root(tmp_path: Path) -> Path:
 def test_kill_9_anywhere_leaves_whole_versions_and_the_next_run_finishes(root: Path, tmp_path: Path) -> None:
     stop = tmp_path / "stop"
     reader = start("read", root, stop)
-    crashed = finish(start("crash", root, 25))
+    crashed = finish(start("crash", root, 50))
     stop.touch()
     seen = finish(reader)
 
     assert crashed["problems"] == []
-    assert crashed["killed"] == 25
+    assert crashed["killed"] == 50
     assert crashed["points"] > 100
     assert seen["problems"] == []
     assert seen["rounds"] > 0
     actions = [change.action for change in Registry(root).history(MODEL).changes]
-    assert actions.count("publish") == 27
-    assert actions.count("promote") == 27
+    assert actions.count("publish") == 52
+    assert actions.count("promote") == 52
 
 
 def test_kill_9_while_pruning_leaves_whole_versions_and_the_next_prune_finishes(root: Path) -> None:

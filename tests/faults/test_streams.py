@@ -32,7 +32,7 @@ def workspace(small_workspace, tmp_path) -> Path:
     return copy
 
 
-@pytest.mark.parametrize("words", ["models list", "models history --json", "score --help"])
+@pytest.mark.parametrize("words", ["models list", "models history --json", "train --list-presets", "score --help"])
 def test_a_reader_that_went_away_is_no_error(workspace, words):
     assert shell(f"{{ $M {words} -q; echo $? >&2; }} | true", workspace)[2] == "0\n"
 

@@ -62,10 +62,11 @@ def ended(process: "subprocess.Popen[str]") -> str:
     return errors
 
 
-def test_a_training_that_is_the_first_process_of_a_container_ends_when_told_to(prefect, tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_training_that_is_the_first_process_of_a_container_ends_when_told_to(prefect, tmp_path, number):
     process = start([*FIRST, *COMMAND, "run-all", *SMALL, "--workspace", str(tmp_path)], prefect.environment)
     wait_for_checkpoint(process, tmp_path)
-    os.kill(children(process.pid)[0], signal.SIGTERM)
+    os.kill(children(process.pid)[0], number)
     ended(process)
     record = json.loads(next(tmp_path.glob("runs/2*/run.json")).read_text())
     assert record["status"] == "failed"

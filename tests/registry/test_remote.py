@@ -191,19 +191,19 @@ registry.promote("mnist", version, reason="race", who=seed)
 
 def test_writers_on_several_machines_lose_nothing(remote, server, url, tmp_path) -> None:
     command = [sys.executable, "-c", WRITER, url, str(tmp_path)]
-    writers = [subprocess.Popen([*command, str(n)], stdin=subprocess.PIPE, text=True, cwd=ROOT) for n in (1, 2, 2)]
+    writers = [subprocess.Popen([*command, str(n)], stdin=subprocess.PIPE, text=True, cwd=ROOT) for n in (1, 2, 3, 3)]
     for writer in writers:
         assert writer.stdin
         writer.stdin.write("go\n")
         writer.stdin.flush()
     for writer in writers:
         writer.communicate(timeout=300)
-    assert [writer.returncode for writer in writers] == [0] * 3
+    assert [writer.returncode for writer in writers] == [0] * 4
 
     changes = remote.history("mnist").changes
-    assert sorted(c.after for c in changes if c.action == "publish") == sorted(map(samples.content_version, (1, 2)))
+    assert sorted(c.after for c in changes if c.action == "publish") == sorted(map(samples.content_version, (1, 2, 3)))
     promotions = [c for c in changes if c.action == "promote"]
-    assert {c.who for c in promotions} == {"1", "2"}
+    assert {c.who for c in promotions} == {"1", "2", "3"}
     assert [c.before for c in promotions] == [None, *(c.after for c in promotions[:-1])]
     assert remote.champion("mnist") == promotions[-1].after
     assert remote.verify("mnist") == []
@@ -259,6 +259,6 @@ def test_a_connection_cut_at_any_write_leaves_whole_versions_and_the_next_run_fi
         assert elsewhere.resolve("mnist").version in {champion, samples.content_version(seed)}
         run(seed)
         assert elsewhere.resolve("mnist").version == samples.content_version(seed)
-    assert elsewhere.verify("mnist") == []
+        assert elsewhere.verify("mnist") == []
     actions = [change.action for change in remote.history("mnist").changes]
     assert actions == ["publish", "promote"] * (writes + 2)

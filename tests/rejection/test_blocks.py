@@ -36,7 +36,7 @@ def alone(train, small):
     return blocks.draw_blocks(train.images, train.labels, ROWS, SEED, processes=1)
 
 
-@pytest.mark.parametrize("processes", [2, 9])
+@pytest.mark.parametrize("processes", [2, 3, 9])
 def test_any_number_of_processes_draws_the_same(train, alone, processes, monkeypatch):
     def none_here(share):
         assert not share.blocks, "drawn here, and not by a process of its own"

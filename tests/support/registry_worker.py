@@ -1,7 +1,7 @@
 """A process that publishes, promotes, reads and dies; driven by test_registry.py.
 
 It imports everything once and forks for each attempt: a killed attempt is a killed process, and
-twenty-five of them take seconds.
+fifty of them take seconds.
 """
 
 import json

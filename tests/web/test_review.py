@@ -366,7 +366,8 @@ def test_by_touch_to_the_end_and_a_reload_knows_who_answers_and_what_is_left(bro
 
 
 @needs_chromium
-@pytest.mark.parametrize(("width", "scheme"), [(360, "light"), (1440, "dark")])
+@pytest.mark.parametrize("width", [360, 1440])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_page_fits_and_keeps_nobody_out(browser, running, width, scheme):
     shown = begin(browser, running, "anna", width=width, height=760, scheme=scheme)
     go(browser, lambda: press(browser, "1"), shown)

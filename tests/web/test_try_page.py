@@ -125,7 +125,8 @@ def test_the_page_says_which_model_answers_and_how_good_it_is(page, small_worksp
     assert page.text("#about").endswith("360 test images read right.")
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(360, "light"), (768, "dark"), (1440, "light")])
+@pytest.mark.parametrize("width", [360, 768, 1440])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_nothing_is_cut_off_and_nothing_keeps_anybody_out(browser, server, width, scheme):
     browser.open(server.url, width=width, scheme=scheme)
     browser.draw(SCRIBBLE)
